@@ -1,0 +1,93 @@
+// Authoring at the centre: source language, lint, encoding, showing, explaining. Outside the
+// trusted count: whatever it writes is checked again by `open`.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capsules/builtins.h"
+#include "capsules/open.h"
+
+namespace taper::capsules {
+
+// A tool as the centre knows it: builtins, or what `taper tools list --json` printed on the node.
+struct KnownTool {
+  std::string name;
+  bool builtin = false;
+  Effect effect = Effect::unset;
+  std::optional<Hash> digest;
+  std::vector<InputSpec> inputs;
+};
+using KnownTools = std::map<std::string, KnownTool, std::less<>>;
+KnownTools builtin_known_tools();
+// Adds the tools of that JSON. Error: tool_file_malformed.
+Status add_known_tools(KnownTools& tools, std::string_view json);
+
+enum class Severity : std::uint8_t { note, error };
+struct Finding {
+  Severity severity = Severity::error;
+  Code code = Code::source_invalid;
+  std::string where;  // "grant[1].args.path", with the line where known: "line 12: …"
+  std::string what;   // one sentence
+  std::string fix;
+};
+
+// The source, understood as far as it can be without keys. `capsule` lacks issuer, serial, holder,
+// audience and fleet until they are filled in.
+struct Draft {
+  Capsule capsule;
+  std::optional<PublicKey> holder;  // where the source names one
+  std::optional<Audience> audience;
+  std::optional<std::int64_t> window_from_s;
+  std::int64_t window_for_s = 0;
+};
+struct Parsed {
+  std::optional<Draft> draft;     // empty when there are errors
+  std::vector<Finding> findings;  // in the order of the source
+};
+// Never an error of its own: everything wrong is a finding, as many at once as can be found. Schema
+// parts and constraints not enforced yet are findings with not_enforced_yet, by name.
+Parsed parse_source(std::string_view toml, const KnownTools& tools);
+
+// Checks against the root's limits for this issuer and what can never match. `root` may be null.
+std::vector<Finding> lint(const Draft& draft, const KnownTools& tools, const TrustRoot* root,
+                          const KeyId* issuer);
+
+// The payload bytes of a complete capsule. Error: field_missing, field_invalid.
+Result<Bytes> encode_capsule(const Capsule& capsule);
+// A narrowing block's payload (tests; the command comes later).
+Result<Bytes> encode_block(const Block& block);
+
+// A commented starting point for `taper capsule new`.
+std::string source_template();
+
+// For people (times absolute and, given `now_s`, remaining; everything escaped) and for programs.
+std::string show_text(const UntrustedCapsule& capsule, std::optional<std::int64_t> now_s);
+std::string show_json(const UntrustedCapsule& capsule);
+std::string show_root_text(const TrustRoot& root);
+std::string show_root_json(const TrustRoot& root);
+
+// The whole path of one call, for the questions that need no node; the others are named as such.
+struct ExplainAnswer {
+  std::string question;
+  enum class Verdict : std::uint8_t { passed, failed, needs_node } verdict = Verdict::needs_node;
+  std::string expected, got;
+  Code code = Code::ok;
+};
+struct Explanation {
+  std::vector<ExplainAnswer> answers;
+  std::string grant;     // the id chosen; empty: none
+  Code code = Code::ok;  // of the first that failed
+};
+Explanation explain(const Capsule& capsule, std::string_view tool, ByteSpan arguments,
+                    const KnownTools& tools, std::optional<std::int64_t> at_s);
+
+// Text armour for hand transport: "-----BEGIN TAPER CAPSULE-----" … base64 in 64 columns …
+// checksum.
+std::string armour(std::string_view label, ByteSpan bytes);
+Result<Bytes> unarmour(std::string_view label, std::string_view text);
+
+}  // namespace taper::capsules

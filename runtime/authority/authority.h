@@ -1,0 +1,225 @@
+// The authority decides. It alone admits capsules, allows calls and makes Permits; every decision
+// and every change of a task is durable, with its audit record, before anybody hears of it.
+//
+// Synchronous, one thread, no clock of its own: each call is told the time. It never waits, never
+// logs, never opens what an argument names.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "capsules/open.h"
+#include "runtime/authority/permit.h"
+#include "runtime/authority/tool.h"
+#include "runtime/base/clock.h"
+#include "store/store.h"
+
+namespace taper::authority {
+
+struct NodeFacts {
+  PublicKey node;
+  Incarnation incarnation;
+  std::string name;
+  // Real paths never given to a tool: the state, tools.d, key files' folders. /proc, /sys and /dev
+  // are always among them.
+  std::vector<std::string> forbidden_trees;
+  capsules::Tier tier = capsules::Tier::unset;  // what this host's sandbox reaches
+};
+
+enum class TaskState : std::uint8_t {
+  unset,
+  active,
+  ending,
+  completed,
+  failed,
+  cancelled,
+  expired,
+  revoked,
+  exhausted
+};
+enum class EndReason : std::uint8_t {
+  none,
+  completion,
+  failure,
+  cancelled,
+  ttl,
+  idle,
+  window,
+  denials,
+  violation,
+  drift,
+  clock,
+  stale,
+  step_denied,
+  budget,
+  log_quota,
+  operator_kill,
+};
+enum class CallState : std::uint8_t { unset, authorised, done, failed, killed, interrupted };
+std::string_view task_state_name(TaskState state);  // "active", "completed", …
+std::string_view end_reason_name(EndReason reason);
+std::string_view call_state_name(CallState state);
+bool is_terminal(TaskState state);
+TaskState terminal_state(EndReason reason);  // which end a reason leads to
+
+// One question of a decision and its answer, in the order asked.
+struct Answer {
+  std::string question;
+  bool passed = false;
+  std::string expected, got;
+};
+
+struct CallRequest {
+  TaskId task;
+  capsules::Verb verb = capsules::Verb::unset;
+  std::string tool;
+  Bytes arguments;   // as they came
+  std::string step;  // the plan's step id; empty for none
+};
+
+struct Denial {
+  DecisionId decision;
+  Error error;  // number, field, expected, got
+  EndReason ends_task =
+      EndReason::none;  // the denial was the last the capsule bears, or showed drift …
+};
+
+struct Allowed {
+  Permit permit;
+  DecisionId decision;
+  CallId call;
+};
+
+using Decision = std::variant<Allowed, Denial>;
+
+// How an allowed call went, as the sandbox reports it.
+struct Outcome {
+  CallState state = CallState::unset;
+  Code code = Code::ok;  // why not done
+  std::string detail;    // for the operator
+  std::uint64_t result_bytes = 0;
+  Hash result;                   // hash of the result's bytes
+  std::int64_t exit_status = 0;  // commands
+};
+
+struct ActivationRequest {
+  Bytes capsule_file;
+  Nonce challenge;                            // from challenge(), used once
+  crypto::Signature proof;                    // by the last holder over activation_statement()
+  std::map<std::string, std::string> inputs;  // the plan's inputs
+};
+
+struct Activation {
+  TaskId task;
+  bool resumed = false;  // a live task of this capsule was taken up again
+};
+
+// A step that was already decided in an earlier life of the task, for resuming a plan.
+struct PastCall {
+  std::string step;
+  CallId call;
+  DecisionId decision;
+  CallState state = CallState::unset;
+  Code code = Code::ok;
+  bool read_only = false;  // its effect is `read`: an interrupted one may be decided anew
+};
+
+// What is shown of a task, live or ended.
+struct TaskView {
+  TaskId task;
+  Hash capsule;
+  TaskState state = TaskState::unset;
+  EndReason reason = EndReason::none;
+  std::string purpose, requester, agent, tenant;
+  PublicKey holder;
+  std::int64_t activated_s = 0;
+  std::int64_t not_after_s = 0;
+  std::int64_t ttl_ms = 0, active_ms = 0;  // of the lease, and how much of it is used
+  std::int64_t idle_ms = 0;
+  std::uint64_t denials = 0;
+  struct GrantView {
+    std::string id, tool;
+    std::optional<std::int64_t> calls_left, bytes_left;
+  };
+  std::vector<GrantView> grants;
+  std::vector<PastCall> calls;
+};
+
+class Authority {
+ public:
+  // Takes up what the store holds: completes every `ending`, marks calls without an outcome
+  // interrupted, charges live tasks one persistence interval when the process had died.
+  // The store must outlive the authority.
+  static Result<std::unique_ptr<Authority>> start(store::Store& store, NodeFacts node,
+                                                  const Now& now);
+  ~Authority();
+
+  // Verifies and keeps a trust root: version 1 pins the fleet (it must equal `fleet` where given),
+  // each later one must be the next and signed by the one before too. Importing the current one
+  // again is fine. Never depends on the time. Errors: those of open_root, fleet_pinned,
+  // root_version.
+  Status import_root(ByteSpan file, const std::optional<Hash>& fleet, const Now& now);
+  const capsules::TrustRoot* root() const;
+
+  Nonce challenge();
+
+  // admit: opens the capsule, asks audience → root → time and window → revocation → activations →
+  // node policy → proof, and makes a task. Refused: no task, nothing consumed. After proof the
+  // refusal is in the log; before it, counted there.
+  Result<Activation> activate(const ActivationRequest& request, const Now& now);
+
+  // authorise: parses the arguments once and asks, in this order: task live, time, revocation, node
+  // policy, grant, tool digest, arguments, budgets. The decision is durable when this returns. An
+  // error (not a Denial) means the decision could not be made durable: nothing may run.
+  Result<Decision> authorise(const CallRequest& request, const Tools& tools, const Now& now);
+
+  // Records how a call went; the result may be released when this returns success.
+  Status settle(const CallId& call, const Outcome& outcome, const Now& now);
+
+  // The task stops acting: from here every authorise for it is denied. Durable on return.
+  Status begin_ending(const TaskId& task, EndReason reason, const Now& now);
+  // After its cells are dead and its results erased: the terminal state, final.
+  Result<TaskState> finish(const TaskId& task, const Now& now);
+
+  // When the task must next be looked at, on the boot clock (lease, idle or window, whichever is
+  // first), and why it then ends. Empty when it is not active. Idle counts only while no call runs.
+  struct Due {
+    std::int64_t boot_ms = 0;
+    EndReason reason = EndReason::none;
+  };
+  std::optional<Due> next_due(const TaskId& task, const Now& now) const;
+  // Checks a live task against the time alone; the reason to end it, or none.
+  EndReason check_time(const TaskId& task, const Now& now) const;
+  // Journals the active time of live tasks; call every limits::kPersistIntervalMs.
+  Status persist_time(const Now& now);
+
+  const capsules::VerifiedCapsule* capsule(const TaskId& task) const;  // of a live task
+  const std::map<std::string, std::string>* inputs(const TaskId& task) const;
+  std::vector<PastCall> past_calls(const TaskId& task) const;
+
+ private:
+  struct State;
+  explicit Authority(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// What the holder signs (statement::kActivation): fleet, node, incarnation, hash of the whole
+// chain, challenge, hash of the inputs.
+Bytes activation_statement(const Hash& fleet, const PublicKey& node, const Incarnation& incarnation,
+                           const Hash& chain, const Nonce& challenge,
+                           const std::map<std::string, std::string>& inputs);
+
+// Reading, beside whoever owns the state.
+Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now);
+Result<TaskView> show_task(const store::Store& store, const TaskId& task, const Now& now);
+struct DecisionView {
+  std::string record;  // the decision's record, JSON
+  std::vector<Answer> answers;
+};
+Result<DecisionView> explain_decision(const store::Store& store, const DecisionId& decision);
+
+}  // namespace taper::authority

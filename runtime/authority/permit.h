@@ -1,0 +1,88 @@
+// A Permit is the in-memory proof that the authority allowed one call and that the allowance is
+// durable. No permit, no tool runs. It is made by the authority alone, from a store::Committed; it
+// cannot be copied, kept on disk or used twice.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/limits.h"
+
+namespace taper::store {
+class Committed;
+}
+
+namespace taper::authority {
+
+enum class ToolKind : std::uint8_t { unset, builtin, command };
+
+struct InputValue {
+  std::string name;
+  std::variant<std::string, std::int64_t, bool> value;
+};
+
+// A host path that stands in the cell at the same place. Everything not listed is absent there.
+struct GrantedTree {
+  std::string path;        // absolute, plain form, free of symbolic links when mounted
+  bool directory = false;  // a tree; else one regular file
+  bool writable = false;
+  bool operator==(const GrantedTree&) const = default;
+};
+
+struct CellCaps {
+  std::size_t output_bytes = limits::kCellOutputBytes;
+  std::uint64_t memory_bytes = limits::kCellMemoryBytes;
+  std::uint32_t processes = limits::kCellProcesses;
+  std::uint64_t cpu_s = limits::kCellCpuS;
+};
+
+// Everything the sandbox needs to know; the whole of what was allowed.
+struct PermitFacts {
+  TaskId task;
+  CallId call;
+  DecisionId decision;
+  std::uint32_t grant = 0;  // index in the root block; {task, grant} names a resident cell
+  std::string tool;
+  ToolKind kind = ToolKind::unset;
+  std::vector<InputValue> inputs;  // builtins: the parsed arguments
+  std::vector<std::string> argv;   // commands: every word, argv[0] the program's path
+  Hash program;                    // commands: BLAKE2b-256 of the program's bytes
+  bool writes = false;             // the tool may write; else every tree is read-only
+  std::vector<GrantedTree> trees;
+  CellCaps caps;
+  std::int64_t deadline_boot_ms =
+      0;  // on CLOCK_BOOTTIME of this boot; the cell dies then by itself
+};
+
+class Permit {
+ public:
+  Permit(Permit&& other) noexcept : facts_(std::move(other.facts_)), live_(other.live_) {
+    other.live_ = false;
+  }
+  Permit& operator=(Permit&&) = delete;
+  Permit(const Permit&) = delete;
+  Permit& operator=(const Permit&) = delete;
+
+  const PermitFacts& facts() const {
+    TAPER_ASSERT(live_);
+    return facts_;
+  }
+  // Gives the facts up, once. A second use aborts.
+  PermitFacts consume() && {
+    TAPER_ASSERT(live_);
+    live_ = false;
+    return std::move(facts_);
+  }
+
+ private:
+  friend class PermitMaker;  // runtime/authority/permit_maker.h, private to the authority
+  Permit(PermitFacts facts, const store::Committed&) : facts_(std::move(facts)) {}
+  PermitFacts facts_;
+  bool live_ = true;
+};
+
+}  // namespace taper::authority

@@ -1,0 +1,56 @@
+#include "runtime/base/clock.h"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "runtime/base/assert.h"
+
+namespace taper {
+namespace {
+
+timespec read_clock(clockid_t id) {
+  timespec value{};
+  TAPER_ASSERT(::clock_gettime(id, &value) == 0);
+  return value;
+}
+
+BootId read_boot_id() {
+  const int file = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  std::array<char, 64> buffer{};
+  const ssize_t count = ::read(file, buffer.data(), buffer.size());
+  ::close(file);
+  std::string text(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+  std::erase_if(text, [](char c) { return c == '-' || c == '\n'; });
+  return BootId::from_hex(text).value_or(BootId{});
+}
+
+}  // namespace
+
+SystemClock::SystemClock() : boot_id_(read_boot_id()) {}
+
+Now SystemClock::now() const {
+  const timespec boot = read_clock(CLOCK_BOOTTIME);
+  const timespec wall = read_clock(CLOCK_REALTIME);
+  return {static_cast<std::int64_t>(boot.tv_sec) * 1000 + boot.tv_nsec / 1'000'000,
+          static_cast<std::int64_t>(wall.tv_sec), boot_id_};
+}
+
+void ManualClock::advance_ms(std::int64_t ms) {
+  now_.boot_ms += ms;
+  wall_rest_ms_ += ms;
+  now_.wall_s += wall_rest_ms_ / 1000;
+  wall_rest_ms_ %= 1000;
+}
+
+void ManualClock::reboot(BootId boot_id) {
+  now_.boot_id = boot_id;
+  now_.boot_ms = 0;
+}
+
+}  // namespace taper

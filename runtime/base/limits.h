@@ -1,0 +1,96 @@
+// Every size, count, depth and duration that Taper enforces. Units are in the names. No other file
+// states a limit as a literal.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace taper::limits {
+
+// Capsules, roots and their parts.
+inline constexpr std::size_t kCapsuleBytesMax = 64 * 1024;
+inline constexpr std::size_t kRootBytesMax = 64 * 1024;
+inline constexpr std::size_t kSignaturesMax = 8;
+inline constexpr std::size_t kSignatureBytesMax = 1024;
+inline constexpr std::size_t kBlocksMax = 8;
+inline constexpr std::size_t kFlatbufferDepthMax = 16;
+inline constexpr std::size_t kFlatbufferTablesMax = 4096;
+inline constexpr std::size_t kGrantsMax = 128;
+inline constexpr std::size_t kArgsPerGrantMax = 64;
+inline constexpr std::size_t kConstraintsPerArgMax = 16;
+inline constexpr std::size_t kConstraintDepthMax = 8;
+inline constexpr std::size_t kListItemsMax = 1024;
+inline constexpr std::size_t kTextBytesMax = 4096;  // purpose, patterns, paths
+inline constexpr std::size_t kNameBytesMax = 256;   // ids, tool and argument names
+inline constexpr std::size_t kLabelsMax = 32;
+inline constexpr std::size_t kStepsMax = 256;
+inline constexpr std::size_t kNeedsMax = 32;
+inline constexpr std::size_t kInputsMax = 32;
+inline constexpr std::size_t kIssuersMax = 64;
+inline constexpr std::size_t kRootKeysMax = 64;  // of each role
+inline constexpr std::uint32_t kActivationsMax = 1'000'000;
+
+// Arguments and results.
+inline constexpr std::size_t kArgumentBytesMax = 1024 * 1024;
+inline constexpr std::size_t kJsonDepthMax = 32;
+inline constexpr std::size_t kJsonNodesMax = 100'000;
+inline constexpr std::size_t kResultBytesMax = 8 * 1024 * 1024;
+
+// Durations.
+inline constexpr std::int64_t kLeaseTtlMaxMs = 90LL * 86'400 * 1000;
+inline constexpr std::int64_t kClockStepToleranceS = 120;
+inline constexpr std::int64_t kPersistIntervalMs = 10'000;  // active time is journalled this often
+inline constexpr std::int64_t kBrokerBeatMs = 1'000;
+inline constexpr std::int64_t kBrokerSilenceMs = 3'000;  // after which spawnd kills every cell
+inline constexpr std::int64_t kKillConfirmMs = 5'000;
+inline constexpr std::int64_t kControlTimeoutMs = 5'000;
+inline constexpr double kBootClockDrift = 0.001;  // believed error of CLOCK_BOOTTIME
+static_assert(kBrokerSilenceMs > 2 * kBrokerBeatMs);
+
+// Key files.
+inline constexpr std::size_t kKeyFileBytesMax = 4096;
+inline constexpr std::uint64_t kKdfOpsMax = 16;
+inline constexpr std::uint64_t kKdfMemBytesMax = 1024ULL * 1024 * 1024;
+inline constexpr std::size_t kPassphraseBytesMax = 1024;
+
+// Store and audit log.
+inline constexpr std::size_t kStoreMapBytes = 16ULL * 1024 * 1024 * 1024;
+inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
+inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
+inline constexpr std::uint64_t kTaskLogQuotaBytes =
+    64ULL * 1024 * 1024;  // when a capsule names none
+inline constexpr std::uint32_t kStoreFormat = 1;
+
+// Cells (tool runs), where a grant names no smaller value.
+inline constexpr std::size_t kCellsMax = 64;
+inline constexpr std::size_t kTreesMax = 64;                      // of one cell
+inline constexpr std::size_t kCellOutputBytes = 4 * 1024 * 1024;  // stdout and stderr together
+inline constexpr std::uint64_t kCellMemoryBytes = 1024ULL * 1024 * 1024;  // RLIMIT_DATA, a process
+inline constexpr std::uint64_t kCellFileBytes = 1024ULL * 1024 * 1024;
+inline constexpr std::uint64_t kCellTmpBytes = 64ULL * 1024 * 1024;
+inline constexpr std::uint64_t kCellTmpInodes = 8192;
+inline constexpr std::uint32_t kCellOpenFiles = 256;
+inline constexpr std::uint32_t kCellProcesses = 128;  // RLIMIT_NPROC of the cell's user
+inline constexpr std::uint32_t kCellPidMax = 512;     // kernel.pid_max of the pid namespace
+inline constexpr std::uint64_t kCellCpuS = 3600;
+inline constexpr std::uint32_t kCellUid =
+    2'049'900'001;                                     // outer uid and gid of cells started by root
+inline constexpr std::uint32_t kCellInnerId = 65'534;  // uid and gid inside
+inline constexpr std::size_t kSpawnMessageBytesMax = 2 * 1024 * 1024;
+inline constexpr std::size_t kArgvWordsMax = 256;
+inline constexpr std::size_t kArgvBytesMax = 128 * 1024;
+inline constexpr std::size_t kProgramBytesMax = 256 * 1024 * 1024;
+
+// Builtins.
+inline constexpr std::int64_t kReadBytesDefault = 1024 * 1024;
+inline constexpr std::int64_t kReadBytesMax = 4 * 1024 * 1024;
+inline constexpr std::int64_t kListEntriesDefault = 1000;
+inline constexpr std::int64_t kListEntriesMax = 10'000;
+
+// Broker.
+inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
+inline constexpr std::size_t kControlPeersMax = 16;
+inline constexpr std::size_t kToolFilesMax = 256;
+inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
+
+}  // namespace taper::limits

@@ -1,0 +1,85 @@
+// The broker inside a command: everything `taper` does with a node's state, without a daemon.
+// docs/ARCHITECTURE.md, "The way of one call".
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/authority/authority.h"
+#include "runtime/authority/node.h"
+#include "runtime/sandbox/probe.h"
+
+namespace taper::broker {
+
+// Makes a node: keys, store, node.pub, tools.d. Errors: file_exists, os_failure.
+Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name);
+Result<authority::NodeRecord> node_record(const std::string& state);
+
+// Error: state_locked when another process owns the state, and those of Authority::import_root.
+struct Imported {
+  std::uint64_t version = 0;
+  Hash fleet;
+  bool first = false;
+};
+Result<Imported> import_root(const std::string& state, ByteSpan file,
+                             const std::optional<Hash>& fleet);
+
+// One step's progress, for people watching.
+struct StepReport {
+  std::string id;
+  std::string tool;
+  DecisionId decision;
+  std::string verdict;    // "allow", "deny", "skipped" (a need failed, or the task ended first)
+  Code code = Code::ok;   // of the denial, or of the outcome
+  std::string outcome;    // "done", "failed", "killed", "interrupted", "" where it never ran
+  Error error{Code::ok};  // detail for the operator
+  std::string result;     // JSON; empty where none
+};
+
+struct RunOptions {
+  std::string state;
+  std::string capsule_path;
+  std::string holder_key_path;  // its folder is never given to a tool
+  // Signs the activation statement with the holder's key (statement::kActivation).
+  std::function<std::array<std::uint8_t, 64>(ByteSpan statement)> prove;
+  std::map<std::string, std::string> inputs;
+  std::function<void(const StepReport&)> on_step;  // as each step ends
+};
+
+struct RunReport {
+  TaskId task;
+  bool resumed = false;
+  authority::TaskState state = authority::TaskState::unset;
+  authority::EndReason reason = authority::EndReason::none;
+  std::vector<StepReport> steps;
+  Code code = Code::ok;  // ok only when completed; else why (exit code follows from its kind)
+};
+
+// Activates the capsule, runs its plan, ends the task in a terminal state. SIGINT and SIGTERM
+// cancel it. An error means that there is no task (refused, locked, host cannot).
+Result<RunReport> run(const RunOptions& options);
+
+// Reading works while another process owns the state.
+Result<std::vector<authority::TaskView>> task_list(const std::string& state);
+Result<authority::TaskView> task_show(const std::string& state, const TaskId& task);
+Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision);
+// Asks the owner over control.sock; commits by itself when nobody owns the state. Success means the
+// task's ending is durable. Errors: unknown_task, task_terminal, control_unreachable.
+Status task_cancel(const std::string& state, const TaskId& task);
+
+Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce);
+
+// The tools of a state: builtins and STATE/tools.d/*.toml. A file that is wrong is an error that
+// names it.
+Result<authority::Tools> tools_list(const std::string& state);
+// The same as JSON, for `--tools` of lint and sign at the centre.
+std::string tools_json(const authority::Tools& tools);
+
+// Path of a program that stands beside this one. Error: program_missing.
+Result<std::string> sibling_program(const std::string& name);
+
+}  // namespace taper::broker

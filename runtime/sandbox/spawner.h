@@ -1,0 +1,106 @@
+// Running tools. A Spawner owns the process taper-spawnd, which starts every cell; when either
+// dies, so does every tool. Each run takes a Permit. No call here waits; `poll` is told by
+// `wait_fd` when to look.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "runtime/authority/permit.h"
+#include "runtime/base/file.h"
+#include "runtime/base/result.h"
+
+namespace taper::sandbox {
+
+// A program's bytes, copied into a sealed memory file and hashed there: what is hashed is what
+// runs.
+class Program {
+ public:
+  // Errors: program_unfit (missing, not absolute, not a regular ELF file, writable by others, too
+  // large).
+  static Result<Program> load(const std::string& path);
+  const Hash& hash() const { return hash_; }
+  int fd() const { return fd_.get(); }
+
+ private:
+  Fd fd_;
+  Hash hash_;
+};
+
+enum class RunEnd : std::uint8_t {
+  unset,
+  done,        // the builtin answered, or the command exited with status 0
+  failed,      // the builtin refused or failed, or the command exited otherwise
+  signalled,   // the command died of a signal it earned itself
+  violation,   // the kernel killed it for a forbidden system call
+  deadline,    // its cell reached its deadline
+  output_cap,  // it wrote more than its cap
+  killed,      // kill_task or kill_call
+  refused,     // a sandbox layer or set-up step failed: it never ran
+  lost,        // the spawner or the cell went away
+};
+
+// What a builtin gives back: named values, and rows for lists. Text may be any bytes.
+using FieldValue = std::variant<std::int64_t, bool, std::string>;
+struct Field {
+  std::string name;
+  FieldValue value;
+};
+using Row = std::vector<Field>;
+struct BuiltinResult {
+  Row fields;
+  std::string rows_name;  // empty: no rows
+  std::vector<Row> rows;
+};
+
+struct RunReport {
+  TaskId task;
+  CallId call;
+  RunEnd end = RunEnd::unset;
+  Error error{Code::ok};  // where the end is not done: code, and the layer, step or errno
+  BuiltinResult result;   // builtins
+  std::string out, err;   // commands, up to the cap
+  int exit_status = 0;    // commands
+  int signal = 0;
+};
+
+class Spawner {
+ public:
+  // Starts `spawnd_path` (absolute). Errors: program_missing, os_failure.
+  static Result<std::unique_ptr<Spawner>> launch(const std::string& spawnd_path);
+  ~Spawner();  // closes the lifeline: spawnd and every cell die
+  Spawner(const Spawner&) = delete;
+  Spawner& operator=(const Spawner&) = delete;
+
+  // Readable (poll/epoll) when `poll` has something to do.
+  int wait_fd() const;
+  pid_t pid() const;
+
+  // Runs what the permit allows. A builtin runs in the resident cell of {task, grant}, started on
+  // first use; a command in a cell of its own, from `program`, whose hash must be the permit's.
+  // Exactly one report follows on success. Errors: program_unfit (hash), spawner_lost, too many
+  // cells.
+  Status run(authority::Permit&& permit, const Program* program);
+
+  // Everything that was reported since the last call; never waits. Error: spawner_lost, once; every
+  // run under way has been reported `lost` by then.
+  Result<std::vector<RunReport>> poll();
+
+  // Tells spawnd that the broker lives; at least every limits::kBrokerBeatMs.
+  Status beat();
+
+  // SIGKILLs every cell of the task, resident ones too. Runs under way are reported `killed`.
+  Status kill_task(const TaskId& task);
+  Status kill_call(const CallId& call);
+  // Cells of the task not yet confirmed dead (their whole process tree).
+  std::size_t cells_alive(const TaskId& task) const;
+
+ private:
+  struct State;
+  explicit Spawner(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace taper::sandbox

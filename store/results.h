@@ -1,0 +1,24 @@
+// Results of calls, in files of their own under DIR/results, 0600, so that erasing one erases it.
+#pragma once
+
+#include <string>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/ids.h"
+#include "runtime/base/result.h"
+
+namespace taper::store {
+
+class ResultFiles {
+ public:
+  explicit ResultFiles(std::string state_directory);
+  Status write(const TaskId& task, const CallId& call, ByteSpan bytes);  // durable on return
+  Result<Bytes> read(const TaskId& task, const CallId& call) const;      // error: result_missing
+  Status erase_task(const TaskId& task);                                 // absent is fine
+  Status erase_all_but(const std::vector<TaskId>& kept);
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace taper::store
