@@ -1,0 +1,51 @@
+#include "runtime/base/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace taper {
+namespace {
+
+struct TemporaryDirectory {
+  TemporaryDirectory() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path); }
+  std::string path = "/tmp/taper-base-XXXXXX";
+};
+
+std::size_t entries(const std::string& path) {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path)) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("files are created once and replaced whole", "[base]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path + "/file";
+  REQUIRE(create_file(path, as_bytes("one"), 0600).ok());
+  CHECK(create_file(path, as_bytes("two"), 0600).code() == Code::file_exists);
+  CHECK(as_text(*read_file(path, 100)) == "one");
+  REQUIRE(replace_file(path, as_bytes("three"), 0640).ok());
+  CHECK(as_text(*read_file(path, 100)) == "three");
+  struct stat facts{};
+  REQUIRE(::stat(path.c_str(), &facts) == 0);
+  CHECK((facts.st_mode & 07777U) == 0640U);
+  CHECK(entries(directory.path) == 1);
+}
+
+TEST_CASE("reading stops at its cap", "[base]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path + "/file";
+  REQUIRE(create_file(path, as_bytes(std::string(1000, 'x')), 0600).ok());
+  CHECK(read_file(path, 1000).ok());
+  CHECK(read_file(path, 999).code() == Code::too_large);
+  CHECK(read_file(directory.path + "/absent", 10).code() == Code::file_missing);
+}
+
+}  // namespace taper
