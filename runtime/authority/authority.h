@@ -58,6 +58,7 @@ enum class EndReason : std::uint8_t {
   budget,
   log_quota,
   operator_kill,
+  revocation,  // what the capsule rests on is no longer trusted
 };
 enum class CallState : std::uint8_t { unset, authorised, done, failed, killed, interrupted };
 std::string_view task_state_name(TaskState state);  // "active", "completed", …
@@ -177,12 +178,17 @@ class Authority {
   // error (not a Denial) means the decision could not be made durable: nothing may run.
   Result<Decision> authorise(const CallRequest& request, const Tools& tools, const Now& now);
 
-  // Records how a call went; the result may be released when this returns success.
-  Status settle(const CallId& call, const Outcome& outcome, const Now& now);
+  // Records how a call went; the result may be released when this returns success. Gives the reason
+  // to end the task now, where its capsule names such an outcome (failure, violation), else none. A
+  // late outcome is recorded while the task ends and changes nothing else. Errors: task_terminal
+  // after that, and when the call is unknown.
+  Result<EndReason> settle(const CallId& call, const Outcome& outcome, const Now& now);
 
-  // The task stops acting: from here every authorise for it is denied. Durable on return.
+  // The task stops acting: from here every authorise for it is denied. Durable on return. The first
+  // reason stays: success when the task is ending already. Errors: unknown_task, task_terminal.
   Status begin_ending(const TaskId& task, EndReason reason, const Now& now);
-  // After its cells are dead and its results erased: the terminal state, final.
+  // After its cells are dead and its results erased: the terminal state, final. Only an ending task
+  // is finished. Errors: unknown_task, task_terminal.
   Result<TaskState> finish(const TaskId& task, const Now& now);
 
   // When the task must next be looked at, on the boot clock (lease, idle or window, whichever is

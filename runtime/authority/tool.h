@@ -32,6 +32,8 @@ struct Tool {
 
 using Tools = std::map<std::string, Tool, std::less<>>;  // by name
 
+// Fills `definition` and `digest` from everything else. Whoever declares a tool ends with this.
+void define_tool(Tool& tool);
 // The builtin tools as Tools.
 Tools builtin_tools();
 // hash of length-framed {"taper tool v1", definition, program}.

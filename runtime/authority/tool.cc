@@ -1,0 +1,92 @@
+#include "runtime/authority/tool.h"
+
+#include "capsules/value.h"
+#include "crypto/crypto.h"
+#include "runtime/base/bytes.h"
+
+namespace taper::authority {
+namespace {
+
+using capsules::Array;
+using capsules::Effect;
+using capsules::InputType;
+using capsules::Object;
+using capsules::Value;
+
+const char* effect_text(Effect effect) {
+  switch (effect) {
+    case Effect::unset: break;
+    case Effect::read: return "read";
+    case Effect::write: return "write";
+    case Effect::irreversible: return "irreversible";
+  }
+  return "unset";
+}
+
+const char* input_type_text(InputType type) {
+  switch (type) {
+    case InputType::unset: break;
+    case InputType::string: return "string";
+    case InputType::path: return "path";
+    case InputType::integer: return "integer";
+    case InputType::boolean: return "boolean";
+    case InputType::json: return "json";
+  }
+  return "unset";
+}
+
+Array argv_value(const std::vector<ArgvWord>& words) {
+  Array out;
+  for (const ArgvWord& word : words) {
+    if (!word.group.empty()) {
+      out.emplace_back(argv_value(word.group));
+    } else if (word.argument.empty()) {
+      out.emplace_back(word.literal);
+    } else {
+      out.emplace_back(Object{{"arg", word.argument}, {"option_value", word.option_value}});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Hash tool_digest(std::string_view definition, const Hash& program) {
+  const Bytes framed =
+      ByteWriter().text("taper tool v1").text(definition).block(program.span()).bytes();
+  return crypto::hash(framed);
+}
+
+void define_tool(Tool& tool) {
+  Array inputs;
+  for (const capsules::InputSpec& input : tool.inputs) {
+    inputs.emplace_back(Object{
+        {"name", input.name}, {"optional", input.optional}, {"type", input_type_text(input.type)}});
+  }
+  Object definition{{"effect", effect_text(tool.effect)},
+                    {"inputs", std::move(inputs)},
+                    {"kind", tool.kind == ToolKind::command ? "command" : "builtin"},
+                    {"name", tool.name}};
+  if (tool.kind == ToolKind::command) {
+    definition.emplace_back("argv", argv_value(tool.argv));
+    definition.emplace_back("output", tool.json_output ? "json" : "text");
+  }
+  tool.definition = capsules::write_canonical(definition);
+  tool.digest = tool_digest(tool.definition, tool.program);
+}
+
+Tools builtin_tools() {
+  Tools tools;
+  for (const capsules::BuiltinSpec& spec : capsules::builtins()) {
+    Tool tool;
+    tool.name = spec.name;
+    tool.kind = ToolKind::builtin;
+    tool.effect = spec.effect;
+    tool.inputs = spec.inputs;
+    define_tool(tool);
+    tools.emplace(tool.name, std::move(tool));
+  }
+  return tools;
+}
+
+}  // namespace taper::authority
