@@ -92,5 +92,10 @@ inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
 inline constexpr std::size_t kControlPeersMax = 16;
 inline constexpr std::size_t kToolFilesMax = 256;
 inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
+inline constexpr std::size_t kArgvGroupDepthMax = 4;
+inline constexpr std::size_t kToolInputsMax = 64;
+inline constexpr std::size_t kControlDetailBytesMax = 4096;
+inline constexpr std::size_t kStepResultShownBytes = 64 * 1024;  // longer ones are not reported
+inline constexpr std::size_t kStderrShownBytes = 4096;           // of a command, in its result
 
 }  // namespace taper::limits

@@ -1,0 +1,114 @@
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/broker/control_client.h"
+#include "runtime/broker/embedded.h"
+#include "runtime/broker/node_facts.h"
+#include "store/audit_export.h"
+#include "store/results.h"
+
+namespace taper::broker {
+
+Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name) {
+  return authority::create_node(state, name);
+}
+
+Result<authority::NodeRecord> node_record(const std::string& state) {
+  return authority::read_node(state);
+}
+
+Result<Imported> import_root(const std::string& state, ByteSpan file,
+                             const std::optional<Hash>& fleet) {
+  TAPER_TRY(const authority::NodeRecord record, node_record(state));
+  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = false}));
+  const SystemClock clock;
+  TAPER_TRY(authority::NodeFacts facts, node_facts(state, record, ""));
+  TAPER_TRY(const auto authority,
+            authority::Authority::start(*store, std::move(facts), clock.now()));
+  const bool first = authority->root() == nullptr;
+  TAPER_CHECK(authority->import_root(file, fleet, clock.now()));
+  TAPER_CHECK(store->sync_marker());
+  const capsules::TrustRoot* root = authority->root();
+  TAPER_ASSERT(root != nullptr);
+  return Imported{.version = root->data().version, .fleet = root->fleet(), .first = first};
+}
+
+Result<std::vector<authority::TaskView>> task_list(const std::string& state) {
+  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = true}));
+  return authority::list_tasks(*store, SystemClock().now());
+}
+
+Result<authority::TaskView> task_show(const std::string& state, const TaskId& task) {
+  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = true}));
+  return authority::show_task(*store, task, SystemClock().now());
+}
+
+Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision) {
+  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = true}));
+  return authority::explain_decision(*store, decision);
+}
+
+Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce) {
+  return store::export_log(state, nonce);
+}
+
+namespace {
+
+// Nobody owns the state: take it, end the task, let it go. Its cells died with their owner.
+Status cancel_alone(const std::string& state, const TaskId& task) {
+  TAPER_TRY(const authority::NodeRecord record, node_record(state));
+  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = false}));
+  const SystemClock clock;
+  TAPER_TRY(authority::NodeFacts facts, node_facts(state, record, ""));
+  TAPER_TRY(const auto authority,
+            authority::Authority::start(*store, std::move(facts), clock.now()));
+  TAPER_CHECK(authority->begin_ending(task, authority::EndReason::cancelled, clock.now()));
+  TAPER_CHECK(store::ResultFiles(state).erase_task(task));
+  TAPER_TRY(const authority::TaskState ended, authority->finish(task, clock.now()));
+  TAPER_ASSERT(authority::is_terminal(ended));
+  return store->sync_marker();
+}
+
+// The owner may come or go between two looks, so a refusal is looked at again this often.
+constexpr int kCancelAttempts = 3;
+
+}  // namespace
+
+Status task_cancel(const std::string& state, const TaskId& task) {
+  Error last(Code::control_unreachable);
+  for (int attempt = 0; attempt < kCancelAttempts; ++attempt) {
+    TAPER_TRY(const authority::TaskView view, task_show(state, task));
+    if (authority::is_terminal(view.state))
+      return Error(Code::task_terminal, {.field = "task",
+                                         .expected = "a live task",
+                                         .got = std::string(authority::task_state_name(view.state)),
+                                         .fix = ""});
+    const ControlRequest request{.verb = ControlVerb::cancel, .task = task};
+    const Result<ControlReply> reply = ask_owner(state, request);
+    if (reply.ok() && reply->code == Code::ok) return success();
+    if (reply.ok())
+      return Error(reply->code, {.field = "", .expected = "", .got = reply->detail, .fix = ""});
+    const Status alone = cancel_alone(state, task);
+    if (alone.ok() || alone.code() != Code::state_locked)
+      return alone.ok() ? success() : Status(alone.error());
+    last = reply.error();
+  }
+  return last;
+}
+
+Result<std::string> sibling_program(const std::string& name) {
+  char self[PATH_MAX];
+  const ssize_t length = ::readlink("/proc/self/exe", self, sizeof(self));
+  if (length <= 0 || length == sizeof(self)) return os_error("readlink /proc/self/exe", errno);
+  std::string path(self, static_cast<std::size_t>(length));
+  path = path.substr(0, path.rfind('/') + 1) + name;
+  if (::access(path.c_str(), X_OK) != 0)
+    return Error(Code::program_missing,
+                 {.field = path, .expected = "a program", .got = "", .fix = ""});
+  return path;
+}
+
+}  // namespace taper::broker

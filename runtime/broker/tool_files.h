@@ -1,0 +1,44 @@
+// Reading tools.d: one NAME.toml a tool. A file says what exists, never what is allowed.
+// docs/formats/tools.md
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/authority/tool.h"
+#include "runtime/base/result.h"
+#include "runtime/sandbox/spawner.h"
+
+namespace taper::broker {
+
+// A tool name is a file name without ".toml": letters, digits, '.', '_' and '-', a letter first.
+bool is_tool_name(std::string_view name);
+
+// The words of a tool file; "unset" for what is not set.
+std::string_view effect_word(capsules::Effect effect);
+std::string_view type_word(capsules::InputType type);
+
+// What a file says, before its program is looked at: neither `program` nor `digest` is set.
+// Error: tool_file_malformed with the key in `field`.
+Result<authority::Tool> parse_tool(std::string_view name, std::string_view toml);
+
+struct LoadedTool {
+  authority::Tool tool;
+  sandbox::Program program;
+};
+
+// STATE/tools.d, then /etc/taper/tools.d; those that do not exist are left out.
+std::vector<std::string> tool_directories(const std::string& state);
+
+// The first directory that has the file decides; empty when none has it. Directory and file must be
+// owned by root or by us and not be writable by others. Errors: tool_file_malformed naming the
+// file, program_unfit.
+Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& directories,
+                                            const std::string& name);
+
+// Names of every tool file there is, sorted. Error: tool_file_malformed (name, owner, too many).
+Result<std::vector<std::string>> tool_names(const std::vector<std::string>& directories);
+
+}  // namespace taper::broker

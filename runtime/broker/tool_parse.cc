@@ -1,0 +1,207 @@
+#include <toml++/toml.h>
+
+#include <boost/json.hpp>
+#include <set>
+
+#include "runtime/authority/plan.h"
+#include "runtime/base/limits.h"
+#include "runtime/broker/tool_files.h"
+
+namespace taper::broker {
+namespace {
+
+namespace json = boost::json;
+using authority::ArgvWord;
+using authority::Tool;
+using capsules::InputType;
+
+Error wrong(std::string_view field, std::string_view expected, std::string_view got = "") {
+  return Error(Code::tool_file_malformed, {.field = std::string(field),
+                                           .expected = std::string(expected),
+                                           .got = std::string(got),
+                                           .fix = ""});
+}
+
+Status only_keys(const toml::table& table, std::string_view where,
+                 std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : table) {
+    if (std::find(known.begin(), known.end(), key.str()) == known.end())
+      return wrong(std::string(where) + std::string(key.str()), "no such key");
+  }
+  return success();
+}
+
+Result<std::string> text_of(const toml::table& table, std::string_view key) {
+  const toml::value<std::string>* value = table[key].as_string();
+  if (value == nullptr) return wrong(key, "a string");
+  return value->get();
+}
+
+bool plain_text(std::string_view text) {
+  return text.size() <= limits::kTextBytesMax && text.find('\0') == std::string_view::npos;
+}
+
+Result<capsules::InputSpec> parse_input(std::string_view name, const toml::node& node) {
+  const std::string where = "input." + std::string(name);
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return wrong(where, "a table {type = …}");
+  if (name.empty() || name.size() > limits::kNameBytesMax || name.front() == '$')
+    return wrong(where, "a name that is not empty, not too long and does not begin with '$'");
+  TAPER_CHECK(only_keys(*table, where + ".", {"type", "optional"}));
+  TAPER_TRY(const std::string type, text_of(*table, "type"));
+  capsules::InputSpec input;
+  input.name = name;
+  for (const InputType candidate : {InputType::string, InputType::path, InputType::integer,
+                                    InputType::boolean, InputType::json})
+    if (type_word(candidate) == type) input.type = candidate;
+  if (input.type == InputType::unset)
+    return wrong(where + ".type", "string, path, integer, boolean or json", type);
+  if (table->contains("optional")) {
+    const toml::value<bool>* optional = (*table)["optional"].as_boolean();
+    if (optional == nullptr) return wrong(where + ".optional", "true or false");
+    input.optional = optional->get();
+  }
+  return input;
+}
+
+Result<ArgvWord> parse_argument(const toml::table& table, std::string_view where) {
+  TAPER_CHECK(only_keys(table, std::string(where) + ".", {"arg", "option_value"}));
+  TAPER_TRY(std::string argument, text_of(table, "arg"));
+  if (argument.empty()) return wrong(where, "the name of an input");
+  ArgvWord word;
+  word.argument = std::move(argument);
+  if (table.contains("option_value")) {
+    const toml::value<bool>* option = table["option_value"].as_boolean();
+    if (option == nullptr) return wrong(where, "option_value = true or false");
+    word.option_value = option->get();
+  }
+  return word;
+}
+
+Result<std::vector<ArgvWord>> parse_words(const toml::array& array, std::string_view where,
+                                          std::size_t depth) {
+  if (depth > limits::kArgvGroupDepthMax) return wrong(where, "groups nested less deeply");
+  if (array.empty() || array.size() > limits::kArgvWordsMax)
+    return wrong(where, "1 to " + std::to_string(limits::kArgvWordsMax) + " words");
+  std::vector<ArgvWord> words;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const std::string here = std::string(where) + "[" + std::to_string(i) + "]";
+    const toml::node& node = array[i];
+    ArgvWord word;
+    if (const toml::value<std::string>* literal = node.as_string()) {
+      if (literal->get().empty() || !plain_text(literal->get()))
+        return wrong(here, "a word without NUL that is not empty");
+      word.literal = literal->get();
+    } else if (const toml::table* table = node.as_table()) {
+      TAPER_TRY(word, parse_argument(*table, here));
+    } else if (const toml::array* group = node.as_array()) {
+      TAPER_TRY(word.group, parse_words(*group, here, depth + 1));
+    } else {
+      return wrong(here, "a string, {arg = …} or a group [ … ]");
+    }
+    words.push_back(std::move(word));
+  }
+  return words;
+}
+
+void used_arguments(const std::vector<ArgvWord>& words, std::set<std::string>& used) {
+  for (const ArgvWord& word : words) {
+    if (!word.argument.empty()) used.insert(word.argument);
+    used_arguments(word.group, used);
+  }
+}
+
+// Every word's argument is an input, and every input has a place among the words.
+Status check_use(const Tool& tool) {
+  std::set<std::string> used;
+  used_arguments(tool.argv, used);
+  for (const capsules::InputSpec& input : tool.inputs) {
+    if (used.erase(input.name) == 0) return wrong("input." + input.name, "its use in argv");
+  }
+  if (!used.empty()) return wrong("argv", "arguments that [input] declares", *used.begin());
+  return success();
+}
+
+json::array words_json(const std::vector<ArgvWord>& words) {
+  json::array out;
+  for (const ArgvWord& word : words) {
+    if (!word.group.empty()) {
+      out.emplace_back(words_json(word.group));
+    } else if (word.argument.empty()) {
+      out.emplace_back(word.literal);
+    } else {
+      out.emplace_back(json::object{{"arg", word.argument}, {"option_value", word.option_value}});
+    }
+  }
+  return out;
+}
+
+Result<std::string> definition_of(const Tool& tool) {
+  json::array inputs;
+  for (const capsules::InputSpec& input : tool.inputs)
+    inputs.emplace_back(json::object{
+        {"name", input.name}, {"type", type_word(input.type)}, {"optional", input.optional}});
+  const json::object definition{{"name", tool.name},
+                                {"kind", "command"},
+                                {"effect", effect_word(tool.effect)},
+                                {"inputs", std::move(inputs)},
+                                {"argv", words_json(tool.argv)},
+                                {"output", tool.json_output ? "json" : "text"}};
+  return authority::canonical_json(json::serialize(definition));
+}
+
+Status parse_header(const toml::table& file, Tool& tool) {
+  TAPER_CHECK(only_keys(file, "", {"kind", "effect", "output", "argv", "input"}));
+  TAPER_TRY(const std::string kind, text_of(file, "kind"));
+  if (kind != "command") return wrong("kind", "command", kind);
+  tool.kind = authority::ToolKind::command;
+  TAPER_TRY(const std::string effect, text_of(file, "effect"));
+  for (const auto candidate :
+       {capsules::Effect::read, capsules::Effect::write, capsules::Effect::irreversible})
+    if (effect_word(candidate) == effect) tool.effect = candidate;
+  if (tool.effect == capsules::Effect::unset)
+    return wrong("effect", "read, write or irreversible", effect);
+  TAPER_TRY(const std::string output, text_of(file, "output"));
+  if (output != "text" && output != "json") return wrong("output", "text or json", output);
+  tool.json_output = output == "json";
+  return success();
+}
+
+Result<Tool> parse_file(std::string_view name, const toml::table& file) {
+  Tool tool;
+  tool.name = name;
+  TAPER_CHECK(parse_header(file, tool));
+  const toml::array* argv = file["argv"].as_array();
+  if (argv == nullptr) return wrong("argv", "a list of words");
+  TAPER_TRY(tool.argv, parse_words(*argv, "argv", 1));
+  if (tool.argv.front().literal.empty() || tool.argv.front().literal.front() != '/')
+    return wrong("argv[0]", "the program's absolute path");
+  if (file.contains("input")) {
+    const toml::table* inputs = file["input"].as_table();
+    if (inputs == nullptr || inputs->size() > limits::kToolInputsMax)
+      return wrong("input", "a table of at most " + std::to_string(limits::kToolInputsMax));
+    for (const auto& [key, node] : *inputs) {
+      TAPER_TRY(capsules::InputSpec input, parse_input(key.str(), node));
+      tool.inputs.push_back(std::move(input));
+    }
+  }
+  TAPER_CHECK(check_use(tool));
+  TAPER_TRY(tool.definition, definition_of(tool));
+  return tool;
+}
+
+}  // namespace
+
+Result<Tool> parse_tool(std::string_view name, std::string_view toml) {
+  if (toml.size() > limits::kToolFileBytesMax)
+    return wrong("size", "at most " + std::to_string(limits::kToolFileBytesMax) + " bytes");
+  if (!is_utf8(toml)) return wrong("", "UTF-8");
+  try {
+    return parse_file(name, toml::parse(toml));
+  } catch (const toml::parse_error& error) {
+    return wrong("line " + std::to_string(error.source().begin.line), "valid TOML",
+                 error.description());
+  }
+}
+
+}  // namespace taper::broker

@@ -1,0 +1,46 @@
+#include <boost/json.hpp>
+
+#include "runtime/broker/embedded.h"
+#include "runtime/broker/tool_files.h"
+
+namespace taper::broker {
+namespace {
+
+namespace json = boost::json;
+
+json::object tool_json(const authority::Tool& tool) {
+  json::array inputs;
+  for (const capsules::InputSpec& input : tool.inputs)
+    inputs.emplace_back(json::object{
+        {"name", input.name}, {"type", type_word(input.type)}, {"optional", input.optional}});
+  const bool command = tool.kind == authority::ToolKind::command;
+  json::object out{{"name", tool.name},
+                   {"kind", command ? "command" : "builtin"},
+                   {"effect", effect_word(tool.effect)},
+                   {"digest", nullptr},
+                   {"inputs", std::move(inputs)}};
+  if (command) out["digest"] = tool.digest.hex();
+  return out;
+}
+
+}  // namespace
+
+Result<authority::Tools> tools_list(const std::string& state) {
+  TAPER_CHECK(node_record(state));
+  authority::Tools tools = authority::builtin_tools();
+  const std::vector<std::string> directories = tool_directories(state);
+  TAPER_TRY(const std::vector<std::string> names, tool_names(directories));
+  for (const std::string& name : names) {
+    TAPER_TRY(std::optional<LoadedTool> loaded, load_tool(directories, name));
+    if (loaded) tools.insert_or_assign(name, std::move(loaded->tool));
+  }
+  return tools;
+}
+
+std::string tools_json(const authority::Tools& tools) {
+  json::array list;
+  for (const auto& [name, tool] : tools) list.emplace_back(tool_json(tool));
+  return json::serialize(json::object{{"tools", std::move(list)}});
+}
+
+}  // namespace taper::broker
