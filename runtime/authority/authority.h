@@ -170,8 +170,10 @@ class Authority {
 
   // admit: opens the capsule, asks audience → root → time and window → revocation → activations →
   // node policy → proof, and makes a task. Refused: no task, nothing consumed. After proof the
-  // refusal is in the log; before it, counted there.
-  Result<Activation> activate(const ActivationRequest& request, const Now& now);
+  // refusal is in the log; before it, counted there. `tools` says which inputs are paths, so that
+  // every grant's trees are known before anything runs; a tool that is not there then is
+  // tool_missing for the life of the task.
+  Result<Activation> activate(const ActivationRequest& request, const Tools& tools, const Now& now);
 
   // authorise: parses the arguments once and asks, in this order: task live, time, revocation, node
   // policy, grant, tool digest, arguments, budgets. The decision is durable when this returns. An
