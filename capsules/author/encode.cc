@@ -1,0 +1,286 @@
+#include <algorithm>
+
+#include "capsule_generated.h"
+#include "capsules/author/author.h"
+#include "runtime/base/limits.h"
+
+namespace taper::capsules {
+namespace {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+template <class T>
+using Offset = flatbuffers::Offset<T>;
+template <class T>
+using Items = std::vector<Offset<T>>;
+
+Error missing(std::string field) {
+  return Error(Code::field_missing, ErrorDetail{std::move(field), "a value", "nothing", ""});
+}
+
+flatbuffers::Optional<std::int64_t> optional_long(std::optional<std::int64_t> value) {
+  if (!value) return flatbuffers::nullopt;
+  return *value;
+}
+
+template <class IdType>
+auto id_bytes(Builder& fbb, const IdType& id) {
+  return fbb.CreateVector(id.bytes.data(), id.bytes.size());
+}
+
+struct ConstraintWriter {
+  Builder& fbb;
+
+  Offset<wire::Constraint> operator()(const AnyValue&) { return plain(wire::ConstraintKind::any); }
+  Offset<wire::Constraint> operator()(const Equals& c) {
+    const auto json = fbb.CreateString(write_canonical(c.value));
+    return wire::CreateConstraint(fbb, wire::ConstraintKind::equals, json);
+  }
+  Offset<wire::Constraint> operator()(const OneOf& c) {
+    std::vector<std::string> texts;
+    for (const Value& value : c.values) texts.push_back(write_canonical(value));
+    const auto jsons = fbb.CreateVectorOfStrings(texts);
+    return wire::CreateConstraint(fbb, wire::ConstraintKind::one_of, 0, jsons);
+  }
+  Offset<wire::Constraint> operator()(const AtLeast& c) {
+    return plain(wire::ConstraintKind::at_least, c.least);
+  }
+  Offset<wire::Constraint> operator()(const AtMost& c) {
+    return plain(wire::ConstraintKind::at_most, c.most);
+  }
+  Offset<wire::Constraint> operator()(const Length& c) {
+    return plain(wire::ConstraintKind::length, c.least, c.most);
+  }
+  Offset<wire::Constraint> operator()(const Prefix& c) {
+    return with_text(wire::ConstraintKind::prefix, c.text);
+  }
+  Offset<wire::Constraint> operator()(const Under& c) {
+    return with_text(wire::ConstraintKind::under, c.tree);
+  }
+  Offset<wire::Constraint> operator()(const Glob& c) {
+    return with_text(wire::ConstraintKind::glob, c.pattern);
+  }
+
+ private:
+  Offset<wire::Constraint> plain(wire::ConstraintKind kind,
+                                 flatbuffers::Optional<std::int64_t> number = flatbuffers::nullopt,
+                                 flatbuffers::Optional<std::int64_t> upper = flatbuffers::nullopt) {
+    return wire::CreateConstraint(fbb, kind, 0, 0, number, upper);
+  }
+  Offset<wire::Constraint> with_text(wire::ConstraintKind kind, const std::string& text) {
+    const auto words = fbb.CreateString(text);
+    return wire::CreateConstraint(fbb, kind, 0, 0, flatbuffers::nullopt, flatbuffers::nullopt,
+                                  words);
+  }
+};
+
+auto write_rules(Builder& fbb, const std::vector<ArgRule>& rules) {
+  Items<wire::ArgRule> items;
+  for (const ArgRule& rule : rules) {
+    Items<wire::Constraint> constraints;
+    for (const Constraint& constraint : rule.all) {
+      constraints.push_back(std::visit(ConstraintWriter{fbb}, constraint));
+    }
+    const auto name = fbb.CreateString(rule.name);
+    const auto all = fbb.CreateVector(constraints);
+    items.push_back(wire::CreateArgRule(fbb, name, rule.optional, all));
+  }
+  return fbb.CreateVector(items);
+}
+
+Offset<wire::Budget> write_budget(Builder& fbb, const Budget& budget) {
+  return wire::CreateBudget(fbb, optional_long(budget.calls), 0, optional_long(budget.bytes));
+}
+
+Offset<wire::Cell> write_cell(Builder& fbb, const CellLimits& cell) {
+  const bool any =
+      cell.output_bytes || cell.memory_bytes || cell.processes || cell.cpu_s || cell.wall_ms;
+  if (!any) return 0;
+  return wire::CreateCell(fbb, 0, 0, optional_long(cell.output_bytes),
+                          optional_long(cell.memory_bytes), optional_long(cell.processes),
+                          optional_long(cell.cpu_s), optional_long(cell.wall_ms));
+}
+
+Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
+  std::vector<std::uint8_t> verbs;
+  for (const Verb verb : grant.verbs) verbs.push_back(static_cast<std::uint8_t>(verb));
+  const auto id = fbb.CreateString(grant.id);
+  const auto tool = fbb.CreateString(grant.tool);
+  Offset<flatbuffers::Vector<std::uint8_t>> digest;
+  if (grant.digest_kind == DigestKind::pinned) digest = id_bytes(fbb, grant.digest);
+  const auto verb_list = fbb.CreateVectorScalarCast<wire::Verb>(verbs.data(), verbs.size());
+  const auto args = write_rules(fbb, grant.args);
+  const auto budget = write_budget(fbb, grant.budget);
+  const auto cell = write_cell(fbb, grant.cell);
+  wire::GrantBuilder out(fbb);
+  out.add_id(id);
+  out.add_tool(tool);
+  out.add_digest_kind(static_cast<wire::DigestKind>(grant.digest_kind));
+  if (!digest.IsNull()) out.add_digest(digest);
+  out.add_verbs(verb_list);
+  out.add_args(args);
+  out.add_budget(budget);
+  out.add_effect(static_cast<wire::Effect>(grant.effect));
+  if (!cell.IsNull()) out.add_cell(cell);
+  return out.Finish();
+}
+
+Offset<wire::Plan> write_plan(Builder& fbb, const Plan& plan) {
+  Items<wire::Step> steps;
+  for (const Step& step : plan.steps) {
+    const auto id = fbb.CreateString(step.id);
+    const auto tool = fbb.CreateString(step.tool);
+    const auto args = fbb.CreateString(step.args);
+    const auto needs = fbb.CreateVectorOfStrings(step.needs);
+    steps.push_back(
+        wire::CreateStep(fbb, id, tool, args, needs, static_cast<wire::OnError>(step.on_error)));
+  }
+  const auto inputs = fbb.CreateVectorOfStrings(plan.inputs);
+  const auto list = fbb.CreateVector(steps);
+  return wire::CreatePlan(fbb, inputs, list);
+}
+
+Offset<wire::EndOn> write_end_on(Builder& fbb, const EndOn& end) {
+  return wire::CreateEndOn(fbb, end.completion, end.failure, end.denials, end.violation,
+                           end.tool_drift, end.policy_drift, end.clock_step);
+}
+
+Status check_complete(const Capsule& capsule) {
+  if (capsule.issuer.is_zero()) return missing("issuer");
+  if (capsule.serial == 0) return missing("serial");
+  if (capsule.fleet.is_zero()) return missing("fleet");
+  if (capsule.holder.is_zero()) return missing("holder");
+  if (capsule.audience.node.is_zero()) return missing("audience.node");
+  if (capsule.audience.incarnation.is_zero()) return missing("audience.incarnation");
+  if (capsule.time_assurance == TimeAssurance::unset) return missing("freshness.time_assurance");
+  if (capsule.min_tier == Tier::unset) return missing("min_tier");
+  if (capsule.entry == EntryKind::unset) return missing("entry");
+  for (const Grant& grant : capsule.grants) {
+    const std::string field = "grants." + grant.id;
+    if (grant.effect == Effect::unset) return missing(field + ".effect");
+    if (grant.digest_kind == DigestKind::unset) return missing(field + ".digest");
+    if (std::ranges::count(grant.verbs, Verb::unset) != 0) return missing(field + ".verbs");
+  }
+  for (const Step& step : capsule.plan.steps) {
+    if (step.on_error == OnError::unset) return missing("plan." + step.id + ".on_error");
+  }
+  return success();
+}
+
+Result<Bytes> finished(const Builder& fbb) {
+  if (fbb.GetSize() > limits::kCapsuleBytesMax) {
+    return Error(
+        Code::too_large,
+        ErrorDetail{"capsule", "at most " + std::to_string(limits::kCapsuleBytesMax) + " bytes",
+                    std::to_string(fbb.GetSize()) + " bytes", "grant less, or split it"});
+  }
+  return Bytes(fbb.GetBufferPointer(), fbb.GetBufferPointer() + fbb.GetSize());
+}
+
+// Everything of a capsule that is a child of its table; children come before their table.
+struct CapsuleParts {
+  Offset<flatbuffers::Vector<Offset<flatbuffers::String>>> features;
+  Offset<flatbuffers::Vector<std::uint8_t>> issuer, fleet, holder;
+  Offset<flatbuffers::String> tenant, purpose, requester, agent;
+  Offset<wire::NodeAudience> audience;
+  Offset<wire::Window> window;
+  Offset<wire::Lease> lease;
+  Offset<wire::Freshness> freshness;
+  Offset<wire::EndOn> end_on;
+  Offset<flatbuffers::Vector<Offset<wire::Grant>>> grants;
+  Offset<wire::Plan> plan;
+  Offset<wire::Delegation> delegation;
+  Offset<wire::Log> log;
+};
+
+CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
+  CapsuleParts parts;
+  parts.features = fbb.CreateVectorOfStrings({});
+  parts.issuer = id_bytes(fbb, capsule.issuer);
+  parts.fleet = id_bytes(fbb, capsule.fleet);
+  parts.holder = id_bytes(fbb, capsule.holder);
+  parts.tenant = fbb.CreateString(capsule.tenant);
+  parts.purpose = fbb.CreateString(capsule.purpose);
+  parts.requester = fbb.CreateString(capsule.requester);
+  parts.agent = fbb.CreateString(capsule.agent);
+  const auto node = id_bytes(fbb, capsule.audience.node);
+  const auto incarnation = id_bytes(fbb, capsule.audience.incarnation);
+  parts.audience = wire::CreateNodeAudience(fbb, node, incarnation);
+  parts.window = wire::CreateWindow(fbb, capsule.not_before_s, capsule.not_after_s);
+  parts.lease = wire::CreateLease(fbb, capsule.lease_ttl_ms, capsule.lease_idle_ms);
+  parts.freshness = wire::CreateFreshness(fbb, capsule.max_revocation_age_s,
+                                          static_cast<wire::TimeAssurance>(capsule.time_assurance));
+  parts.end_on = write_end_on(fbb, capsule.end_on);
+  Items<wire::Grant> grants;
+  for (const Grant& grant : capsule.grants) grants.push_back(write_grant(fbb, grant));
+  parts.grants = fbb.CreateVector(grants);
+  if (capsule.entry == EntryKind::plan) parts.plan = write_plan(fbb, capsule.plan);
+  parts.delegation = wire::CreateDelegation(fbb, capsule.max_depth);
+  parts.log = wire::CreateLog(fbb, capsule.log_all_arguments, 0, capsule.log_quota_bytes);
+  return parts;
+}
+
+}  // namespace
+
+Result<Bytes> encode_capsule(const Capsule& capsule) {
+  TAPER_CHECK(check_complete(capsule));
+  Builder fbb;
+  const CapsuleParts parts = write_parts(fbb, capsule);
+  wire::CapsuleBuilder out(fbb);
+  out.add_features(parts.features);
+  out.add_issuer(parts.issuer);
+  out.add_serial(capsule.serial);
+  out.add_issued_at_s(capsule.issued_at_s);
+  out.add_fleet(parts.fleet);
+  out.add_tenant(parts.tenant);
+  out.add_purpose(parts.purpose);
+  out.add_requester(parts.requester);
+  out.add_agent(parts.agent);
+  out.add_holder(parts.holder);
+  out.add_audience(parts.audience);
+  out.add_window(parts.window);
+  out.add_activations(capsule.activations);
+  out.add_lease(parts.lease);
+  out.add_freshness(parts.freshness);
+  out.add_end_on(parts.end_on);
+  out.add_grants(parts.grants);
+  out.add_min_tier(static_cast<wire::Tier>(capsule.min_tier));
+  out.add_entry(static_cast<wire::EntryKind>(capsule.entry));
+  if (!parts.plan.IsNull()) out.add_plan(parts.plan);
+  out.add_delegation(parts.delegation);
+  out.add_log(parts.log);
+  wire::FinishCapsuleBuffer(fbb, out.Finish());
+  return finished(fbb);
+}
+
+Result<Bytes> encode_block(const Block& block) {
+  if (block.previous.is_zero()) return missing("previous");
+  if (block.holder.is_zero()) return missing("holder");
+  Builder fbb;
+  Items<wire::KeptGrant> grants;
+  for (const KeptGrant& grant : block.grants) {
+    const auto id = fbb.CreateString(grant.id);
+    const auto parent = fbb.CreateString(grant.parent);
+    const auto args = write_rules(fbb, grant.args);
+    const auto budget = write_budget(fbb, grant.budget);
+    grants.push_back(wire::CreateKeptGrant(fbb, id, parent, args, budget));
+  }
+  const auto features = fbb.CreateVectorOfStrings({});
+  const auto previous = id_bytes(fbb, block.previous);
+  const auto holder = id_bytes(fbb, block.holder);
+  const auto kept = fbb.CreateVector(grants);
+  Offset<wire::Lease> lease;
+  if (block.lease_ttl_ms || block.lease_idle_ms) {
+    lease = wire::CreateLease(fbb, optional_long(block.lease_ttl_ms),
+                              optional_long(block.lease_idle_ms));
+  }
+  Offset<wire::Window> window;
+  if (block.not_before_s || block.not_after_s) {
+    window = wire::CreateWindow(fbb, optional_long(block.not_before_s),
+                                optional_long(block.not_after_s));
+  }
+  const auto root = wire::CreateBlock(fbb, features, previous, holder, kept, lease, window);
+  fbb.Finish(root, wire::CapsuleIdentifier());
+  return finished(fbb);
+}
+
+}  // namespace taper::capsules
