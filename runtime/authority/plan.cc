@@ -1,6 +1,7 @@
 #include "runtime/authority/plan.h"
 
 #include "capsules/value.h"
+#include "crypto/crypto.h"
 #include "runtime/base/limits.h"
 
 namespace taper::authority {
@@ -85,5 +86,7 @@ Result<std::string> canonical_json(std::string_view text) {
   if (!value) return Error(Code::tool_output_malformed, value.error().detail());
   return capsules::write_canonical(*value);
 }
+
+Hash result_hash(std::string_view result) { return crypto::hash(as_bytes(result)); }
 
 }  // namespace taper::authority

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "runtime/base/bytes.h"
+#include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 
 namespace taper::authority {
@@ -24,5 +25,8 @@ Result<Bytes> fill_arguments(std::string_view step_args,
 
 // One JSON value in canonical form, for tools that promise JSON. Error: tool_output_malformed.
 Result<std::string> canonical_json(std::string_view text);
+
+// BLAKE2b-256 of a result's bytes, for Outcome::result.
+Hash result_hash(std::string_view result);
 
 }  // namespace taper::authority

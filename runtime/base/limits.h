@@ -43,6 +43,7 @@ inline constexpr std::int64_t kPersistIntervalMs = 10'000;  // active time is jo
 inline constexpr std::int64_t kBrokerBeatMs = 1'000;
 inline constexpr std::int64_t kBrokerSilenceMs = 3'000;  // after which spawnd kills every cell
 inline constexpr std::int64_t kKillConfirmMs = 5'000;
+inline constexpr std::int64_t kKillLookMs = 20;  // how often an ending task's cells are looked at
 inline constexpr std::int64_t kControlTimeoutMs = 5'000;
 inline constexpr double kBootClockDrift = 0.001;  // believed error of CLOCK_BOOTTIME
 static_assert(kBrokerSilenceMs > 2 * kBrokerBeatMs);

@@ -90,7 +90,7 @@ Result<LoadedTool> load_file(const std::string& path, const std::string& name,
   if (!program.ok()) return in_file(path, program.error());
   LoadedTool loaded{.tool = std::move(parsed).value(), .program = std::move(program).value()};
   loaded.tool.program = loaded.program.hash();
-  loaded.tool.digest = authority::tool_digest(loaded.tool.definition, loaded.tool.program);
+  authority::define_tool(loaded.tool);
   return loaded;
 }
 

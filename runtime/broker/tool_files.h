@@ -20,7 +20,8 @@ bool is_tool_name(std::string_view name);
 std::string_view effect_word(capsules::Effect effect);
 std::string_view type_word(capsules::InputType type);
 
-// What a file says, before its program is looked at: neither `program` nor `digest` is set.
+// What a file says, before its program is looked at: `program`, `digest` and `definition`
+// are not set.
 // Error: tool_file_malformed with the key in `field`.
 Result<authority::Tool> parse_tool(std::string_view name, std::string_view toml);
 

@@ -1,16 +1,14 @@
 #include <toml++/toml.h>
 
-#include <boost/json.hpp>
+#include <algorithm>
 #include <set>
 
-#include "runtime/authority/plan.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/tool_files.h"
 
 namespace taper::broker {
 namespace {
 
-namespace json = boost::json;
 using authority::ArgvWord;
 using authority::Tool;
 using capsules::InputType;
@@ -122,34 +120,6 @@ Status check_use(const Tool& tool) {
   return success();
 }
 
-json::array words_json(const std::vector<ArgvWord>& words) {
-  json::array out;
-  for (const ArgvWord& word : words) {
-    if (!word.group.empty()) {
-      out.emplace_back(words_json(word.group));
-    } else if (word.argument.empty()) {
-      out.emplace_back(word.literal);
-    } else {
-      out.emplace_back(json::object{{"arg", word.argument}, {"option_value", word.option_value}});
-    }
-  }
-  return out;
-}
-
-Result<std::string> definition_of(const Tool& tool) {
-  json::array inputs;
-  for (const capsules::InputSpec& input : tool.inputs)
-    inputs.emplace_back(json::object{
-        {"name", input.name}, {"type", type_word(input.type)}, {"optional", input.optional}});
-  const json::object definition{{"name", tool.name},
-                                {"kind", "command"},
-                                {"effect", effect_word(tool.effect)},
-                                {"inputs", std::move(inputs)},
-                                {"argv", words_json(tool.argv)},
-                                {"output", tool.json_output ? "json" : "text"}};
-  return authority::canonical_json(json::serialize(definition));
-}
-
 Status parse_header(const toml::table& file, Tool& tool) {
   TAPER_CHECK(only_keys(file, "", {"kind", "effect", "output", "argv", "input"}));
   TAPER_TRY(const std::string kind, text_of(file, "kind"));
@@ -186,7 +156,6 @@ Result<Tool> parse_file(std::string_view name, const toml::table& file) {
     }
   }
   TAPER_CHECK(check_use(tool));
-  TAPER_TRY(tool.definition, definition_of(tool));
   return tool;
 }
 

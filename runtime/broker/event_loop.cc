@@ -1,0 +1,258 @@
+#include "runtime/broker/event_loop.h"
+
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <limits>
+
+#include "runtime/base/limits.h"
+#include "runtime/broker/control_server.h"
+#include "runtime/broker/diagnostics.h"
+
+namespace taper::broker {
+
+namespace asio = boost::asio;
+using authority::EndReason;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kReadable = asio::posix::descriptor_base::wait_read;
+
+Result<Fd> make_timer(clockid_t clock) {
+  Fd timer(::timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!timer) return os_error("timerfd_create", errno);
+  return timer;
+}
+
+// Readable when the wall clock is set: the timer itself lies beyond any date.
+Status arm_clock_watch(int fd) {
+  itimerspec never{};
+  never.it_value.tv_sec = std::numeric_limits<std::int32_t>::max() * std::int64_t{1000};
+  if (::timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, nullptr) != 0)
+    return os_error("timerfd_settime", errno);
+  return success();
+}
+
+void arm_boot_timer(int fd, std::int64_t boot_ms) {
+  itimerspec at{};
+  at.it_value.tv_sec = boot_ms / 1000;
+  at.it_value.tv_nsec = boot_ms % 1000 * 1'000'000;
+  const int armed = ::timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, nullptr);
+  TAPER_ASSERT(armed == 0);
+}
+
+void drain_timer(int fd) {
+  std::uint64_t count = 0;
+  // Fails with ECANCELED when the clock was set, with EAGAIN when nothing was due: both are fine.
+  [[maybe_unused]] const ssize_t length = ::read(fd, &count, sizeof(count));
+}
+
+}  // namespace
+
+struct EventLoop::State {
+  State() : io(1), signals(io), boot(io), wall(io), reports(io), beat(io), persist(io) {}
+
+  Status prepare(const std::string& state);
+  Status start(TaskRun& task_run, const TaskRun::Parts& task_parts);
+  void settle_down();  // after every event
+  void await_signal();
+  void await_boot();
+  void await_wall();
+  void await_report();
+  void await_beat();
+  void await_persist();
+  ControlReply control(const ControlRequest& request);
+  ControlReply cancel_other(const TaskId& task);
+
+  asio::io_context io;
+  asio::signal_set signals;
+  asio::posix::stream_descriptor boot, wall, reports;
+  asio::steady_timer beat, persist;
+  std::unique_ptr<ControlServer> server;
+  TaskRun* run = nullptr;
+  const TaskRun::Parts* parts = nullptr;
+  bool step_posted = false;
+};
+
+Status EventLoop::State::prepare(const std::string& state) {
+  signals.add(SIGINT);
+  signals.add(SIGTERM);
+  TAPER_TRY(Fd boot_fd, make_timer(CLOCK_BOOTTIME));
+  boot.assign(boot_fd.release());
+  TAPER_TRY(Fd wall_fd, make_timer(CLOCK_REALTIME));
+  TAPER_CHECK(arm_clock_watch(wall_fd.get()));
+  wall.assign(wall_fd.release());
+  TAPER_TRY(server, ControlServer::listen(io, state));
+  return success();
+}
+
+Status EventLoop::State::start(TaskRun& task_run, const TaskRun::Parts& task_parts) {
+  run = &task_run;
+  parts = &task_parts;
+  // A copy: the descriptor itself belongs to the spawner.
+  Fd watched(::dup(parts->spawner.wait_fd()));
+  if (!watched) return os_error("dup", errno);
+  reports.assign(watched.release());
+  await_signal();
+  await_boot();
+  await_wall();
+  await_report();
+  await_beat();
+  await_persist();
+  server->serve([this](const ControlRequest& request) { return control(request); },
+                [this] { settle_down(); });
+  settle_down();
+  return success();
+}
+
+void EventLoop::State::settle_down() {
+  if (run->over()) {
+    server->stop();
+    io.stop();
+    return;
+  }
+  if (const std::optional<std::int64_t> wake = run->wake_boot_ms())
+    arm_boot_timer(boot.native_handle(), *wake);
+  if (!run->ready() || step_posted) return;
+  step_posted = true;
+  // One step, then whatever else has happened meanwhile.
+  asio::post(io, [this] {
+    step_posted = false;
+    run->advance();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_signal() {
+  signals.async_wait([this](const error_code& error, int) {
+    if (error) return;
+    const Status ended = run->end(EndReason::cancelled);
+    if (!ended.ok()) warn(to_line(ended.error()));
+    await_signal();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_boot() {
+  boot.async_wait(kReadable, [this](const error_code& error) {
+    if (error) return;
+    drain_timer(boot.native_handle());
+    run->look_at_time();
+    await_boot();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_wall() {
+  wall.async_wait(kReadable, [this](const error_code& error) {
+    if (error) return;
+    drain_timer(wall.native_handle());
+    run->look_at_time();
+    const Status armed = arm_clock_watch(wall.native_handle());
+    if (!armed.ok()) run->fail(armed.error());
+    await_wall();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_report() {
+  reports.async_wait(kReadable, [this](const error_code& error) {
+    if (error) return;
+    run->spawner_reported();
+    await_report();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_beat() {
+  beat.expires_after(std::chrono::milliseconds(limits::kBrokerBeatMs));
+  beat.async_wait([this](const error_code& error) {
+    if (error) return;
+    if (!parts->spawner.beat().ok()) run->spawner_reported();
+    await_beat();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_persist() {
+  persist.expires_after(std::chrono::milliseconds(limits::kPersistIntervalMs));
+  persist.async_wait([this](const error_code& error) {
+    if (error) return;
+    Status kept = parts->authority.persist_time(parts->clock.now());
+    if (kept.ok()) kept = sweep(*parts, run->task());
+    if (!kept.ok()) run->fail(kept.error());
+    await_persist();
+    settle_down();
+  });
+}
+
+ControlReply EventLoop::State::control(const ControlRequest& request) {
+  const bool ours = request.task == run->task();
+  if (request.verb == ControlVerb::show)
+    return {.code = ours ? Code::ok : Code::unknown_task, .detail = ""};
+  if (!ours) return cancel_other(request.task);
+  const Status ended = run->end(EndReason::cancelled);
+  if (ended.ok()) return {.code = Code::ok, .detail = ""};
+  return {.code = ended.code(), .detail = to_line(ended.error())};
+}
+
+// A task that an earlier owner of the state left live; nothing of it runs.
+ControlReply EventLoop::State::cancel_other(const TaskId& task) {
+  const Status ended = end_idle_task(*parts, task, EndReason::cancelled);
+  if (ended.ok()) return {.code = Code::ok, .detail = ""};
+  return {.code = ended.code(), .detail = to_line(ended.error())};
+}
+
+EventLoop::EventLoop(std::unique_ptr<State> state) : state_(std::move(state)) {}
+EventLoop::~EventLoop() = default;
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create(const std::string& state) {
+  try {
+    auto made = std::make_unique<State>();
+    TAPER_CHECK(made->prepare(state));
+    return std::unique_ptr<EventLoop>(new EventLoop(std::move(made)));
+  } catch (const boost::system::system_error& error) {
+    return os_error("watch", error.code().value());
+  }
+}
+
+Status EventLoop::drive(TaskRun& run, const TaskRun::Parts& parts) {
+  try {
+    TAPER_CHECK(state_->start(run, parts));
+    state_->io.run();
+  } catch (const boost::system::system_error& error) {
+    return os_error("watch", error.code().value());
+  }
+  TAPER_ASSERT(run.over());
+  return success();
+}
+
+Status end_idle_task(const TaskRun::Parts& parts, const TaskId& task, EndReason reason) {
+  TAPER_CHECK(parts.authority.begin_ending(task, reason, parts.clock.now()));
+  TAPER_CHECK(parts.results.erase_task(task));
+  TAPER_TRY(const authority::TaskState ended, parts.authority.finish(task, parts.clock.now()));
+  TAPER_ASSERT(authority::is_terminal(ended));
+  return parts.store.sync_marker();
+}
+
+Status sweep(const TaskRun::Parts& parts, const TaskId& ours) {
+  const Now now = parts.clock.now();
+  TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(parts.store, now));
+  for (const authority::TaskView& view : tasks) {
+    if (view.task == ours || authority::is_terminal(view.state)) continue;
+    const EndReason reason = parts.authority.check_time(view.task, now);
+    if (reason != EndReason::none) TAPER_CHECK(end_idle_task(parts, view.task, reason));
+  }
+  return success();
+}
+
+}  // namespace taper::broker

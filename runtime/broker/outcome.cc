@@ -1,0 +1,66 @@
+#include "runtime/broker/outcome.h"
+
+#include "runtime/base/limits.h"
+
+namespace taper::broker {
+namespace {
+
+using authority::CallState;
+using sandbox::RunEnd;
+
+CallState state_of(RunEnd end) {
+  switch (end) {
+    case RunEnd::done: return CallState::done;
+    case RunEnd::failed:
+    case RunEnd::signalled:
+    case RunEnd::refused: return CallState::failed;
+    case RunEnd::violation:
+    case RunEnd::deadline:
+    case RunEnd::output_cap:
+    case RunEnd::killed: return CallState::killed;
+    case RunEnd::lost: return CallState::interrupted;
+    case RunEnd::unset: break;
+  }
+  TAPER_ASSERT(false);
+  return CallState::unset;
+}
+
+Code code_of_end(const sandbox::RunReport& report) {
+  switch (report.end) {
+    case RunEnd::done: return Code::ok;
+    case RunEnd::violation: return Code::violation;
+    case RunEnd::output_cap: return Code::output_cap;
+    case RunEnd::deadline:
+    case RunEnd::killed: return Code::tool_killed;
+    case RunEnd::lost: return Code::call_interrupted;
+    default: break;
+  }
+  const Code given = report.error.code();
+  return given == Code::ok || given == Code::unset ? Code::tool_failed : given;
+}
+
+}  // namespace
+
+authority::Outcome outcome_of(const sandbox::RunReport& report) {
+  authority::Outcome outcome;
+  outcome.state = state_of(report.end);
+  outcome.code = code_of_end(report);
+  if (report.end != RunEnd::done) outcome.detail = to_line(report.error);
+  outcome.exit_status = report.exit_status;
+  return outcome;
+}
+
+authority::Outcome outcome_without_run(CallState state, const Error& error) {
+  authority::Outcome outcome;
+  outcome.state = state;
+  outcome.code = error.code();
+  outcome.detail = to_line(error);
+  return outcome;
+}
+
+std::string shown_result(std::string_view json) {
+  if (json.size() <= limits::kStepResultShownBytes) return std::string(json);
+  return "{\"truncated\":true,\"bytes\":" + std::to_string(json.size()) + "}";
+}
+
+}  // namespace taper::broker

@@ -1,0 +1,97 @@
+#include "runtime/broker/result_json.h"
+
+#include <boost/json.hpp>
+
+#include "runtime/authority/plan.h"
+#include "runtime/base/limits.h"
+#include "runtime/base/text.h"
+
+namespace taper::broker {
+namespace {
+
+namespace json = boost::json;
+
+// A file's own bytes have a short name, whichever form they take.
+bool is_content(std::string_view name) { return name == "content" || name == "text"; }
+
+void put_text(json::object& out, const std::string& name, const std::string& text) {
+  const bool utf8 = is_utf8(text);
+  if (is_content(name)) {
+    out[utf8 ? "text" : "base64"] = utf8 ? text : to_base64(as_bytes(text));
+  } else if (utf8) {
+    out[name] = text;
+  } else {
+    out[name + "_base64"] = to_base64(as_bytes(text));
+  }
+}
+
+std::uint64_t put_row(json::object& out, const sandbox::Row& row) {
+  std::uint64_t bytes = 0;
+  for (const sandbox::Field& field : row) {
+    if (const auto* text = std::get_if<std::string>(&field.value)) {
+      put_text(out, field.name, *text);
+      bytes += text->size();
+    } else if (const auto* number = std::get_if<std::int64_t>(&field.value)) {
+      out[field.name] = *number;
+    } else {
+      out[field.name] = std::get<bool>(field.value);
+    }
+  }
+  return bytes;
+}
+
+RenderedResult render_builtin(const sandbox::BuiltinResult& result) {
+  RenderedResult rendered;
+  json::object out;
+  rendered.result_bytes = put_row(out, result.fields);
+  if (!result.rows_name.empty()) {
+    json::array rows;
+    for (const sandbox::Row& row : result.rows) {
+      json::object entry;
+      rendered.result_bytes += put_row(entry, row);
+      rows.emplace_back(std::move(entry));
+    }
+    out[result.rows_name] = std::move(rows);
+  }
+  rendered.json = json::serialize(out);
+  return rendered;
+}
+
+Result<RenderedResult> render_command(const authority::Tool& tool,
+                                      const sandbox::RunReport& report) {
+  RenderedResult rendered;
+  rendered.result_bytes = report.out.size() + report.err.size();
+  rendered.json = "{\"exit\":" + std::to_string(report.exit_status);
+  if (tool.json_output) {
+    TAPER_TRY(const std::string value, authority::canonical_json(report.out));
+    rendered.json += ",\"json\":" + value;
+  } else if (is_utf8(report.out)) {
+    rendered.json += ",\"text\":" + json::serialize(json::string(report.out));
+  } else {
+    rendered.json += ",\"base64\":\"" + to_base64(as_bytes(report.out)) + "\"";
+  }
+  if (!report.err.empty()) {
+    const std::string shown = escape_text(report.err.substr(0, limits::kStderrShownBytes));
+    rendered.json += ",\"stderr\":" + json::serialize(json::string(shown));
+  }
+  rendered.json += "}";
+  return rendered;
+}
+
+}  // namespace
+
+Result<RenderedResult> render_result(const authority::Tool& tool,
+                                     const sandbox::RunReport& report) {
+  Result<RenderedResult> rendered = tool.kind == authority::ToolKind::command
+                                        ? render_command(tool, report)
+                                        : Result<RenderedResult>(render_builtin(report.result));
+  if (rendered.ok() && rendered->json.size() > limits::kResultBytesMax)
+    return Error(Code::output_cap,
+                 {.field = "result",
+                  .expected = "at most " + std::to_string(limits::kResultBytesMax) + " bytes",
+                  .got = std::to_string(rendered->json.size()),
+                  .fix = ""});
+  return rendered;
+}
+
+}  // namespace taper::broker

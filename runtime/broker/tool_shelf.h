@@ -1,0 +1,31 @@
+// The tools at hand in one run: the builtins, and the commands read from tools.d by name.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/broker/tool_files.h"
+
+namespace taper::broker {
+
+class ToolShelf {
+ public:
+  explicit ToolShelf(std::vector<std::string> directories);
+
+  // Reads a command's file and program again, so that what is decided is what is there now. On an
+  // error, and where no directory has it, the tool is not on the shelf afterwards; a builtin always
+  // is. Errors: those of load_tool.
+  Status load(const std::string& name);
+
+  const authority::Tools& tools() const { return tools_; }
+  const authority::Tool* find(const std::string& name) const;      // null pointer: none
+  const sandbox::Program* program(const std::string& name) const;  // null pointer: none
+
+ private:
+  std::vector<std::string> directories_;
+  authority::Tools tools_;
+  std::map<std::string, sandbox::Program> programs_;
+};
+
+}  // namespace taper::broker
