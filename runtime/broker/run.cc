@@ -32,7 +32,7 @@ Result<authority::Activation> activate(authority::Authority& authority,
                                           opened->chain(), request.challenge, options.inputs));
     }
   }
-  return authority.activate(request, clock.now());
+  return authority.activate(request, shelf.tools(), clock.now());
 }
 
 }  // namespace
