@@ -13,8 +13,9 @@ namespace taper::crypto {
 
 class Secret {
  public:
-  Secret() = default;                 // empty
-  explicit Secret(std::size_t size);  // zeroed; aborts when memory cannot be locked or had
+  Secret() = default;  // empty
+  explicit Secret(
+      std::size_t size);  // zeroed, locked as far as the system lets us; aborts without memory
   static Secret copy_of(ByteSpan bytes);
   Secret(Secret&&) noexcept = default;
   Secret& operator=(Secret&&) noexcept = default;

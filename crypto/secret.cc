@@ -1,0 +1,27 @@
+#include "crypto/secret.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+
+#include "runtime/base/assert.h"
+
+namespace taper::crypto {
+
+Secret::Secret(std::size_t size)
+    : data_(size == 0 ? nullptr : static_cast<std::uint8_t*>(sodium_malloc(size))), size_(size) {
+  TAPER_ASSERT(size == 0 || data_);
+  std::fill_n(data_.get(), size_, std::uint8_t{0});
+}
+
+Secret Secret::copy_of(ByteSpan bytes) {
+  Secret secret(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), secret.data_.get());
+  return secret;
+}
+
+void Secret::Wipe::operator()(std::uint8_t* data) const noexcept { sodium_free(data); }
+
+void wipe(std::span<std::uint8_t> bytes) { sodium_memzero(bytes.data(), bytes.size()); }
+
+}  // namespace taper::crypto
