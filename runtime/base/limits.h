@@ -87,6 +87,10 @@ inline constexpr std::int64_t kReadBytesDefault = 1024 * 1024;
 inline constexpr std::int64_t kReadBytesMax = 4 * 1024 * 1024;
 inline constexpr std::int64_t kListEntriesDefault = 1000;
 inline constexpr std::int64_t kListEntriesMax = 10'000;
+inline constexpr std::size_t kBuiltinRequestBytesMax = kArgumentBytesMax + 64 * 1024;
+inline constexpr std::size_t kBuiltinReplyBytesMax = kReadBytesMax + 256 * 1024;
+inline constexpr std::size_t kBuiltinFieldsMax = 16;  // of a result, and of each of its rows
+inline constexpr int kTemporaryNameTries = 16;
 
 // Broker.
 inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;

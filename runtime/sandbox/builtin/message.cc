@@ -1,0 +1,175 @@
+#include "runtime/sandbox/builtin/message.h"
+
+#include <limits>
+#include <utility>
+#include <variant>
+
+#include "runtime/base/limits.h"
+
+namespace taper::sandbox {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+enum class Tag : std::uint8_t { text = 1, integer = 2, boolean = 3 };
+
+Error malformed(const char* what) {
+  return Error(Code::message_malformed, {.field = what, .expected = "", .got = "", .fix = ""});
+}
+
+using Value = std::variant<std::string, std::int64_t, bool>;
+
+void write_value(ByteWriter& out, const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    out.u8(static_cast<std::uint8_t>(Tag::text)).text(*text);
+  } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    out.u8(static_cast<std::uint8_t>(Tag::integer)).i64(*integer);
+  } else {
+    out.u8(static_cast<std::uint8_t>(Tag::boolean)).u8(std::get<bool>(value) ? 1 : 0);
+  }
+}
+
+bool read_value(ByteReader& in, std::size_t max_bytes, Value& value) {
+  switch (static_cast<Tag>(in.u8())) {
+    case Tag::text: value = in.text(max_bytes); return in.ok();
+    case Tag::integer: value = in.i64(); return in.ok();
+    case Tag::boolean: {
+      const std::uint8_t byte = in.u8();
+      value = byte == 1;
+      return in.ok() && byte <= 1;
+    }
+  }
+  return false;
+}
+
+Value widen(const FieldValue& value) {
+  return std::visit([](const auto& held) { return Value(held); }, value);
+}
+
+FieldValue narrow(Value value) {
+  return std::visit([](auto& held) { return FieldValue(std::move(held)); }, value);
+}
+
+void write_row(ByteWriter& out, const Row& row) {
+  out.u16(static_cast<std::uint16_t>(row.size()));
+  for (const Field& field : row) {
+    out.text(field.name);
+    write_value(out, widen(field.value));
+  }
+}
+
+bool read_row(ByteReader& in, Row& row) {
+  const std::size_t count = in.u16();
+  if (count > limits::kBuiltinFieldsMax) return false;
+  row.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string name = in.text(limits::kNameBytesMax);
+    Value value;
+    if (!read_value(in, limits::kBuiltinReplyBytesMax, value) || name.empty()) return false;
+    row.push_back({std::move(name), narrow(std::move(value))});
+  }
+  return in.ok();
+}
+
+// What a builtin can answer with; any other code is a cell that lies.
+bool is_builtin_code(Code code) {
+  return code == Code::ok || code == Code::tool_failed || code == Code::tool_input ||
+         code == Code::too_large;
+}
+
+std::string_view capped(const std::string& text) {
+  return std::string_view(text).substr(0, limits::kTextBytesMax);
+}
+
+void write_error(ByteWriter& out, const Error& error) {
+  const ErrorDetail& detail = error.detail();
+  out.u16(static_cast<std::uint16_t>(error.code()));
+  out.text(capped(detail.field)).text(capped(detail.expected)).text(capped(detail.got));
+}
+
+}  // namespace
+
+Bytes encode_request(const authority::PermitFacts& facts) {
+  ByteWriter out;
+  out.u8(kVersion).text(facts.tool).u8(facts.writes ? 1 : 0);
+  out.u16(static_cast<std::uint16_t>(facts.inputs.size()));
+  for (const authority::InputValue& input : facts.inputs) {
+    out.text(input.name);
+    write_value(out, input.value);
+  }
+  return std::move(out).bytes();
+}
+
+Result<BuiltinRequest> decode_request(ByteSpan bytes) {
+  if (bytes.size() > limits::kBuiltinRequestBytesMax) return malformed("request size");
+  ByteReader in(bytes);
+  if (in.u8() != kVersion) return malformed("request version");
+  BuiltinRequest request;
+  request.tool = in.text(limits::kNameBytesMax);
+  const std::uint8_t writes = in.u8();
+  const std::size_t count = in.u16();
+  if (!in.ok() || writes > 1 || count > limits::kArgsPerGrantMax) return malformed("request head");
+  request.writes = writes == 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    authority::InputValue input;
+    input.name = in.text(limits::kNameBytesMax);
+    if (!read_value(in, limits::kArgumentBytesMax, input.value)) return malformed("input");
+    request.inputs.push_back(std::move(input));
+  }
+  if (!in.done()) return malformed("request end");
+  return request;
+}
+
+Bytes encode_reply(const BuiltinReply& reply) {
+  ByteWriter out;
+  out.u8(kVersion);
+  write_error(out, reply.error);
+  if (reply.error.code() == Code::ok) {
+    write_row(out, reply.result.fields);
+    out.text(reply.result.rows_name);
+    out.u32(static_cast<std::uint32_t>(reply.result.rows.size()));
+    for (const Row& row : reply.result.rows) write_row(out, row);
+  }
+  if (out.bytes().size() <= limits::kBuiltinReplyBytesMax) return std::move(out).bytes();
+  return encode_reply(
+      {Error(Code::too_large,
+             {.field = "result",
+              .expected = "at most " + std::to_string(limits::kBuiltinReplyBytesMax) + " bytes",
+              .got = std::to_string(out.bytes().size()),
+              .fix = "ask for less"}),
+       {}});
+}
+
+Result<BuiltinReply> decode_reply(ByteSpan bytes) {
+  if (bytes.size() > limits::kBuiltinReplyBytesMax) return malformed("reply size");
+  ByteReader in(bytes);
+  if (in.u8() != kVersion) return malformed("reply version");
+  const auto code = static_cast<Code>(in.u16());
+  std::string field = in.text(limits::kTextBytesMax);
+  std::string expected = in.text(limits::kTextBytesMax);
+  std::string got = in.text(limits::kTextBytesMax);
+  if (!in.ok() || !is_builtin_code(code)) return malformed("reply code");
+  BuiltinReply reply;
+  if (code != Code::ok) {
+    reply.error = Error(code, {.field = std::move(field),
+                               .expected = std::move(expected),
+                               .got = std::move(got),
+                               .fix = ""});
+    if (!in.done()) return malformed("reply end");
+    return reply;
+  }
+  if (!read_row(in, reply.result.fields)) return malformed("reply fields");
+  reply.result.rows_name = in.text(limits::kNameBytesMax);
+  const std::size_t rows = in.u32();
+  if (!in.ok() || rows > limits::kListEntriesMax) return malformed("reply rows");
+  for (std::size_t i = 0; i < rows; ++i) {
+    Row row;
+    if (!read_row(in, row)) return malformed("reply row");
+    reply.result.rows.push_back(std::move(row));
+  }
+  if (!in.done()) return malformed("reply end");
+  return reply;
+}
+
+Bytes frame(ByteSpan message) { return ByteWriter().block(message).bytes(); }
+
+}  // namespace taper::sandbox

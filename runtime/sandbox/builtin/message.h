@@ -1,0 +1,42 @@
+// What spawnd and a resident cell say to each other, one request and one reply in turn, over an
+// AF_UNIX stream. On the wire each message is a frame: u32 LE length, then that many bytes. The
+// functions here make and read the bytes inside the frame.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/authority/permit.h"
+#include "runtime/base/bytes.h"
+#include "runtime/base/result.h"
+#include "runtime/sandbox/spawner.h"
+
+namespace taper::sandbox {
+
+struct BuiltinRequest {
+  std::string tool;
+  bool writes = false;  // the permit allows writing
+  std::vector<authority::InputValue> inputs;
+};
+
+struct BuiltinReply {
+  Error error{Code::ok};  // ok: `result` holds; else `result` is empty
+  BuiltinResult result;
+};
+
+// At most limits::kBuiltinRequestBytesMax for every permit whose arguments kept their own cap.
+Bytes encode_request(const authority::PermitFacts& facts);
+// Error: message_malformed.
+Result<BuiltinRequest> decode_request(ByteSpan bytes);
+
+// A reply that would be longer than limits::kBuiltinReplyBytesMax becomes the error too_large.
+Bytes encode_reply(const BuiltinReply& reply);
+// Takes the bytes for a hostile cell's: every count and size is capped, only the codes that a
+// builtin can answer with (ok, tool_failed, tool_input, too_large) are believed. Error:
+// message_malformed.
+Result<BuiltinReply> decode_reply(ByteSpan bytes);
+
+// The bytes with their length before them, as they go over the stream.
+Bytes frame(ByteSpan message);
+
+}  // namespace taper::sandbox
