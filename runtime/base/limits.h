@@ -13,6 +13,8 @@ inline constexpr std::size_t kRootBytesMax = 64 * 1024;
 inline constexpr std::size_t kSignaturesMax = 8;
 inline constexpr std::size_t kSignatureBytesMax = 1024;
 inline constexpr std::size_t kBlocksMax = 8;
+inline constexpr std::size_t kSourceBytesMax = 256 * 1024;  // of a capsule, in TOML
+inline constexpr std::size_t kArmourBytesMax = 1024 * 1024;
 inline constexpr std::size_t kFlatbufferDepthMax = 16;
 inline constexpr std::size_t kFlatbufferTablesMax = 4096;
 inline constexpr std::size_t kGrantsMax = 128;
@@ -28,6 +30,7 @@ inline constexpr std::size_t kNeedsMax = 32;
 inline constexpr std::size_t kInputsMax = 32;
 inline constexpr std::size_t kIssuersMax = 64;
 inline constexpr std::size_t kRootKeysMax = 64;  // of each role
+inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
 inline constexpr std::uint32_t kActivationsMax = 1'000'000;
 
 // Arguments and results.
