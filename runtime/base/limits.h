@@ -13,8 +13,6 @@ inline constexpr std::size_t kRootBytesMax = 64 * 1024;
 inline constexpr std::size_t kSignaturesMax = 8;
 inline constexpr std::size_t kSignatureBytesMax = 1024;
 inline constexpr std::size_t kBlocksMax = 8;
-inline constexpr std::size_t kSourceBytesMax = 256 * 1024;  // of a capsule, in TOML
-inline constexpr std::size_t kArmourBytesMax = 1024 * 1024;
 inline constexpr std::size_t kFlatbufferDepthMax = 16;
 inline constexpr std::size_t kFlatbufferTablesMax = 4096;
 inline constexpr std::size_t kGrantsMax = 128;
@@ -30,7 +28,6 @@ inline constexpr std::size_t kNeedsMax = 32;
 inline constexpr std::size_t kInputsMax = 32;
 inline constexpr std::size_t kIssuersMax = 64;
 inline constexpr std::size_t kRootKeysMax = 64;  // of each role
-inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
 inline constexpr std::uint32_t kActivationsMax = 1'000'000;
 
 // Arguments and results.
@@ -80,7 +77,15 @@ inline constexpr std::uint64_t kCellCpuS = 3600;
 inline constexpr std::uint32_t kCellUid =
     2'049'900'001;                                     // outer uid and gid of cells started by root
 inline constexpr std::uint32_t kCellInnerId = 65'534;  // uid and gid inside
-inline constexpr std::size_t kSpawnMessageBytesMax = 2 * 1024 * 1024;
+inline constexpr std::size_t kSpawnMessageBytesMax = 400 * 1024;  // below a socket's buffer
+inline constexpr std::size_t kSpawnMessageFdsMax = 4;
+inline constexpr std::size_t kCellNewsBytesMax = 4096;        // fits a pipe's atomic write
+inline constexpr std::size_t kIdmapNamespacesMax = 64;        // kept for idmapped mounts
+inline constexpr std::uint64_t kCellRootBytes = 1024 * 1024;  // directories and stand-in files
+inline constexpr std::uint64_t kCellRootInodes = 4096;
+inline constexpr std::uint64_t kCellStackBytes = 8ULL * 1024 * 1024;
+inline constexpr std::int64_t kProbeTimeoutMs = 5'000;
+inline constexpr int kProbeRuns = 5;
 inline constexpr std::size_t kArgvWordsMax = 256;
 inline constexpr std::size_t kArgvBytesMax = 128 * 1024;
 inline constexpr std::size_t kProgramBytesMax = 256 * 1024 * 1024;

@@ -1,0 +1,206 @@
+#include "runtime/sandbox/spawnd.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <map>
+
+#include "runtime/sandbox/cell.h"
+#include "runtime/sandbox/system.h"
+#include "runtime/sandbox/wire.h"
+
+namespace taper::sandbox {
+namespace {
+
+struct RunningCell {
+  StartedCell cell;
+  bool killed = false;
+};
+
+// Milliseconds that do not count suspend: a broker that slept with the machine was not silent.
+std::int64_t steady_ms() {
+  timespec now{};
+  TAPER_ASSERT(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+class Spawnd {
+ public:
+  Spawnd(Fd socket, Fd null, Fd lifeline)
+      : socket_(std::move(socket)), null_(std::move(null)), lifeline_(std::move(lifeline)) {}
+
+  // Until the broker is gone.
+  void serve() {
+    heard_ms_ = steady_ms();
+    while (alive_) {
+      wait();
+      if (steady_ms() - heard_ms_ > limits::kBrokerSilenceMs) return;
+    }
+  }
+
+  void kill_all() {
+    for (auto& [id, running] : cells_) kill_cell(running);
+    for (auto& [id, running] : cells_) collect(id, running);
+    cells_.clear();
+  }
+
+ private:
+  void wait() {
+    std::vector<pollfd> waits = {{socket_.get(), POLLIN, 0}};
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, running] : cells_) {
+      waits.push_back({running.cell.pidfd.get(), POLLIN, 0});
+      ids.push_back(id);
+    }
+    const std::int64_t left = heard_ms_ + limits::kBrokerSilenceMs - steady_ms();
+    if (::poll(waits.data(), waits.size(), static_cast<int>(std::max<std::int64_t>(left, 0)) + 1) <=
+        0) {
+      return;
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (waits[i + 1].revents == 0) continue;
+      const auto found = cells_.find(ids[i]);
+      tell(collect(found->first, found->second), {});
+      cells_.erase(found);
+    }
+    if (waits[0].revents != 0) hear();
+  }
+
+  void hear() {
+    for (;;) {
+      Result<std::optional<Packet>> packet = receive_packet(socket_.get());
+      if (!packet.ok()) alive_ = false;
+      if (!packet.ok() || !packet->has_value()) return;
+      heard_ms_ = steady_ms();
+      Result<Order> order = decode_order((*packet)->bytes);
+      if (!order.ok()) {
+        alive_ = false;
+        return;
+      }
+      if (auto* cell = std::get_if<CellOrder>(&*order)) start(std::move(*cell), (*packet)->fds);
+      if (const auto* kill = std::get_if<KillOrder>(&*order)) {
+        for (const std::uint64_t id : kill->cells) {
+          const auto found = cells_.find(id);
+          if (found != cells_.end()) kill_cell(found->second);
+        }
+      }
+    }
+  }
+
+  void start(CellOrder order, const std::vector<Fd>& fds) {
+    const std::uint64_t id = order.cell;
+    Result<StartedCell> cell = try_start(std::move(order), fds);
+    if (!cell.ok()) {
+      Error error = cell.error();
+      if (error.code() == Code::os_failure) {
+        error = Error(
+            Code::sandbox_setup,
+            {.field = error.detail().field, .expected = "", .got = error.detail().got, .fix = ""});
+      }
+      tell(gone_refused(id, error), {});
+      return;
+    }
+    const std::array<int, 1> passed = {cell->pidfd.get()};
+    tell(CellStarted{id}, passed);
+    cells_.emplace(id, RunningCell{std::move(*cell)});
+  }
+
+  Result<StartedCell> try_start(CellOrder order, const std::vector<Fd>& fds) {
+    const bool command = order.kind == authority::ToolKind::command;
+    if (cells_.contains(order.cell) || cells_.size() >= limits::kCellsMax ||
+        fds.size() != (command ? 3U : 1U)) {
+      return Error(Code::message_malformed,
+                   {.field = "cell order", .expected = "", .got = "", .fix = ""});
+    }
+    CellPlan plan;
+    plan.order = std::move(order);
+    plan.starter = starter();
+    plan.fds.null = null_.get();
+    plan.fds.lifeline = lifeline_.get();
+    if (command) {
+      plan.fds.program = fds[0].get();
+      plan.fds.out = fds[1].get();
+      plan.fds.err = fds[2].get();
+    } else {
+      plan.fds.socket = fds[0].get();
+    }
+    if (plan.starter == Starter::root) {
+      for (const authority::GrantedTree& tree : plan.order.trees) {
+        TAPER_TRY(Fd mount, open_tree_source(tree, &idmaps_));
+        plan.trees.push_back(std::move(mount));
+      }
+    }
+    return start_cell(std::move(plan), steps_);
+  }
+
+  static void kill_cell(RunningCell& running) {
+    running.killed = true;
+    // Its pid cannot be another's: we have not waited for it yet.
+    ::kill(running.cell.pid, SIGKILL);
+  }
+
+  // Waits until the cell's last process is gone.
+  static CellGone collect(std::uint64_t id, const RunningCell& running) {
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(running.cell.pid), &info, WEXITED | __WALL) != 0 &&
+           errno == EINTR) {
+    }
+    CellGone gone = read_status(running.cell.status.get());
+    gone.cell = id;
+    if (gone.end == CellEnd::lost && running.killed) gone.end = CellEnd::killed;
+    return gone;
+  }
+
+  void tell(const News& news, std::span<const int> fds) {
+    // News are small and few: a full socket means a broker that does not read.
+    if (send_packet(socket_.get(), encode_news(news), fds) != Sent::sent) alive_ = false;
+  }
+
+  Fd socket_;
+  Fd null_;
+  Fd lifeline_;  // the end that cells read
+  Idmaps idmaps_;
+  const CellSteps steps_ = cell_steps();
+  std::map<std::uint64_t, RunningCell> cells_;
+  std::int64_t heard_ms_ = 0;
+  bool alive_ = true;
+};
+
+// Whatever started us may have left signals blocked or ignored, a narrow umask, groups.
+bool settle() {
+  sigset_t none;
+  sigemptyset(&none);
+  for (int number = 1; number < NSIG; ++number) {
+    if (number != SIGKILL && number != SIGSTOP) ::signal(number, SIG_DFL);
+  }
+  ::umask(S_IWGRP | S_IWOTH);
+  ::setsid();  // a terminal's Ctrl-C is the broker's to hear
+  if (starter() == Starter::root && ::setgroups(0, nullptr) != 0) return false;
+  return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0 && ::prctl(PR_SET_DUMPABLE, 0) == 0 &&
+         ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::chdir("/") == 0;
+}
+
+}  // namespace
+
+int run_spawnd(Fd socket) {
+  if (!settle() || !close_all_but({0, 1, 2, socket.get()}).ok()) return 1;
+  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  std::array<int, 2> lifeline{};
+  if (!null || ::pipe2(lifeline.data(), O_CLOEXEC) != 0) return 1;
+  const Fd kept_open(lifeline[1]);  // its closing, however we end, ends every cell
+  Spawnd spawnd(std::move(socket), std::move(null), Fd(lifeline[0]));
+  spawnd.serve();
+  spawnd.kill_all();
+  return 0;
+}
+
+}  // namespace taper::sandbox

@@ -1,0 +1,384 @@
+#include "runtime/sandbox/spawner.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "runtime/sandbox/spawner_state.h"
+
+namespace taper::sandbox {
+namespace {
+
+constexpr int kChannelBits = 3;
+constexpr std::size_t kEventsAtOnce = 256;
+
+struct Pair {
+  Fd ours;
+  Fd theirs;
+};
+
+Result<Pair> output_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return os_error("pipe2", errno);
+  Pair pair{Fd(ends[0]), Fd(ends[1])};
+  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return os_error("O_NONBLOCK", errno);
+  return pair;
+}
+
+Result<Pair> request_socket() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return os_error("socketpair", errno);
+  }
+  return Pair{Fd(ends[0]), Fd(ends[1])};
+}
+
+CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts) {
+  CellOrder order{.cell = id,
+                  .kind = facts.kind,
+                  .deadline_boot_ms = facts.deadline_boot_ms,
+                  .caps = facts.caps,
+                  .trees = facts.trees,
+                  .argv = facts.argv};
+  for (authority::GrantedTree& tree : order.trees) tree.writable &= facts.writes;
+  // A tree is mounted before what lies in it.
+  std::ranges::sort(order.trees, {}, &authority::GrantedTree::path);
+  return order;
+}
+
+// A resident cell serves the calls that would have got the very same cell.
+bool same_cell(const authority::PermitFacts& a, const authority::PermitFacts& b) {
+  return a.task == b.task && a.grant == b.grant && a.deadline_boot_ms == b.deadline_boot_ms &&
+         a.writes == b.writes && a.trees == b.trees && a.caps.memory_bytes == b.caps.memory_bytes &&
+         a.caps.processes == b.caps.processes && a.caps.cpu_s == b.caps.cpu_s;
+}
+
+bool is_dead(int pidfd) {
+  pollfd wait{pidfd, POLLIN, 0};
+  return pidfd < 0 || ::poll(&wait, 1, 0) > 0;
+}
+
+}  // namespace
+
+Status Spawner::State::open() {
+  epoll = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  wake = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll || !wake) return os_error("epoll", errno);
+  watch(0, Channel::spawnd, link.socket(), false);
+  watch(0, Channel::wake, wake.get(), false);
+  return success();
+}
+
+void Spawner::State::watch(std::uint64_t cell, Channel channel, int fd, bool writing) {
+  epoll_event event{};
+  event.events = EPOLLIN | (writing ? static_cast<unsigned>(EPOLLOUT) : 0U);
+  event.data.u64 = (cell << kChannelBits) | static_cast<std::uint64_t>(channel);
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, fd, &event) == 0) return;
+  TAPER_ASSERT(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+void Spawner::State::add_ready(RunReport report) {
+  ready.push_back(std::move(report));
+  TAPER_ASSERT(::eventfd_write(wake.get(), 1) == 0);
+}
+
+Status Spawner::State::start_command(authority::PermitFacts facts, const Program& program) {
+  TAPER_TRY(Pair out, output_pipe());
+  TAPER_TRY(Pair err, output_pipe());
+  Fd program_fd(::fcntl(program.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!program_fd) return os_error("dup", errno);
+  const std::uint64_t id = next_cell++;
+  Unsent message{.cell = id, .bytes = encode_order(order_of(id, facts)), .fds = {}};
+  message.fds.push_back(std::move(program_fd));
+  message.fds.push_back(std::move(out.theirs));
+  message.fds.push_back(std::move(err.theirs));
+  watch(id, Channel::out, out.ours.get(), false);
+  watch(id, Channel::err, err.ours.get(), false);
+  BrokerCell& cell = cells[id];
+  cell.task = facts.task;
+  cell.output.emplace(std::move(out.ours), std::move(err.ours), facts.caps.output_bytes);
+  cell.facts = std::move(facts);
+  send(std::move(message));
+  return success();
+}
+
+Status Spawner::State::start_builtin(authority::PermitFacts facts) {
+  TAPER_TRY(Pair sockets, request_socket());
+  const std::uint64_t id = next_cell++;
+  Unsent message{.cell = id, .bytes = encode_order(order_of(id, facts)), .fds = {}};
+  message.fds.push_back(std::move(sockets.theirs));
+  BrokerCell& cell = cells[id];
+  cell.task = facts.task;
+  cell.facts = facts;
+  cell.facts->inputs.clear();
+  cell.queue.emplace(std::move(sockets.ours));
+  cell.queue->push(std::move(facts));
+  send(std::move(message));
+  move_queue(id, cell);
+  return success();
+}
+
+Status Spawner::State::run_builtin(authority::PermitFacts facts) {
+  for (auto& [id, cell] : cells) {
+    if (!cell.queue || cell.kill_asked || cell.progress != BuiltinQueue::Progress::open ||
+        !same_cell(*cell.facts, facts)) {
+      continue;
+    }
+    cell.queue->push(std::move(facts));
+    move_queue(id, cell);
+    return success();
+  }
+  // What this grant's calls were given before has changed, so its idle cells serve no more.
+  std::vector<std::uint64_t> stale;
+  for (auto& [id, cell] : cells) {
+    if (cell.queue && cell.queue->idle() && cell.task == facts.task &&
+        cell.facts->grant == facts.grant) {
+      cell.kill_asked = true;
+      stale.push_back(id);
+    }
+  }
+  kill(stale);
+  return start_builtin(std::move(facts));
+}
+
+void Spawner::State::move_queue(std::uint64_t id, BrokerCell& cell) {
+  if (cell.progress != BuiltinQueue::Progress::open) return;
+  const std::size_t before = ready.size();
+  cell.progress = cell.queue->move(ready);
+  if (ready.size() != before) TAPER_ASSERT(::eventfd_write(wake.get(), 1) == 0);
+  if (cell.progress == BuiltinQueue::Progress::open) {
+    return watch(id, Channel::socket, cell.queue->fd(), cell.queue->wants_write());
+  }
+  ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, cell.queue->fd(), nullptr);
+  if (cell.progress == BuiltinQueue::Progress::broken) kill({id});
+}
+
+void Spawner::State::send(Unsent message) {
+  unsent.push_back(std::move(message));
+  flush();
+}
+
+void Spawner::State::flush() {
+  while (!unsent.empty() && health == Health::alive) {
+    std::vector<int> fds;
+    for (const Fd& fd : unsent.front().fds) fds.push_back(fd.get());
+    const Sent sent = send_packet(link.socket(), unsent.front().bytes, fds);
+    if (sent == Sent::broken) return;  // the read side learns the same and says it once
+    if (sent == Sent::full) break;
+    unsent.pop_front();
+  }
+  if (health == Health::alive) watch(0, Channel::spawnd, link.socket(), !unsent.empty());
+}
+
+void Spawner::State::kill(const std::vector<std::uint64_t>& ids) {
+  KillOrder order;
+  for (const std::uint64_t id : ids) {
+    const auto queued = std::ranges::find(unsent, id, &Unsent::cell);
+    if (queued != unsent.end()) {
+      unsent.erase(queued);
+      on_gone({.cell = id,
+               .end = CellEnd::killed,
+               .value = 0,
+               .code = Code::ok,
+               .field = "",
+               .got = ""});
+      continue;
+    }
+    const auto cell = cells.find(id);
+    if (cell == cells.end()) continue;
+    const Fd& pidfd = cell->second.pidfd;
+    if (pidfd) ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+    order.cells.push_back(id);
+  }
+  if (order.cells.empty() || health != Health::alive) return;
+  unsent.push_front({.cell = 0, .bytes = encode_order(order), .fds = {}});
+  flush();
+}
+
+void Spawner::State::on_news(News news, std::vector<Fd> fds) {
+  if (auto* gone = std::get_if<CellGone>(&news)) return on_gone(std::move(*gone));
+  const auto found = cells.find(std::get<CellStarted>(news).cell);
+  if (found != cells.end() && fds.size() == 1) found->second.pidfd = std::move(fds[0]);
+}
+
+void Spawner::State::on_gone(CellGone gone) {
+  auto taken = cells.extract(gone.cell);
+  if (taken.empty()) return;
+  BrokerCell& cell = taken.mapped();
+  if (cell.output) {
+    // Nobody holds the other ends any more, so one read takes all.
+    if (!cell.over_cap) cell.over_cap = cell.output->read() == CommandOutput::Progress::over_cap;
+    RunReport report = cell.kill_asked ? report_killed(*cell.facts) : report_of(*cell.facts, gone);
+    if (cell.over_cap && !cell.kill_asked) {
+      report.end = RunEnd::output_cap;
+      report.error = Error(Code::output_cap);
+    }
+    cell.output->give(report);
+    add_ready(std::move(report));
+    return;
+  }
+  if (cell.progress == BuiltinQueue::Progress::open) (void)cell.queue->move(ready);
+  if (cell.progress == BuiltinQueue::Progress::broken) gone.end = CellEnd::lost;
+  std::deque<authority::PermitFacts> calls = cell.queue->take_calls();
+  for (authority::PermitFacts& facts : calls) {
+    const bool first = &facts == &calls.front();
+    if (cell.kill_asked && (first || cell.kill_all)) {
+      add_ready(report_killed(facts));
+    } else if (cell.kill_asked && run_builtin(facts).ok()) {
+      continue;
+    } else {
+      add_ready(report_of(facts, gone));
+    }
+  }
+}
+
+void Spawner::State::lose() {
+  health = Health::lost;
+  unsent.clear();
+  for (auto& [id, cell] : cells) {
+    CellGone gone;
+    gone.end = CellEnd::lost;
+    if (cell.output) {
+      RunReport report = report_of(*cell.facts, gone);
+      cell.output->give(report);
+      add_ready(std::move(report));
+    } else {
+      for (const authority::PermitFacts& facts : cell.queue->take_calls()) {
+        add_ready(report_of(facts, gone));
+      }
+    }
+    cell.output.reset();
+    cell.queue.reset();
+  }
+}
+
+void Spawner::State::hear() {
+  while (health == Health::alive) {
+    Result<std::optional<Packet>> packet = receive_packet(link.socket());
+    if (packet.ok() && !packet->has_value()) return;
+    Result<News> news;
+    if (packet.ok()) news = decode_news((*packet)->bytes);
+    if (!news.ok()) return lose();
+    on_news(std::move(*news), std::move((*packet)->fds));
+  }
+}
+
+void Spawner::State::handle(std::uint64_t id, Channel channel) {
+  if (channel == Channel::spawnd) {
+    hear();
+    return flush();
+  }
+  const auto found = cells.find(id);
+  if (found == cells.end()) return;
+  BrokerCell& cell = found->second;
+  if (channel == Channel::socket && cell.queue) return move_queue(id, cell);
+  if (!cell.output || cell.over_cap) return;
+  if (cell.output->read() == CommandOutput::Progress::open) return;
+  cell.over_cap = true;
+  kill({id});
+}
+
+Result<std::unique_ptr<Spawner>> Spawner::launch(const std::string& spawnd_path) {
+  TAPER_TRY(SpawndLink link, SpawndLink::launch(spawnd_path));
+  auto state = std::make_unique<State>(std::move(link));
+  TAPER_CHECK(state->open());
+  return std::unique_ptr<Spawner>(new Spawner(std::move(state)));
+}
+
+Spawner::Spawner(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Spawner::~Spawner() = default;
+int Spawner::wait_fd() const { return state_->epoll.get(); }
+pid_t Spawner::pid() const { return state_->link.pid(); }
+
+Status Spawner::run(authority::Permit&& permit, const Program* program) {
+  authority::PermitFacts facts = std::move(permit).consume();
+  State& state = *state_;
+  if (state.health != State::Health::alive) return Error(Code::spawner_lost);
+  if (state.cells.size() >= limits::kCellsMax) {
+    return Error(Code::sandbox_setup, {.field = "cells",
+                                       .expected = "at most " + std::to_string(limits::kCellsMax),
+                                       .got = "",
+                                       .fix = ""});
+  }
+  if (facts.kind == authority::ToolKind::builtin) return state.run_builtin(std::move(facts));
+  if (program == nullptr || program->hash() != facts.program) {
+    return Error(Code::program_unfit, {.field = facts.tool,
+                                       .expected = facts.program.hex(),
+                                       .got = program == nullptr ? "" : program->hash().hex(),
+                                       .fix = ""});
+  }
+  return state.start_command(std::move(facts), *program);
+}
+
+Result<std::vector<RunReport>> Spawner::poll() {
+  State& state = *state_;
+  std::array<epoll_event, kEventsAtOnce> events;
+  const int count = ::epoll_wait(state.epoll.get(), events.data(), kEventsAtOnce, 0);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
+    state.handle(tag >> kChannelBits,
+                 static_cast<State::Channel>(tag & ((1U << kChannelBits) - 1)));
+  }
+  eventfd_t drained = 0;
+  (void)::eventfd_read(state.wake.get(), &drained);
+  if (!state.ready.empty() || state.health != State::Health::lost) {
+    return std::exchange(state.ready, {});
+  }
+  state.health = State::Health::told;
+  ::epoll_ctl(state.epoll.get(), EPOLL_CTL_DEL, state.link.socket(), nullptr);
+  return Error(Code::spawner_lost);
+}
+
+Status Spawner::beat() {
+  if (state_->health != State::Health::alive) return Error(Code::spawner_lost);
+  // A full or broken socket: what waits there counts as a sign of life, or poll learns the loss.
+  (void)send_packet(state_->link.socket(), encode_order(Beat{}), {});
+  return success();
+}
+
+Status Spawner::kill_task(const TaskId& task) {
+  std::vector<std::uint64_t> ids;
+  for (auto& [id, cell] : state_->cells) {
+    if (cell.task != task) continue;
+    cell.kill_asked = cell.kill_all = true;
+    ids.push_back(id);
+  }
+  state_->kill(ids);
+  return success();
+}
+
+Status Spawner::kill_call(const CallId& call) {
+  for (auto& [id, cell] : state_->cells) {
+    const bool command = cell.output && cell.facts->call == call;
+    if (command || (cell.queue && cell.queue->current(call))) {
+      cell.kill_asked = true;
+      state_->kill({id});
+      return success();
+    }
+    if (!cell.queue) continue;
+    if (const auto facts = cell.queue->drop_waiting(call)) {
+      state_->add_ready(report_killed(*facts));
+      return success();
+    }
+  }
+  return success();
+}
+
+std::size_t Spawner::cells_alive(const TaskId& task) const {
+  const bool lost = state_->health != State::Health::alive;
+  return static_cast<std::size_t>(std::ranges::count_if(state_->cells, [&](const auto& entry) {
+    return entry.second.task == task && !(lost && is_dead(entry.second.pidfd.get()));
+  }));
+}
+
+}  // namespace taper::sandbox

@@ -1,0 +1,67 @@
+// The inside of a Spawner. Private to the folder.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "runtime/sandbox/running.h"
+#include "runtime/sandbox/spawnd_link.h"
+#include "runtime/sandbox/spawner.h"
+
+namespace taper::sandbox {
+
+// A cell that spawnd was asked to start and has not reported gone.
+struct BrokerCell {
+  TaskId task;
+  bool kill_asked = false;
+  bool kill_all = false;  // with every call that waits in its queue
+  bool over_cap = false;
+  BuiltinQueue::Progress progress = BuiltinQueue::Progress::open;
+  Fd pidfd;                                     // once it started
+  std::optional<authority::PermitFacts> facts;  // a command's; of a builtin cell, its first call's
+  std::optional<CommandOutput> output;          // commands
+  std::optional<BuiltinQueue> queue;            // builtins
+};
+
+struct Spawner::State {
+  enum class Health : std::uint8_t { alive, lost, told };
+  struct Unsent {
+    std::uint64_t cell = 0;  // 0: of no cell
+    Bytes bytes;
+    std::vector<Fd> fds;
+  };
+
+  explicit State(SpawndLink started) : link(std::move(started)) {}
+
+  SpawndLink link;
+  Fd epoll;
+  Fd wake;  // readable while `ready` holds reports
+  std::map<std::uint64_t, BrokerCell> cells;
+  std::uint64_t next_cell = 1;
+  std::deque<Unsent> unsent;
+  std::vector<RunReport> ready;
+  Health health = Health::alive;
+
+  Status open();
+  Status start_command(authority::PermitFacts facts, const Program& program);
+  Status start_builtin(authority::PermitFacts facts);
+  Status run_builtin(authority::PermitFacts facts);
+
+  // Which descriptor of a cell an event is about.
+  enum class Channel : std::uint8_t { out, err, socket, spawnd, wake };
+  void watch(std::uint64_t cell, Channel channel, int fd, bool writing);
+  void handle(std::uint64_t cell, Channel channel);
+  void hear();
+  void on_news(News news, std::vector<Fd> fds);
+  void on_gone(CellGone gone);
+  void lose();
+  void send(Unsent message);
+  void flush();
+  void kill(const std::vector<std::uint64_t>& ids);
+  void move_queue(std::uint64_t id, BrokerCell& cell);
+  void add_ready(RunReport report);
+};
+
+}  // namespace taper::sandbox
