@@ -62,17 +62,22 @@ struct SignatureView {
   std::uint8_t kind = 0;  // 1 raw Ed25519, 2 SSHSIG ssh-ed25519, 3 SSHSIG sk-ssh-ed25519
   ByteSpan signature;
 };
+// A block's `previous` is the hash of `head` and `earlier` one after the other: all before it but
+// the count of blocks, which grows with the chain.
 struct BlockView {
-  ByteSpan before;  // everything in front of the block, what its `previous` hashes
+  ByteSpan earlier;  // the blocks before this one, as they stand
   ByteSpan payload;
   ByteSpan signature;
 };
 struct Envelope {
   ByteSpan payload;
   std::vector<SignatureView> signatures;
+  ByteSpan head;  // from the first byte to the end of the last signature
   std::vector<BlockView> blocks;
 };
 Result<Envelope> read_envelope(ByteSpan file);
+// What a block appended to `file` must name as its `previous`.
+Result<Hash> next_previous(ByteSpan file);
 Bytes write_envelope(ByteSpan payload, const std::vector<RootSignature>& signatures);
 // `file` with one more block at its end.
 Result<Bytes> append_block(ByteSpan file, ByteSpan block_payload,

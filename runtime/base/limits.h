@@ -29,6 +29,8 @@ inline constexpr std::size_t kInputsMax = 32;
 inline constexpr std::size_t kIssuersMax = 64;
 inline constexpr std::size_t kRootKeysMax = 64;  // of each role
 inline constexpr std::uint32_t kActivationsMax = 1'000'000;
+inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
+inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
 
 // Arguments and results.
 inline constexpr std::size_t kArgumentBytesMax = 1024 * 1024;

@@ -1,0 +1,28 @@
+// What the framings of capsules and trust roots share. Private to this folder.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "capsules/open.h"
+
+namespace taper::capsules {
+
+// magic · u32 length · payload · u8 n (1..8) × {key id 32, kind u8, u16 length, signature}.
+struct SignedPart {
+  ByteSpan payload;
+  std::vector<SignatureView> signatures;
+};
+Result<SignedPart> read_signed_part(ByteReader& reader, std::string_view magic,
+                                    std::size_t payload_max);
+void write_signed_part(ByteWriter& writer, std::string_view magic, ByteSpan payload,
+                       const std::vector<RootSignature>& signatures);
+
+// Distinct keys, kinds that are enforced. Errors: signer_repeated, not_enforced_yet,
+// feature_unknown.
+Status check_signers(const std::vector<SignatureView>& signatures);
+// The order in which signers are known does not matter, that each is does. Error: signature_wrong.
+Status check_signature(const PublicKey& key, std::string_view statement, ByteSpan payload,
+                       const SignatureView& signature);
+
+}  // namespace taper::capsules
