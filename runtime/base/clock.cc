@@ -41,6 +41,8 @@ Now SystemClock::now() const {
           static_cast<std::int64_t>(wall.tv_sec), boot_id_};
 }
 
+std::int64_t wall_clock_s() { return static_cast<std::int64_t>(read_clock(CLOCK_REALTIME).tv_sec); }
+
 void ManualClock::advance_ms(std::int64_t ms) {
   now_.boot_ms += ms;
   wall_rest_ms_ += ms;

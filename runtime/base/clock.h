@@ -30,6 +30,9 @@ class SystemClock final : public Clock {
   BootId boot_id_;
 };
 
+// The wall clock alone, for processes that may open nothing, not even the boot id.
+std::int64_t wall_clock_s();
+
 // A clock that stands where it was put, for tests and simulation.
 class ManualClock final : public Clock {
  public:

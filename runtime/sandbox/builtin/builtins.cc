@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <utility>
 #include <variant>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 
@@ -194,10 +194,9 @@ Result<BuiltinResult> write_tool(const GrantedTrees& trees, const BuiltinRequest
 }
 
 Result<BuiltinResult> tell_time() {
-  timespec now{};
-  if (::clock_gettime(CLOCK_REALTIME, &now) != 0) return tool_failure("clock", errno);
+  const std::int64_t now_s = wall_clock_s();
   BuiltinResult result;
-  result.fields = {{"unix_s", std::int64_t{now.tv_sec}}, {"utc", format_utc_s(now.tv_sec)}};
+  result.fields = {{"unix_s", now_s}, {"utc", format_utc_s(now_s)}};
   return result;
 }
 

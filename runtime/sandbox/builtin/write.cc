@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "crypto/crypto.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/sandbox/builtin/builtins.h"
@@ -46,9 +46,7 @@ Result<Temporary> make_temporary(int directory, const std::string& path, unsigne
   int error_number = EEXIST;
   for (int i = 0; i < limits::kTemporaryNameTries && error_number == EEXIST; ++i) {
     std::array<std::uint8_t, 8> random{};
-    if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
-      return tool_failure(path, errno);
-    }
+    crypto::random_bytes(random);
     const std::string name = ".taper-" + to_hex(random) + ".tmp";
     open_how how{};
     how.flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;

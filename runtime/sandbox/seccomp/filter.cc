@@ -241,18 +241,19 @@ Program compile(SeccompProfile profile) {
   return out;
 }
 
-}  // namespace
-
-std::span<const sock_filter> seccomp_filter(SeccompProfile profile) {
-  static const Program builtin = compile(SeccompProfile::builtin);
-  static const Program command = compile(SeccompProfile::command);
+Program& compiled(SeccompProfile profile) {
+  static Program builtin = compile(SeccompProfile::builtin);
+  static Program command = compile(SeccompProfile::command);
   return profile == SeccompProfile::builtin ? builtin : command;
 }
 
+}  // namespace
+
+std::span<const sock_filter> seccomp_filter(SeccompProfile profile) { return compiled(profile); }
+
 Status install_seccomp(SeccompProfile profile) {
-  const std::span<const sock_filter> filter = seccomp_filter(profile);
-  const sock_fprog program{static_cast<unsigned short>(filter.size()),
-                           const_cast<sock_filter*>(filter.data())};
+  Program& filter = compiled(profile);
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0U, &program) != 0) {
     return Error(Code::sandbox_layer, {.field = "seccomp",
