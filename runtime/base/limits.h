@@ -31,6 +31,7 @@ inline constexpr std::size_t kRootKeysMax = 64;  // of each role
 inline constexpr std::uint32_t kActivationsMax = 1'000'000;
 inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
 inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
+inline constexpr std::size_t kChallengesMax = 64;  // given out and not yet answered
 
 // Arguments and results.
 inline constexpr std::size_t kArgumentBytesMax = 1024 * 1024;
@@ -42,6 +43,7 @@ inline constexpr std::size_t kResultBytesMax = 8 * 1024 * 1024;
 inline constexpr std::int64_t kLeaseTtlMaxMs = 90LL * 86'400 * 1000;
 inline constexpr std::int64_t kClockStepToleranceS = 120;
 inline constexpr std::int64_t kPersistIntervalMs = 10'000;  // active time is journalled this often
+inline constexpr std::int64_t kRefusalLogMs = 60'000;  // refusals before proof: one record in this
 inline constexpr std::int64_t kBrokerBeatMs = 1'000;
 inline constexpr std::int64_t kBrokerSilenceMs = 3'000;  // after which spawnd kills every cell
 inline constexpr std::int64_t kKillConfirmMs = 5'000;

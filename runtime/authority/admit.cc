@@ -1,0 +1,283 @@
+#include <algorithm>
+
+#include "crypto/crypto.h"
+#include "runtime/authority/state.h"
+
+namespace taper::authority {
+namespace {
+
+using capsules::Capsule;
+using capsules::VerifiedCapsule;
+
+Error refusal(Code code, std::string field, std::string expected, std::string got) {
+  return Error(code, {std::move(field), std::move(expected), std::move(got), ""});
+}
+
+Status check_audience(const Capsule& capsule, const NodeFacts& node) {
+  if (capsule.audience.node != node.node)
+    return refusal(Code::audience_other, "node", node.node.hex(), capsule.audience.node.hex());
+  if (capsule.audience.incarnation != node.incarnation)
+    return refusal(Code::audience_other, "incarnation", node.incarnation.hex(),
+                   capsule.audience.incarnation.hex());
+  return success();
+}
+
+Status check_root(const capsules::TrustRoot& root, const Estimate& time) {
+  const std::int64_t expires = root.data().expires_s.value_or(time.s + 1);
+  if (time.s < expires) return success();
+  return refusal(Code::root_expired, "root", "before " + format_utc_s(expires),
+                 format_utc_s(time.s));
+}
+
+Status check_time_and_window(const Capsule& capsule, const Terms& limits, const Estimate& time) {
+  if (capsule.time_assurance == capsules::TimeAssurance::anchored)
+    return refusal(Code::time_assurance, "time", "anchored", time.behind ? "behind" : "bounded");
+  if (time.behind && capsule.time_assurance != capsules::TimeAssurance::behind)
+    return refusal(Code::time_behind, "time", "at least " + format_utc_s(time.s), "a clock before");
+  if (time.s < limits.not_before_s)
+    return refusal(Code::window_not_open, "window", "from " + format_utc_s(limits.not_before_s),
+                   format_utc_s(time.s));
+  if (time.s >= limits.not_after_s)
+    return refusal(Code::window_closed, "window", "before " + format_utc_s(limits.not_after_s),
+                   format_utc_s(time.s));
+  return success();
+}
+
+// The boot time since the news was imported is inside the estimate: its lower bound began at
+// `news_s` and has been carried forward since.
+Status check_revocation(const Capsule& capsule, std::int64_t news_s, const Estimate& time) {
+  const std::int64_t age_s = std::max<std::int64_t>(0, saturating_subtract(time.s, news_s));
+  if (age_s <= capsule.max_revocation_age_s) return success();
+  return refusal(Code::revocation_stale, "revocation",
+                 "news at most " + std::to_string(capsule.max_revocation_age_s) + " s old",
+                 std::to_string(age_s) + " s");
+}
+
+Status check_inputs(const Capsule& capsule, const std::map<std::string, std::string>& inputs) {
+  const std::vector<std::string>& wanted = capsule.plan.inputs;
+  for (const auto& [name, value] : inputs) {
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end())
+      return refusal(Code::input_unknown, name, "an input of the plan", "another");
+    if (value.size() > limits::kTextBytesMax || !is_utf8(value))
+      return refusal(Code::too_large, name,
+                     "UTF-8, at most " + std::to_string(limits::kTextBytesMax) + " bytes",
+                     std::to_string(value.size()) + " bytes");
+  }
+  for (const std::string& name : wanted) {
+    if (!inputs.contains(name)) return refusal(Code::input_missing, name, "a value", "none");
+  }
+  return success();
+}
+
+Hash inputs_hash(const std::map<std::string, std::string>& inputs) {
+  return crypto::hash(encode_inputs(inputs));
+}
+
+TaskRecord new_record(const VerifiedCapsule& capsule, const Estimate& time, const Now& now) {
+  const Capsule& root = capsule.root();
+  const Terms limits = terms(capsule);
+  TaskRecord record;
+  record.capsule = capsule.id();
+  record.chain = capsule.chain();
+  record.holder = capsule.holder();
+  record.issuer = root.issuer;
+  record.serial = root.serial;
+  record.root_version = capsule.root_version();
+  record.purpose = root.purpose;
+  record.requester = root.requester;
+  record.agent = root.agent;
+  record.tenant = root.tenant;
+  record.activated_s = time.s;
+  record.not_after_s = limits.not_after_s;
+  record.ttl_ms = limits.ttl_ms;
+  record.idle_ms = limits.idle_ms;
+  record.end_on = root.end_on;
+  record.state = TaskState::active;
+  record.seen = now;
+  return record;
+}
+
+}  // namespace
+
+Bytes activation_statement(const Hash& fleet, const PublicKey& node, const Incarnation& incarnation,
+                           const Hash& chain, const Nonce& challenge,
+                           const std::map<std::string, std::string>& inputs) {
+  ByteWriter out;
+  out.raw(fleet.span()).raw(node.span()).raw(incarnation.span()).raw(chain.span());
+  out.raw(challenge.span()).raw(inputs_hash(inputs).span());
+  return std::move(out).bytes();
+}
+
+Status Authority::State::keep_evidence(const VerifiedCapsule& capsule, const Hash& known,
+                                       const Now& now) {
+  const Bytes once = ByteWriter().text("evidence").raw(capsule.id().span()).bytes();
+  auto committed = commit(now, [&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(txn.put_new(store::Table::replay, once, {}));
+    capsules::Object body{{"verb", "activate"},
+                          {"evidence", describe(Code::serial_reused).name},
+                          {"capsule", capsule.id().hex()},
+                          {"known", known.hex()},
+                          {"issuer", capsule.root().issuer.hex()},
+                          {"serial", std::to_string(capsule.root().serial)}};
+    add_clocks(body, now);
+    TAPER_CHECK(txn.append(store::LeafType::evidence, capsules::write_canonical(body)));
+    return success();
+  });
+  if (committed.code() == Code::key_present) return success();  // kept before
+  TAPER_CHECK(std::move(committed));
+  return success();
+}
+
+Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tools, const Now& now,
+                               Candidate& candidate) {
+  const Capsule& root_block = capsule.root();
+  const Estimate time = estimate(anchor, root_block.issued_at_s, now);
+  TAPER_CHECK(check_audience(root_block, node));
+  TAPER_CHECK(check_root(*root, time));
+  TAPER_CHECK(check_time_and_window(root_block, terms(capsule), time));
+  TAPER_CHECK(check_revocation(root_block, around().news_s, time));
+
+  std::optional<Hash> known;
+  TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
+    const Bytes key = serial_key(root_block.issuer, root_block.serial);
+    TAPER_TRY(const auto found, txn.get(store::Table::serials, key));
+    if (found) known = Hash::from(*found).value_or(Hash{});
+    TAPER_TRY(candidate.activations, read_activations(txn, capsule.id()));
+    return success();
+  }));
+  if (known && *known != capsule.id()) {
+    TAPER_CHECK(keep_evidence(capsule, *known, now));
+    return refusal(Code::serial_reused, "serial", known->hex(), capsule.id().hex());
+  }
+  for (auto& [id, task] : live) {
+    if (task.record.capsule != capsule.id()) continue;
+    if (task.claimed || task.record.state != TaskState::active ||
+        task.record.chain != capsule.chain())
+      return refusal(Code::already_live, "task", "none of this capsule", id.hex());
+    const Lapse over = lapse(task, around(), now);
+    if (over.question != Question::none)
+      return refusal(over.code, std::string(end_reason_name(over.ends_task)), "time left", "none");
+    candidate.resumes = &task;
+  }
+  if (candidate.resumes == nullptr && candidate.activations >= root_block.activations)
+    return refusal(Code::activations_spent, "activations",
+                   "fewer than " + std::to_string(root_block.activations),
+                   std::to_string(candidate.activations));
+  if (node.tier < root_block.min_tier)
+    return refusal(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
+  candidate.task.emplace(crypto::random_id<TaskId>(), new_record(capsule, time, now), capsule);
+  return compile_profiles(*candidate.task, tools, node.forbidden_trees);
+}
+
+Status Authority::State::check_proof(const ActivationRequest& request,
+                                     const VerifiedCapsule& capsule) {
+  const auto found = std::find(challenges.begin(), challenges.end(), request.challenge);
+  if (found == challenges.end())
+    return refusal(Code::proof_wrong, "challenge", "one of this node's, used once", "another");
+  challenges.erase(found);
+  const Bytes statement = activation_statement(root->fleet(), node.node, node.incarnation,
+                                               capsule.chain(), request.challenge, request.inputs);
+  if (crypto::verify(capsule.holder(), crypto::statement::kActivation, statement, request.proof))
+    return success();
+  return refusal(Code::proof_wrong, "holder", capsule.holder().hex(), "another key's signature");
+}
+
+Error Authority::State::count_refusal(const Error& error, const Now& now) {
+  ++refused[error.code()];
+  const bool due = !refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs;
+  // The refusal stands whether or not it could be logged; what is not logged stays counted.
+  if (due) static_cast<void>(commit(now, [](store::WriteTxn&) { return success(); }));
+  return error;
+}
+
+Error Authority::State::log_refusal(const Error& error, const LiveTask& task, const Now& now) {
+  TaskRecord record = task.record;
+  capsules::Object body = task_body("activate", task.id, record, now);
+  body.emplace_back("verdict", "deny");
+  add_error(body, error);
+  const auto committed = commit(now, [&](store::WriteTxn& txn) {
+    return append_for(txn, store::LeafType::activation, body, record);
+  });
+  return committed.ok() ? error : committed.error();
+}
+
+Result<Activation> Authority::State::make_task(Candidate candidate,
+                                               const ActivationRequest& request, const Now& now) {
+  LiveTask& task = *candidate.task;
+  TaskRecord& record = task.record;
+  record.inputs = inputs_hash(request.inputs);
+  capsules::Object body = task_body("activate", task.id, record, now);
+  body.emplace_back("verdict", "allow");
+  body.emplace_back("number", count_value(0));
+  body.emplace_back("node", node.node.hex());
+  body.emplace_back("incarnation", node.incarnation.hex());
+  body.emplace_back("inputs_digest", record.inputs.hex());
+  body.emplace_back("activation", count_value(candidate.activations + 1));
+  body.emplace_back("ttl_ms", record.ttl_ms);
+  body.emplace_back("not_after", format_utc_s(record.not_after_s));
+  const Bytes spent = ByteWriter().u32(candidate.activations + 1).bytes();
+  auto committed = commit(now, [&](store::WriteTxn& txn) -> Status {
+    using store::Table;
+    TAPER_CHECK(append_for(txn, store::LeafType::activation, body, record));
+    TAPER_CHECK(txn.put(Table::activations, record.capsule.span(), spent));
+    TAPER_CHECK(
+        txn.put(Table::serials, serial_key(record.issuer, record.serial), record.capsule.span()));
+    TAPER_CHECK(
+        txn.put(Table::capsules, capsule_key(record.capsule, record.chain), request.capsule_file));
+    TAPER_CHECK(txn.put(Table::tasks, inputs_key(task.id), encode_inputs(request.inputs)));
+    TAPER_CHECK(put_task(txn, task.id, record));
+    return load_task(txn, task);
+  });
+  TAPER_CHECK(std::move(committed));
+  task.claimed = true;
+  const TaskId id = task.id;
+  live.emplace(id, std::move(task));
+  return Activation{id, false};
+}
+
+Result<Activation> Authority::State::take_up(Candidate candidate, const ActivationRequest& request,
+                                             const Now& now) {
+  LiveTask& task = *candidate.resumes;
+  TaskRecord next = task.record;
+  advance(next, false, now);
+  capsules::Object body = task_body("resume", task.id, next, now);
+  body.emplace_back("verdict", "allow");
+  body.emplace_back("number", count_value(0));
+  body.emplace_back("inputs_digest", inputs_hash(request.inputs).hex());
+  body.emplace_back("active_ms", next.active_ms);
+  auto committed = commit(now, [&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(append_for(txn, store::LeafType::activation, body, next));
+    return put_task(txn, task.id, next);
+  });
+  TAPER_CHECK(std::move(committed));
+  task.record = next;
+  task.trees = std::move(candidate.task->trees);
+  task.claimed = true;
+  return Activation{task.id, true};
+}
+
+Result<Activation> Authority::activate(const ActivationRequest& request, const Tools& tools,
+                                       const Now& now) {
+  State& state = *state_;
+  if (!state.root)
+    return state.count_refusal(refusal(Code::no_trust_root, "root", "a trust root", "none"), now);
+  const auto capsule = capsules::open(request.capsule_file, *state.root);
+  if (!capsule) return state.count_refusal(capsule.error(), now);
+  State::Candidate candidate;
+  const Status admitted = state.admit(*capsule, tools, now, candidate);
+  if (!admitted) return state.count_refusal(admitted.error(), now);
+  const Status proven = state.check_proof(request, *capsule);
+  if (!proven) return state.count_refusal(proven.error(), now);
+
+  Status inputs = check_inputs(capsule->root(), request.inputs);
+  if (inputs.ok() && candidate.resumes != nullptr && candidate.resumes->inputs != request.inputs)
+    inputs = refusal(Code::input_unknown, "inputs", "those of the first activation", "others");
+  if (!inputs) {
+    const LiveTask& task = candidate.resumes ? *candidate.resumes : *candidate.task;
+    return state.log_refusal(inputs.error(), task, now);
+  }
+  return candidate.resumes != nullptr ? state.take_up(std::move(candidate), request, now)
+                                      : state.make_task(std::move(candidate), request, now);
+}
+
+}  // namespace taper::authority

@@ -1,0 +1,192 @@
+#include "runtime/authority/authority.h"
+
+#include <algorithm>
+
+#include "crypto/crypto.h"
+#include "runtime/authority/state.h"
+
+namespace taper::authority {
+
+std::string_view task_state_name(TaskState state) {
+  switch (state) {
+    case TaskState::unset: break;
+    case TaskState::active: return "active";
+    case TaskState::ending: return "ending";
+    case TaskState::completed: return "completed";
+    case TaskState::failed: return "failed";
+    case TaskState::cancelled: return "cancelled";
+    case TaskState::expired: return "expired";
+    case TaskState::revoked: return "revoked";
+    case TaskState::exhausted: return "exhausted";
+  }
+  return "unset";
+}
+
+std::string_view end_reason_name(EndReason reason) {
+  switch (reason) {
+    case EndReason::none: break;
+    case EndReason::completion: return "completion";
+    case EndReason::failure: return "failure";
+    case EndReason::cancelled: return "cancelled";
+    case EndReason::ttl: return "ttl";
+    case EndReason::idle: return "idle";
+    case EndReason::window: return "window";
+    case EndReason::denials: return "denials";
+    case EndReason::violation: return "violation";
+    case EndReason::drift: return "drift";
+    case EndReason::clock: return "clock";
+    case EndReason::stale: return "stale";
+    case EndReason::step_denied: return "step_denied";
+    case EndReason::budget: return "budget";
+    case EndReason::log_quota: return "log_quota";
+    case EndReason::operator_kill: return "operator_kill";
+    case EndReason::revocation: return "revocation";
+  }
+  return "none";
+}
+
+std::string_view call_state_name(CallState state) {
+  switch (state) {
+    case CallState::unset: break;
+    case CallState::authorised: return "authorised";
+    case CallState::done: return "done";
+    case CallState::failed: return "failed";
+    case CallState::killed: return "killed";
+    case CallState::interrupted: return "interrupted";
+  }
+  return "unset";
+}
+
+bool is_terminal(TaskState state) { return state >= TaskState::completed; }
+
+TaskState terminal_state(EndReason reason) {
+  switch (reason) {
+    case EndReason::completion: return TaskState::completed;
+    case EndReason::failure:
+    case EndReason::step_denied: return TaskState::failed;
+    case EndReason::cancelled: return TaskState::cancelled;
+    case EndReason::ttl:
+    case EndReason::idle:
+    case EndReason::window: return TaskState::expired;
+    case EndReason::budget:
+    case EndReason::log_quota: return TaskState::exhausted;
+    case EndReason::none:
+    case EndReason::denials:
+    case EndReason::violation:
+    case EndReason::drift:
+    case EndReason::clock:
+    case EndReason::stale:
+    case EndReason::operator_kill:
+    case EndReason::revocation: break;
+  }
+  return TaskState::revoked;
+}
+
+Authority::Authority(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Authority::~Authority() = default;
+
+Surroundings Authority::State::around() const {
+  return {node, anchor, root ? root->data().issued_at_s : 0};
+}
+
+LiveTask* Authority::State::find(const TaskId& task) {
+  const auto found = live.find(task);
+  return found == live.end() ? nullptr : &found->second;
+}
+
+Result<store::Committed> Authority::State::commit(
+    const Now& now, const std::function<Status(store::WriteTxn&)>& change) {
+  const TimeAnchor carried = raise(anchor, 0, now);
+  const bool due = !refused.empty() &&
+                   (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
+  auto committed = store.write([&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(change(txn));
+    TAPER_CHECK(txn.put(store::Table::meta, as_bytes("time"), encode_anchor(carried)));
+    if (!due) return success();
+    capsules::Object numbers;
+    for (const auto& [code, count] : refused) {
+      numbers.emplace_back(std::to_string(describe(code).number), count_value(count));
+    }
+    capsules::Object body{{"verb", "activate"}, {"refused", std::move(numbers)}};
+    add_clocks(body, now);
+    TAPER_CHECK(txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
+    return success();
+  });
+  if (committed.ok() && due) {
+    refused.clear();
+    refusals_logged = now;
+  }
+  return committed;
+}
+
+Error Authority::State::not_live(const TaskId& task) const {
+  std::optional<TaskRecord> record;
+  const Status read = store.read([&](const store::ReadTxn& txn) -> Status {
+    TAPER_TRY(record, read_task(txn, task));
+    return success();
+  });
+  if (!read) return read.error();
+  if (!record) return Error(Code::unknown_task, {"task", "", task.hex(), ""});
+  return Error(Code::task_terminal,
+               {"task", "active", std::string(task_state_name(record->state)), ""});
+}
+
+const capsules::TrustRoot* Authority::root() const {
+  return state_->root ? &*state_->root : nullptr;
+}
+
+Nonce Authority::challenge() {
+  auto& challenges = state_->challenges;
+  if (challenges.size() >= limits::kChallengesMax) challenges.erase(challenges.begin());
+  return challenges.emplace_back(crypto::random_id<Nonce>());
+}
+
+std::optional<Authority::Due> Authority::next_due(const TaskId& task, const Now& now) const {
+  const LiveTask* live = state_->find(task);
+  if (live == nullptr || live->stopped || live->record.state != TaskState::active)
+    return std::nullopt;
+  if (const EndReason over = check_time(task, now); over != EndReason::none)
+    return Due{now.boot_ms, over};
+  const Left left = time_left(*live, state_->around(), now, Idle::counts);
+  return Due{saturating_add(now.boot_ms, left.ms), left.reason};
+}
+
+EndReason Authority::check_time(const TaskId& task, const Now& now) const {
+  const LiveTask* live = state_->find(task);
+  if (live == nullptr) return EndReason::none;
+  if (live->record.state == TaskState::ending) return live->record.reason;
+  return lapse(*live, state_->around(), now).ends_task;
+}
+
+Status Authority::persist_time(const Now& now) {
+  std::map<TaskId, TaskRecord> next;
+  for (const auto& [id, task] : state_->live) {
+    if (task.record.state != TaskState::active) continue;
+    next[id] = task.record;
+    advance(next[id], !task.running.empty(), now);
+  }
+  if (next.empty()) return success();
+  TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+    for (const auto& [id, record] : next) TAPER_CHECK(put_task(txn, id, record));
+    return success();
+  }));
+  for (const auto& [id, record] : next) state_->live.at(id).record = record;
+  return success();
+}
+
+const capsules::VerifiedCapsule* Authority::capsule(const TaskId& task) const {
+  const LiveTask* live = state_->find(task);
+  return live == nullptr ? nullptr : &live->capsule;
+}
+
+const std::map<std::string, std::string>* Authority::inputs(const TaskId& task) const {
+  const LiveTask* live = state_->find(task);
+  return live == nullptr ? nullptr : &live->inputs;
+}
+
+std::vector<PastCall> Authority::past_calls(const TaskId& task) const {
+  const LiveTask* live = state_->find(task);
+  return live == nullptr ? std::vector<PastCall>() : past_calls_of(live->calls);
+}
+
+}  // namespace taper::authority

@@ -1,0 +1,24 @@
+// A call's parsed arguments in the form its tool takes them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "capsules/value.h"
+#include "runtime/authority/permit.h"
+#include "runtime/authority/tool.h"
+#include "runtime/base/result.h"
+
+namespace taper::authority {
+
+// The words of a command: the template with each argument as one whole word. A word or group whose
+// argument is absent is dropped. Integers in decimal, booleans as true or false, JSON inputs in
+// canonical form. Errors: option_like (a value that begins with '-' where no "--" stands before it
+// and the word is not an option's value), tool_input (NUL inside, or beyond limits::kArgvWordsMax
+// and kArgvBytesMax).
+Result<std::vector<std::string>> render_argv(const Tool& tool, const capsules::Object& arguments);
+
+// The inputs of a builtin; JSON inputs in canonical form. `arguments` passed check_arguments.
+std::vector<InputValue> builtin_inputs(const capsules::Object& arguments);
+
+}  // namespace taper::authority

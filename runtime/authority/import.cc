@@ -1,0 +1,73 @@
+#include "runtime/authority/state.h"
+
+namespace taper::authority {
+namespace {
+
+Status check_next(const capsules::TrustRoot& root, const capsules::TrustRoot* current,
+                  const std::optional<Hash>& fleet) {
+  const Hash& wanted = current != nullptr ? current->fleet() : fleet.value_or(root.fleet());
+  if (root.fleet() != wanted || (fleet && *fleet != wanted))
+    return Error(Code::fleet_pinned, {"fleet", wanted.hex(), root.fleet().hex(), ""});
+  const std::uint64_t next = current != nullptr ? current->data().version + 1 : 1;
+  const bool follows = current == nullptr || root.data().previous == current->hash();
+  if (root.data().version != next || !follows)
+    return Error(Code::root_version, {"version", std::to_string(next) + ", after the one before",
+                                      std::to_string(root.data().version), ""});
+  return success();
+}
+
+}  // namespace
+
+Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, const Now& now) {
+  TAPER_TRY(capsules::TrustRoot root, capsules::open_root(file));
+  const capsules::TrustRoot* current = Authority::root();
+  const bool again = current != nullptr && current->hash() == root.hash();
+  if (again && (!fleet || *fleet == root.fleet())) return success();
+  TAPER_CHECK(check_next(root, current, fleet));
+  if (current != nullptr)
+    return Error(Code::root_version, {"version", "1", std::to_string(root.data().version), ""});
+
+  const TimeAnchor before = state_->anchor;
+  state_->anchor = raise(before, root.data().issued_at_s, now);
+  capsules::Object body{{"verb", "import"},
+                        {"root", root.hash().hex()},
+                        {"version", count_value(root.data().version)},
+                        {"fleet", root.fleet().hex()},
+                        {"issued_at", format_utc_s(root.data().issued_at_s)}};
+  add_clocks(body, now);
+  auto committed = state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(txn.put_new(store::Table::roots, big_endian(root.data().version), file));
+    TAPER_CHECK(txn.append(store::LeafType::import, capsules::write_canonical(body)));
+    return success();
+  });
+  if (!committed) {
+    state_->anchor = before;
+    return committed.error();
+  }
+  state_->root.emplace(std::move(root));
+  return state_->reverify(now);
+}
+
+// What a root no longer lists ends with its import, as if the capsule had been revoked.
+Status Authority::State::reverify(const Now& now) {
+  for (auto& [id, task] : live) {
+    Bytes file;
+    TAPER_CHECK(store.read([&, key = capsule_key(task.record.capsule, task.record.chain)](
+                               const store::ReadTxn& txn) -> Status {
+      TAPER_TRY(const auto found, txn.get(store::Table::capsules, key));
+      if (found) file = to_bytes(*found);
+      return success();
+    }));
+    if (capsules::open(file, *root).ok() || task.record.state != TaskState::active) continue;
+    task.stopped = true;
+    TaskRecord next = task.record;
+    advance(next, !task.running.empty(), now);
+    TAPER_CHECK(commit(now, [&, &its_id = id](store::WriteTxn& txn) {
+      return write_ending(txn, its_id, EndReason::revocation, now, next);
+    }));
+    task.record = next;
+  }
+  return success();
+}
+
+}  // namespace taper::authority

@@ -1,0 +1,47 @@
+// What ends a task by the time alone, and when: lease, idle, window, clock, news on revocations.
+#pragma once
+
+#include <string_view>
+
+#include "runtime/authority/live_task.h"
+
+namespace taper::authority {
+
+enum class Question : std::uint8_t {
+  task_live,
+  time,
+  revocation,
+  node_policy,
+  grant,
+  tool_digest,
+  arguments,
+  budgets,
+  log_quota,
+  none,  // every question was answered well
+};
+std::string_view question_name(Question question);
+
+// What the node knows, the same for every task.
+struct Surroundings {
+  const NodeFacts& node;
+  const TimeAnchor& anchor;
+  std::int64_t news_s = 0;  // when the newest news on revocations was issued
+};
+
+// A reason for which a task may not act any more by the time alone; Question::none: it may.
+struct Lapse {
+  Question question = Question::none;
+  Code code = Code::ok;
+  EndReason ends_task = EndReason::none;
+};
+Lapse lapse(const LiveTask& task, const Surroundings& around, const Now& now);
+
+// Milliseconds that the task may still act from `now`, and what ends it then. Not negative.
+struct Left {
+  std::int64_t ms = 0;
+  EndReason reason = EndReason::none;
+};
+enum class Idle : std::uint8_t { counts, runs_a_call };
+Left time_left(const LiveTask& task, const Surroundings& around, const Now& now, Idle idle);
+
+}  // namespace taper::authority

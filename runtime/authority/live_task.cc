@@ -1,0 +1,133 @@
+#include "runtime/authority/live_task.h"
+
+#include <algorithm>
+
+#include "crypto/crypto.h"
+#include "runtime/authority/profile.h"
+
+namespace taper::authority {
+namespace {
+
+using capsules::ArgRule;
+
+// The branch that a block's budgets belong to: all before it, and the holder it hands on to. Every
+// chain that goes on from there shares them.
+Hash branch(const capsules::Block& block) {
+  return crypto::hash({block.previous.span(), block.holder.span()});
+}
+
+// A block adds rules; it never takes one away.
+std::vector<ArgRule> narrowed(std::vector<ArgRule> args, const std::vector<ArgRule>& further) {
+  for (const ArgRule& rule : further) {
+    const auto same = std::find_if(args.begin(), args.end(),
+                                   [&rule](const ArgRule& a) { return a.name == rule.name; });
+    if (same == args.end()) {
+      args.push_back(rule);
+      continue;
+    }
+    same->optional = same->optional && rule.optional;
+    same->all.insert(same->all.end(), rule.all.begin(), rule.all.end());
+  }
+  return args;
+}
+
+std::vector<Level> make_levels(const capsules::VerifiedCapsule& capsule) {
+  std::vector<Level> levels(1);
+  for (const capsules::Grant& grant : capsule.root().grants) {
+    levels[0].push_back({grant.id, 0, grant.args, grant.budget,
+                         budget_key(capsule.id(), Hash{}, grant.id), Spent{}});
+  }
+  for (const capsules::Block& block : capsule.blocks()) {
+    Level level;
+    for (const capsules::KeptGrant& kept : block.grants) {
+      const Level& above = levels.back();
+      const auto parent = std::find_if(above.begin(), above.end(),
+                                       [&kept](const LiveGrant& g) { return g.id == kept.parent; });
+      if (parent == above.end()) continue;
+      level.push_back({kept.id, static_cast<std::size_t>(parent - above.begin()),
+                       narrowed(parent->args, kept.args), kept.budget,
+                       budget_key(capsule.id(), branch(block), kept.id), Spent{}});
+    }
+    levels.push_back(std::move(level));
+  }
+  return levels;
+}
+
+std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::size_t index) {
+  for (; level > 0; --level) index = levels[level][index].parent;
+  return index;
+}
+
+}  // namespace
+
+Terms terms(const capsules::VerifiedCapsule& capsule) {
+  const capsules::Capsule& root = capsule.root();
+  Terms out{root.not_before_s, root.not_after_s, root.lease_ttl_ms, root.lease_idle_ms};
+  for (const capsules::Block& block : capsule.blocks()) {
+    out.not_before_s = std::max(out.not_before_s, block.not_before_s.value_or(out.not_before_s));
+    out.not_after_s = std::min(out.not_after_s, block.not_after_s.value_or(out.not_after_s));
+    out.ttl_ms = std::min(out.ttl_ms, block.lease_ttl_ms.value_or(out.ttl_ms));
+    out.idle_ms = std::min(out.idle_ms, block.lease_idle_ms.value_or(out.idle_ms));
+  }
+  return out;
+}
+
+LiveTask::LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule its_capsule)
+    : id(task),
+      record(std::move(its_record)),
+      capsule(std::move(its_capsule)),
+      limits(terms(capsule)),
+      levels(make_levels(capsule)),
+      trees(levels[0].size()) {}
+
+std::int64_t LiveTask::active_ms(const Now& now) const {
+  return saturating_add(record.active_ms, elapsed_ms(record.seen, now));
+}
+
+std::int64_t LiveTask::idle_ms(const Now& now) const {
+  return running.empty() ? saturating_add(record.idle_used_ms, elapsed_ms(record.seen, now)) : 0;
+}
+
+void advance(TaskRecord& record, bool call_runs, const Now& now) {
+  const std::int64_t passed = elapsed_ms(record.seen, now);
+  record.active_ms = saturating_add(record.active_ms, passed);
+  record.idle_used_ms = call_runs ? 0 : saturating_add(record.idle_used_ms, passed);
+  record.seen = now;
+}
+
+Status load_task(const store::ReadTxn& txn, LiveTask& task) {
+  for (Level& level : task.levels) {
+    for (LiveGrant& grant : level) {
+      TAPER_TRY(const auto found, txn.get(store::Table::budgets, grant.budget_key));
+      if (!found) continue;
+      TAPER_TRY(grant.spent, decode_spent(*found));
+    }
+  }
+  TAPER_TRY(task.calls, read_calls(txn, task.id));
+  TAPER_TRY(const auto inputs, txn.get(store::Table::tasks, inputs_key(task.id)));
+  if (inputs) {
+    TAPER_TRY(task.inputs, decode_inputs(*inputs));
+  }
+  return success();
+}
+
+Status compile_profiles(LiveTask& task, const Tools& tools,
+                        const std::vector<std::string>& forbidden) {
+  const std::size_t last = task.levels.size() - 1;
+  task.trees.assign(task.levels[0].size(), std::nullopt);
+  for (std::size_t i = 0; i < task.levels[last].size(); ++i) {
+    const std::size_t grant = root_of(task.levels, last, i);
+    const auto tool = tools.find(task.root().grants[grant].tool);
+    if (tool == tools.end()) continue;
+    TAPER_TRY(auto trees, compile_trees(task.levels[last][i].args, tool->second, forbidden));
+    auto& have = task.trees[grant];
+    if (!have) have.emplace();
+    for (GrantedTree& tree : trees) {
+      if (std::find(have->begin(), have->end(), tree) == have->end())
+        have->push_back(std::move(tree));
+    }
+  }
+  return success();
+}
+
+}  // namespace taper::authority

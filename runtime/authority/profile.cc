@@ -1,0 +1,131 @@
+#include "runtime/authority/profile.h"
+
+#include <algorithm>
+
+#include "capsules/constraints.h"
+
+namespace taper::authority {
+namespace {
+
+using capsules::ArgRule;
+using capsules::Constraint;
+using capsules::is_under;
+
+Error refused(std::string field, std::string expected, std::string got) {
+  return Error(Code::tree_refused, {std::move(field), std::move(expected), std::move(got), ""});
+}
+
+bool is_path_input(const Tool& tool, const std::string& name) {
+  return std::any_of(tool.inputs.begin(), tool.inputs.end(), [&name](const auto& input) {
+    return input.name == name && input.type == capsules::InputType::path;
+  });
+}
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// The exact values a rule names, those that all its constraints bear; nothing when it names none.
+std::optional<std::vector<std::string>> exact_paths(const ArgRule& rule) {
+  std::vector<capsules::Value> named;
+  for (const Constraint& constraint : rule.all) {
+    if (const auto* equals = std::get_if<capsules::Equals>(&constraint)) named = {equals->value};
+    if (const auto* one_of = std::get_if<capsules::OneOf>(&constraint)) named = one_of->values;
+    if (!named.empty()) break;
+  }
+  if (named.empty()) return std::nullopt;
+  std::vector<std::string> paths;
+  for (const capsules::Value& value : named) {
+    const bool fits = std::all_of(rule.all.begin(), rule.all.end(), [&value](const Constraint& c) {
+      return capsules::holds(c, value);
+    });
+    if (fits && value.text() != nullptr && capsules::is_plain_path(*value.text()))
+      paths.push_back(*value.text());
+  }
+  return paths;
+}
+
+// The deepest of a rule's `under` trees; empty when it has none, or they share no path.
+std::string common_tree(const ArgRule& rule) {
+  std::string deepest;
+  for (const Constraint& constraint : rule.all) {
+    const auto* under = std::get_if<capsules::Under>(&constraint);
+    if (under == nullptr) continue;
+    if (deepest.empty() || is_under(under->tree, deepest)) {
+      deepest = under->tree;
+    } else if (!is_under(deepest, under->tree)) {
+      return {};
+    }
+  }
+  return deepest;
+}
+
+bool has_under(const ArgRule& rule) {
+  return std::any_of(rule.all.begin(), rule.all.end(), [](const Constraint& constraint) {
+    return std::holds_alternative<capsules::Under>(constraint);
+  });
+}
+
+Status check_tree(const GrantedTree& tree, const std::vector<std::string>& forbidden) {
+  static const std::vector<std::string> kNever = {"/proc", "/sys", "/dev"};
+  for (const auto* list : {&kNever, &forbidden}) {
+    for (const std::string& bad : *list) {
+      if (is_under(tree.path, bad) || is_under(bad, tree.path))
+        return refused(tree.path, "a path apart from " + bad, tree.path);
+    }
+  }
+  return success();
+}
+
+void add_tree(std::vector<GrantedTree>& trees, GrantedTree tree) {
+  const bool held = std::any_of(trees.begin(), trees.end(), [&tree](const GrantedTree& have) {
+    return have == tree ||
+           (have.directory && have.writable == tree.writable && is_under(tree.path, have.path));
+  });
+  if (!held) trees.push_back(std::move(tree));
+}
+
+}  // namespace
+
+Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args, const Tool& tool,
+                                               const std::vector<std::string>& forbidden) {
+  const bool writable = tool.effect != capsules::Effect::read;
+  const bool builtin = tool.kind == ToolKind::builtin;
+  const bool whole_directory = builtin && (writable || tool.name == "file.list");
+  std::vector<GrantedTree> trees;
+  for (const ArgRule& rule : args) {
+    const bool path_input = is_path_input(tool, rule.name);
+    if (!path_input && !has_under(rule)) continue;
+    const auto exact = path_input ? exact_paths(rule) : std::nullopt;
+    if (!exact && !has_under(rule))
+      return refused(rule.name, "under, equals or one_of", "no constraint that names a path");
+    if (exact) {
+      for (const std::string& path : *exact) {
+        add_tree(trees, {builtin && writable ? parent_of(path) : path, whole_directory, writable});
+      }
+    } else if (const std::string tree = common_tree(rule); !tree.empty()) {
+      add_tree(trees, {tree, true, writable});
+    }
+  }
+  for (const GrantedTree& tree : trees) TAPER_CHECK(check_tree(tree, forbidden));
+  if (trees.size() > limits::kTreesMax)
+    return refused("trees", "at most " + std::to_string(limits::kTreesMax),
+                   std::to_string(trees.size()));
+  return trees;
+}
+
+CellCaps cell_caps(const capsules::CellLimits& limits) {
+  CellCaps caps;
+  const auto lower = [](auto& cap, const std::optional<std::int64_t>& limit) {
+    using Cap = std::remove_reference_t<decltype(cap)>;
+    if (limit) cap = static_cast<Cap>(std::clamp<std::int64_t>(*limit, 0, std::int64_t(cap)));
+  };
+  lower(caps.output_bytes, limits.output_bytes);
+  lower(caps.memory_bytes, limits.memory_bytes);
+  lower(caps.processes, limits.processes);
+  lower(caps.cpu_s, limits.cpu_s);
+  return caps;
+}
+
+}  // namespace taper::authority

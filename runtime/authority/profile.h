@@ -1,0 +1,27 @@
+// From a grant's path rules to the trees its cell sees. Pure: nothing is opened here; the sandbox
+// refuses what is not there or passes a symbolic link.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "capsules/capsule.h"
+#include "runtime/authority/permit.h"
+#include "runtime/authority/tool.h"
+#include "runtime/base/result.h"
+
+namespace taper::authority {
+
+// One tree for each path argument: `equals` and `one_of` give the files themselves (their parents,
+// writable, for builtins that write; the directory for file.list), else `under` gives the tree.
+// Writable only where the tool writes. Error tree_refused: a path argument without one of these; a
+// tree that is, holds or lies in one of `forbidden`, /proc, /sys or /dev; more than
+// limits::kTreesMax.
+Result<std::vector<GrantedTree>> compile_trees(const std::vector<capsules::ArgRule>& args,
+                                               const Tool& tool,
+                                               const std::vector<std::string>& forbidden);
+
+// The caps of a grant's cell: its own where smaller than limits.h.
+CellCaps cell_caps(const capsules::CellLimits& limits);
+
+}  // namespace taper::authority

@@ -1,0 +1,97 @@
+// What the authority keeps in the store: records of tasks, calls, budgets and decisions as framed
+// little-endian bytes, and the members that the audit records share. docs/formats/records.md
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "capsules/open.h"
+#include "capsules/value.h"
+#include "runtime/authority/authority.h"
+#include "runtime/authority/time.h"
+#include "store/store.h"
+
+namespace taper::authority {
+
+// One task, live or ended. Everything above `state` is fixed at activation.
+struct TaskRecord {
+  Hash capsule, chain;  // id of the root payload; hash of the whole file
+  PublicKey holder;     // who proved possession
+  Hash issuer;
+  std::uint64_t serial = 0;
+  std::uint64_t root_version = 0;  // the policy it was admitted under
+  std::string purpose, requester, agent, tenant;
+  std::int64_t activated_s = 0;
+  std::int64_t not_after_s = 0;
+  std::int64_t ttl_ms = 0, idle_ms = 0;
+  capsules::EndOn end_on;
+  Hash inputs;  // hash of the plan's inputs
+  TaskState state = TaskState::unset;
+  EndReason reason = EndReason::none;
+  std::int64_t active_ms = 0;     // of the lease, used when `seen`
+  std::int64_t idle_used_ms = 0;  // since the last activity, when `seen`
+  Now seen;                       // the clocks at the last change
+  std::uint64_t denials = 0;
+  std::uint64_t calls = 0;  // numbers given to calls so far
+  std::uint64_t log_bytes = 0;
+};
+
+// Error field_missing names the part of a task's identity, policy or ending that is absent: such a
+// task is not made.
+Result<Bytes> encode_task(const TaskRecord& record);
+Result<TaskRecord> decode_task(ByteSpan bytes);  // error: store_corrupt
+
+struct CallRecord {
+  CallId id;
+  DecisionId decision;
+  std::uint64_t grant = 0;  // index in the root block
+  bool read_only = false;
+  std::string step;
+  CallState state = CallState::unset;
+  Code code = Code::ok;
+};
+std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls);
+Bytes encode_call(const CallRecord& record);
+Result<CallRecord> decode_call(ByteSpan bytes);  // error: store_corrupt
+
+// What of a budget is spent. Never falls, but for the unused part of one call's reservation.
+struct Spent {
+  std::uint64_t calls = 0;
+  std::uint64_t bytes = 0;
+};
+Bytes encode_spent(const Spent& spent);
+Result<Spent> decode_spent(ByteSpan bytes);  // error: store_corrupt
+
+Bytes encode_decision(const DecisionView& view);
+Result<DecisionView> decode_decision(ByteSpan bytes);  // error: store_corrupt
+
+Bytes encode_anchor(const TimeAnchor& anchor);
+Result<TimeAnchor> decode_anchor(ByteSpan bytes);  // error: store_corrupt
+
+// Length-framed names and values in name order; the inverse; their hash.
+Bytes encode_inputs(const std::map<std::string, std::string>& inputs);
+Result<std::map<std::string, std::string>> decode_inputs(ByteSpan bytes);
+
+// Keys.
+Bytes call_key(const TaskId& task, std::uint64_t number);
+// `block` hashes the chain up to the block that keeps the grant; zero for the root block.
+Bytes budget_key(const Hash& capsule, const Hash& block, const std::string& grant);
+Bytes inputs_key(const TaskId& task);
+Bytes capsule_key(const Hash& capsule, const Hash& chain);
+Bytes serial_key(const Hash& issuer, std::uint64_t serial);
+
+// Reading. Errors: store_corrupt and the store's.
+Result<std::uint32_t> read_activations(const store::ReadTxn& txn, const Hash& capsule);
+Result<std::optional<TaskRecord>> read_task(const store::ReadTxn& txn, const TaskId& task);
+Status visit_tasks(const store::ReadTxn& txn,
+                   const std::function<Status(const TaskId&, const TaskRecord&)>& visit);
+Result<std::vector<CallRecord>> read_calls(const store::ReadTxn& txn, const TaskId& task);
+
+// Audit records: a task's whole identity, so that each record can be joined by any part of it; the
+// clocks; bytes that came from outside, made fit for a record.
+capsules::Object identity_members(const TaskId& task, const TaskRecord& record);
+void add_clocks(capsules::Object& body, const Now& now);
+capsules::Value count_value(std::uint64_t count);
+std::string printable(std::string_view text);
+
+}  // namespace taper::authority

@@ -1,0 +1,77 @@
+// What an Authority holds, and the steps its entry points share. Private.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "runtime/authority/authority.h"
+#include "runtime/authority/decide.h"
+
+namespace taper::authority {
+
+struct Authority::State {
+  State(store::Store& its_store, NodeFacts facts) : store(its_store), node(std::move(facts)) {}
+
+  store::Store& store;
+  NodeFacts node;
+  std::optional<capsules::TrustRoot> root;
+  TimeAnchor anchor;
+  std::map<TaskId, LiveTask> live;        // every task that is not terminal
+  std::vector<Nonce> challenges;          // given out, not yet used
+  std::map<Code, std::uint64_t> refused;  // before proof, not yet in the log
+  std::optional<Now> refusals_logged;
+
+  Surroundings around() const;
+  LiveTask* find(const TaskId& task);
+  // One transaction: `change`, the time known, and the counted refusals when they are due.
+  Result<store::Committed> commit(const Now& now,
+                                  const std::function<Status(store::WriteTxn&)>& change);
+  // What admit asks before the holder is known to be there. Fills `candidate`.
+  struct Candidate {
+    std::optional<LiveTask> task;   // as it would be made
+    LiveTask* resumes = nullptr;    // or the live task that is taken up again
+    std::uint32_t activations = 0;  // spent before
+  };
+  Status admit(const capsules::VerifiedCapsule& capsule, const Tools& tools, const Now& now,
+               Candidate& candidate);
+  Status check_proof(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule);
+  Status keep_evidence(const capsules::VerifiedCapsule& capsule, const Hash& known, const Now& now);
+  // A refusal before proof: counted, and in the log with the next write that is due.
+  Error count_refusal(const Error& error, const Now& now);
+  // A refusal after proof: in the log.
+  Error log_refusal(const Error& error, const LiveTask& task, const Now& now);
+  Result<Activation> make_task(Candidate candidate, const ActivationRequest& request,
+                               const Now& now);
+  Result<Activation> take_up(Candidate candidate, const ActivationRequest& request, const Now& now);
+  // Ends every live task whose capsule no longer opens with the root.
+  Status reverify(const Now& now);
+  // One decision made durable, then told. `deny_ended` is for a task that is not live any more.
+  Result<Allowed> allow(LiveTask& task, const CallRequest& request,
+                        const Result<capsules::Object>& arguments, Ruling ruling, const Now& now);
+  Result<Denial> deny(LiveTask& task, const CallRequest& request,
+                      const Result<capsules::Object>& arguments, Ruling ruling, const Now& now);
+  Result<Denial> deny_ended(const CallRequest& request, const Now& now);
+  // task_terminal or unknown_task, for a task that is not live.
+  Error not_live(const TaskId& task) const;
+};
+
+// The identity of the task, the verb and the clocks: the start of every record about a task.
+capsules::Object task_body(std::string_view verb, const TaskId& task, const TaskRecord& record,
+                           const Now& now);
+void add_error(capsules::Object& body, const Error& error);
+
+// Steps inside a transaction. Each writes its audit record, charges the task's log for it and puts
+// the task's record.
+Status put_task(store::WriteTxn& txn, const TaskId& task, const TaskRecord& record);
+Status append_for(store::WriteTxn& txn, store::LeafType type, const capsules::Object& body,
+                  TaskRecord& record);
+Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
+                    TaskRecord& record);
+// Every call without an outcome becomes interrupted. Gives how many.
+Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task, const Now& now,
+                                        TaskRecord& record, std::vector<CallRecord>& calls);
+Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now, TaskRecord& record);
+
+}  // namespace taper::authority

@@ -1,0 +1,198 @@
+#include "runtime/authority/state.h"
+
+namespace taper::authority {
+namespace {
+
+std::string_view ending_verb(EndReason reason) {
+  if (reason == EndReason::cancelled) return "cancel";
+  return reason == EndReason::operator_kill ? "kill" : "end";
+}
+
+// The reason to end the task that an outcome is, where the capsule names it.
+EndReason reason_of(const Outcome& outcome, const capsules::EndOn& end_on) {
+  if (outcome.state == CallState::done) return EndReason::none;
+  if (outcome.code == Code::violation && end_on.violation) return EndReason::violation;
+  return end_on.failure ? EndReason::failure : EndReason::none;
+}
+
+capsules::Object outcome_body(const LiveTask& task, const CallRecord& call, const Outcome& outcome,
+                              const Now& now) {
+  capsules::Object body = task_body("outcome", task.id, task.record, now);
+  const capsules::Grant& grant = task.root().grants[call.grant];
+  body.emplace_back("call", call.id.hex());
+  body.emplace_back("decision", call.decision.hex());
+  body.emplace_back("step", printable(call.step));
+  body.emplace_back("tool", printable(grant.tool));
+  body.emplace_back("grant", printable(grant.id));
+  body.emplace_back("outcome", call_state_name(outcome.state));
+  body.emplace_back("number", count_value(describe(outcome.code).number));
+  body.emplace_back("name", describe(outcome.code).name);
+  body.emplace_back("detail", printable(outcome.detail));
+  body.emplace_back("result_bytes", count_value(outcome.result_bytes));
+  body.emplace_back("result", outcome.result.hex());
+  body.emplace_back("exit", outcome.exit_status);
+  return body;
+}
+
+// What the call did not use of its reservation goes back; an unknown outcome keeps it all.
+std::vector<Spent> settled(const LiveTask::Running& run, const Outcome& outcome) {
+  std::vector<Spent> spent;
+  const std::uint64_t unused =
+      outcome.state == CallState::interrupted
+          ? 0
+          : run.reserved_bytes - std::min(outcome.result_bytes, run.reserved_bytes);
+  for (const LiveGrant* grant : run.line) {
+    spent.push_back({grant->spent.calls, grant->spent.bytes - unused});
+  }
+  return spent;
+}
+
+}  // namespace
+
+capsules::Object task_body(std::string_view verb, const TaskId& task, const TaskRecord& record,
+                           const Now& now) {
+  capsules::Object body = identity_members(task, record);
+  body.emplace_back("verb", verb);
+  add_clocks(body, now);
+  return body;
+}
+
+void add_error(capsules::Object& body, const Error& error) {
+  const CodeInfo& info = describe(error.code());
+  body.emplace_back("number", count_value(info.number));
+  body.emplace_back("name", info.name);
+  body.emplace_back("field", printable(error.detail().field));
+  body.emplace_back("expected", printable(error.detail().expected));
+  body.emplace_back("got", printable(error.detail().got));
+}
+
+Status put_task(store::WriteTxn& txn, const TaskId& task, const TaskRecord& record) {
+  TAPER_TRY(const Bytes bytes, encode_task(record));
+  return txn.put(store::Table::tasks, task.span(), bytes);
+}
+
+Status append_for(store::WriteTxn& txn, store::LeafType type, const capsules::Object& body,
+                  TaskRecord& record) {
+  const std::string text = capsules::write_canonical(body);
+  record.log_bytes += text.size();
+  TAPER_CHECK(txn.append(type, text));
+  return success();
+}
+
+Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
+                    TaskRecord& record) {
+  record.state = TaskState::ending;
+  record.reason = reason;
+  capsules::Object body = task_body(ending_verb(reason), task, record, now);
+  body.emplace_back("reason", end_reason_name(reason));
+  body.emplace_back("active_ms", record.active_ms);
+  TAPER_CHECK(append_for(txn, store::LeafType::ending, body, record));
+  return put_task(txn, task, record);
+}
+
+Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task, const Now& now,
+                                        TaskRecord& record, std::vector<CallRecord>& calls) {
+  std::uint64_t count = 0;
+  for (std::size_t number = 0; number < calls.size(); ++number) {
+    CallRecord& call = calls[number];
+    if (call.state != CallState::authorised) continue;
+    call.state = CallState::interrupted;
+    call.code = Code::call_interrupted;
+    ++count;
+    capsules::Object body = task_body("outcome", task, record, now);
+    body.emplace_back("call", call.id.hex());
+    body.emplace_back("decision", call.decision.hex());
+    body.emplace_back("outcome", call_state_name(call.state));
+    TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, record));
+    TAPER_CHECK(txn.put(store::Table::calls, call_key(task, number), encode_call(call)));
+  }
+  TAPER_CHECK(put_task(txn, task, record));
+  return count;
+}
+
+Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now,
+                      TaskRecord& record) {
+  record.state = terminal_state(record.reason);
+  capsules::Object body = task_body("ended", task, record, now);
+  body.emplace_back("state", task_state_name(record.state));
+  body.emplace_back("reason", end_reason_name(record.reason));
+  body.emplace_back("calls", count_value(record.calls));
+  body.emplace_back("denials", count_value(record.denials));
+  body.emplace_back("active_ms", record.active_ms);
+  TAPER_CHECK(append_for(txn, store::LeafType::terminal, body, record));
+  if (record.state == TaskState::cancelled || record.state == TaskState::revoked) {
+    const Bytes all = ByteWriter().u32(limits::kActivationsMax).bytes();
+    TAPER_CHECK(txn.put(store::Table::activations, record.capsule.span(), all));
+  }
+  TAPER_CHECK(txn.erase(store::Table::tasks, inputs_key(task)));
+  return put_task(txn, task, record);
+}
+
+Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, const Now& now) {
+  TAPER_ASSERT(outcome.state > CallState::authorised);
+  const auto found = std::find_if(state_->live.begin(), state_->live.end(), [&](const auto& entry) {
+    return entry.second.running.contains(call);
+  });
+  if (found == state_->live.end())
+    return Error(Code::task_terminal, {"call", "a call under way", call.hex(), ""});
+  LiveTask& task = found->second;
+  const LiveTask::Running run = task.running.at(call);
+  CallRecord record = task.calls[run.number];
+  record.state = outcome.state;
+  record.code = outcome.code;
+  const std::vector<Spent> spent = settled(run, outcome);
+  TaskRecord next = task.record;
+  advance(next, true, now);
+  TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+    const auto body = outcome_body(task, record, outcome, now);
+    TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, next));
+    TAPER_CHECK(txn.put(store::Table::calls, call_key(task.id, run.number), encode_call(record)));
+    for (std::size_t i = 0; i < spent.size(); ++i) {
+      TAPER_CHECK(txn.put(store::Table::budgets, run.line[i]->budget_key, encode_spent(spent[i])));
+    }
+    return put_task(txn, task.id, next);
+  }));
+  for (std::size_t i = 0; i < spent.size(); ++i) run.line[i]->spent = spent[i];
+  task.calls[run.number] = record;
+  task.record = next;
+  task.running.erase(call);
+  if (task.stopped || next.state != TaskState::active) return EndReason::none;
+  const EndReason reason = reason_of(outcome, task.root().end_on);
+  task.stopped = reason != EndReason::none;
+  return reason;
+}
+
+Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& now) {
+  TAPER_ASSERT(reason != EndReason::none);
+  LiveTask* live = state_->find(task);
+  if (live == nullptr) return state_->not_live(task);
+  // In memory it stops at once, whatever becomes of the write.
+  live->stopped = true;
+  if (live->record.state == TaskState::ending) return success();
+  TaskRecord next = live->record;
+  advance(next, !live->running.empty(), now);
+  TAPER_CHECK(state_->commit(
+      now, [&](store::WriteTxn& txn) { return write_ending(txn, task, reason, now, next); }));
+  live->record = next;
+  return success();
+}
+
+Result<TaskState> Authority::finish(const TaskId& task, const Now& now) {
+  LiveTask* live = state_->find(task);
+  if (live == nullptr) return state_->not_live(task);
+  if (live->record.state != TaskState::ending)
+    return Error(Code::already_live, {"task", "ending", "active", ""});
+  TaskRecord next = live->record;
+  std::vector<CallRecord> calls = live->calls;
+  advance(next, !live->running.empty(), now);
+  TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(write_interrupted(txn, task, now, next, calls));
+    return write_terminal(txn, task, now, next);
+  }));
+  state_->live.erase(task);
+  // The end is durable already; a marker that cannot be synced is synced at the next start.
+  static_cast<void>(state_->store.sync_marker());
+  return next.state;
+}
+
+}  // namespace taper::authority
