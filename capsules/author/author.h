@@ -30,7 +30,7 @@ enum class Severity : std::uint8_t { note, error };
 struct Finding {
   Severity severity = Severity::error;
   Code code = Code::source_invalid;
-  std::string where;  // "grant[1].args.path", with the line where known: "line 12: …"
+  std::string where;  // "line 12: grant[1].args.path", counted from 0; no line where not known
   std::string what;   // one sentence
   std::string fix;
 };
@@ -43,6 +43,7 @@ struct Draft {
   std::optional<Audience> audience;
   std::optional<std::int64_t> window_from_s;
   std::int64_t window_for_s = 0;
+  std::map<std::string, std::size_t, std::less<>> lines;  // of the source, by "grant[0].args.path"
 };
 struct Parsed {
   std::optional<Draft> draft;     // empty when there are errors
