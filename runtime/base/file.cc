@@ -23,14 +23,6 @@ Error file_error(Code code, const std::string& path, int error_number) {
                {.field = path, .expected = "", .got = std::strerror(error_number), .fix = ""});
 }
 
-Status sync_directory(const std::string& path) {
-  const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory || ::fsync(directory.get()) != 0) {
-    return file_error(Code::file_unreadable, path, errno);
-  }
-  return success();
-}
-
 // The written and synced temporary file's name.
 Result<std::string> write_temporary(const std::string& path, ByteSpan bytes, unsigned mode) {
   std::string name = path + ".tmp-XXXXXX";
@@ -96,6 +88,14 @@ Status write_all(int fd, const std::string& name, ByteSpan bytes) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return file_error(Code::file_unreadable, name, errno);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return success();
+}
+
+Status sync_directory(const std::string& path) {
+  const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory || ::fsync(directory.get()) != 0) {
+    return file_error(Code::file_unreadable, path, errno);
   }
   return success();
 }

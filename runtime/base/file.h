@@ -47,6 +47,9 @@ Status replace_file(const std::string& path, ByteSpan bytes, unsigned mode);
 // As above but never replaces. Errors: file_exists and those above.
 Status create_file(const std::string& path, ByteSpan bytes, unsigned mode);
 
+// Makes names created or removed in the directory durable. Errors as above.
+Status sync_directory(const std::string& path);
+
 // All of `bytes`, over short writes and EINTR.
 Status write_all(int fd, const std::string& name, ByteSpan bytes);
 

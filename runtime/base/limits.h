@@ -68,6 +68,9 @@ inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this man
 inline constexpr std::uint64_t kTaskLogQuotaBytes =
     64ULL * 1024 * 1024;  // when a capsule names none
 inline constexpr std::uint32_t kStoreFormat = 1;
+inline constexpr std::size_t kStoreKeyBytesMax = 511;
+inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
+inline constexpr std::size_t kLogOriginBytesMax = 256;
 
 // Cells (tool runs), where a grant names no smaller value.
 inline constexpr std::size_t kCellsMax = 64;
