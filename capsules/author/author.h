@@ -29,7 +29,7 @@ Status add_known_tools(KnownTools& tools, std::string_view json);
 enum class Severity : std::uint8_t { note, error };
 struct Finding {
   Severity severity = Severity::error;
-  Code code = Code::source_invalid;
+  Code code = Code::source_invalid;  // ok for a note
   std::string where;  // "line 12: grant[1].args.path", counted from 0; no line where not known
   std::string what;   // one sentence
   std::string fix;

@@ -100,7 +100,7 @@ void Report::error(Code code, const Place& place, std::string what, std::string 
 }
 
 void Report::note(const Place& place, std::string what, std::string fix) {
-  findings_.emplace_back(place.line, Finding{Severity::note, Code::source_invalid, to_where(place),
+  findings_.emplace_back(place.line, Finding{Severity::note, Code::ok, to_where(place),
                                              std::move(what), std::move(fix)});
 }
 

@@ -55,6 +55,9 @@ inline constexpr std::int64_t kControlTimeoutMs = 5'000;
 inline constexpr double kBootClockDrift = 0.001;  // believed error of CLOCK_BOOTTIME
 static_assert(kBrokerSilenceMs > 2 * kBrokerBeatMs);
 
+inline constexpr std::int64_t kLongLeaseMs = 3600LL * 1000;  // lint remarks on what is longer
+inline constexpr std::int64_t kLongWindowS = 7LL * 86'400;
+
 // Key files.
 inline constexpr std::size_t kKeyFileBytesMax = 4096;
 inline constexpr std::uint64_t kKdfOpsMax = 16;

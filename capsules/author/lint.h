@@ -1,0 +1,44 @@
+// The parts of lint. Each adds to one report and never stops at the first finding.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "capsules/author/reader.h"
+
+namespace taper::capsules {
+
+class LintReport {
+ public:
+  explicit LintReport(const Draft& draft) : draft_(draft) {}
+  // `path` names the field; its line is that of the nearest part of the source around it.
+  void error(Code code, const std::string& path, std::string what, std::string fix) {
+    report_.error(code, place(path), std::move(what), std::move(fix));
+  }
+  void note(const std::string& path, std::string what, std::string fix) {
+    report_.note(place(path), std::move(what), std::move(fix));
+  }
+  std::vector<Finding> take() { return report_.take(); }
+
+ private:
+  Place place(const std::string& path) const;
+  const Draft& draft_;
+  Report report_;
+};
+
+// One argument's rule. `path` is where it stands.
+void lint_rule(const ArgRule& rule, const InputSpec& input, const std::string& path,
+               LintReport& report);
+// Why no value at all passes the rule; empty: one may.
+std::string never_holds(const ArgRule& rule, InputType type);
+// What the sandbox would have to give to the tool for this rule.
+void lint_trees(const ArgRule& rule, const KnownTool& tool, const std::string& path,
+                LintReport& report);
+// Texts that look like a password, a key or a token.
+void lint_secrets(const Capsule& capsule, LintReport& report);
+void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& report);
+
+// A step's argument that is filled in while the plan runs, whole or in part.
+bool has_reference(const Value& value);
+
+}  // namespace taper::capsules
