@@ -1,0 +1,275 @@
+// LMDB: MDB_NOTLS, both syncs on, no WRITEMAP (a stray pointer must not reach policy state).
+#include <lmdb.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/limits.h"
+#include "store/engine.h"
+
+namespace taper::store {
+namespace {
+
+constexpr std::size_t kTables = static_cast<std::size_t>(Table::count_);
+constexpr std::array<const char*, kTables> kTableNames = {
+    "meta",    "roots",     "capsules", "serials",    "activations", "tasks",    "calls",
+    "budgets", "decisions", "replay",   "log_leaves", "log_nodes",   "log_heads"};
+constexpr unsigned kReadersMax = 126;
+
+using Handles = std::array<MDB_dbi, kTables>;
+
+Code code_of(int rc) {
+  switch (rc) {
+    case MDB_MAP_FULL:
+    case ENOSPC:
+    case EDQUOT: return Code::store_full;
+    case MDB_KEYEXIST: return Code::key_present;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_NOTFOUND: return Code::store_corrupt;
+    case MDB_VERSION_MISMATCH: return Code::store_version;
+    default: return Code::store_failure;
+  }
+}
+
+Error lmdb_error(const char* what, int rc) {
+  return Error(code_of(rc), {what, "", mdb_strerror(rc), ""});
+}
+
+MDB_val to_val(ByteSpan bytes) { return {bytes.size(), const_cast<std::uint8_t*>(bytes.data())}; }
+ByteSpan to_span(const MDB_val& value) {
+  return {static_cast<const std::uint8_t*>(value.mv_data), value.mv_size};
+}
+
+class Environment {
+ public:
+  Environment() = default;
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment() { mdb_env_close(env_); }
+
+  Status open(const std::string& directory, OpenMode mode, std::size_t map_bytes) {
+    if (const int rc = mdb_env_create(&env_); rc != 0) return lmdb_error("mdb_env_create", rc);
+    mdb_env_set_maxdbs(env_, kTables);
+    mdb_env_set_maxreaders(env_, kReadersMax);
+    mdb_env_set_mapsize(env_, map_bytes);
+    const unsigned flags = MDB_NOTLS | (mode == OpenMode::read ? MDB_RDONLY : 0U);
+    if (const int rc = mdb_env_open(env_, directory.c_str(), flags, S_IRUSR | S_IWUSR); rc != 0) {
+      return lmdb_error("mdb_env_open", rc);
+    }
+    writable_ = mode != OpenMode::read;
+    int dead = 0;
+    if (writable_) mdb_reader_check(env_, &dead);
+    return open_tables(mode);
+  }
+
+  MDB_env* get() const { return env_; }
+  MDB_dbi handle(Table table) const { return handles_.at(static_cast<std::size_t>(table)); }
+  bool writable() const { return writable_; }
+
+ private:
+  Status open_tables(OpenMode mode) {
+    const bool create = mode == OpenMode::create;
+    MDB_txn* txn = nullptr;
+    if (const int rc = mdb_txn_begin(env_, nullptr, create ? 0 : MDB_RDONLY, &txn); rc != 0) {
+      return lmdb_error("mdb_txn_begin", rc);
+    }
+    for (std::size_t i = 0; i < kTables; ++i) {
+      const int rc = mdb_dbi_open(txn, kTableNames[i], create ? MDB_CREATE : 0, &handles_[i]);
+      if (rc == 0) continue;
+      mdb_txn_abort(txn);
+      return lmdb_error(kTableNames[i], rc);
+    }
+    if (const int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error("mdb_txn_commit", rc);
+    return success();
+  }
+
+  MDB_env* env_ = nullptr;
+  Handles handles_{};
+  bool writable_ = false;
+};
+
+class Cursor {
+ public:
+  Cursor(MDB_txn* txn, MDB_dbi table) : rc_(mdb_cursor_open(txn, table, &cursor_)) {}
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+  ~Cursor() {
+    if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+  }
+  int move(MDB_cursor_op op) {
+    if (rc_ != 0) return rc_;
+    return mdb_cursor_get(cursor_, &key_, &value_, op);
+  }
+  int seek(ByteSpan key) {
+    key_ = to_val(key);
+    return move(MDB_SET_RANGE);
+  }
+  ByteSpan key() const { return to_span(key_); }
+  ByteSpan value() const { return to_span(value_); }
+
+ private:
+  MDB_cursor* cursor_ = nullptr;
+  int rc_ = 0;
+  MDB_val key_{};
+  MDB_val value_{};
+};
+
+bool has_prefix(ByteSpan key, ByteSpan prefix) { return as_text(key).starts_with(as_text(prefix)); }
+
+// The least key above every key that begins with `prefix`; empty when there is none.
+Bytes after_prefix(ByteSpan prefix) {
+  Bytes next = to_bytes(prefix);
+  while (!next.empty() && next.back() == 0xFF) next.pop_back();
+  if (!next.empty()) ++next.back();
+  return next;
+}
+
+class LmdbTxn final : public EngineTxn {
+ public:
+  LmdbTxn(std::shared_ptr<Environment> environment, MDB_txn* txn)
+      : environment_(std::move(environment)), txn_(txn) {}
+  ~LmdbTxn() override {
+    if (txn_ != nullptr) mdb_txn_abort(txn_);
+  }
+
+  Result<std::optional<ByteSpan>> get(Table table, ByteSpan key) const override {
+    MDB_val wanted = to_val(key);
+    MDB_val value{};
+    const int rc = mdb_get(txn_, environment_->handle(table), &wanted, &value);
+    if (rc == MDB_NOTFOUND) return std::optional<ByteSpan>();
+    if (rc != 0) return lmdb_error("mdb_get", rc);
+    return std::optional<ByteSpan>(to_span(value));
+  }
+
+  Status scan(Table table, ByteSpan prefix, const Visit& visit) const override {
+    Cursor cursor(txn_, environment_->handle(table));
+    int rc = prefix.empty() ? cursor.move(MDB_FIRST) : cursor.seek(prefix);
+    while (rc == 0 && has_prefix(cursor.key(), prefix)) {
+      if (!visit(cursor.key(), cursor.value())) return success();
+      rc = cursor.move(MDB_NEXT);
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND) return lmdb_error("mdb_cursor_get", rc);
+    return success();
+  }
+
+  Status scan_back(Table table, ByteSpan prefix, const Visit& visit) const override {
+    Cursor cursor(txn_, environment_->handle(table));
+    const Bytes end = after_prefix(prefix);
+    int rc = end.empty() ? MDB_NOTFOUND : cursor.seek(end);
+    rc = cursor.move(rc == 0 ? MDB_PREV : MDB_LAST);
+    while (rc == 0 && has_prefix(cursor.key(), prefix)) {
+      if (!visit(cursor.key(), cursor.value())) return success();
+      rc = cursor.move(MDB_PREV);
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND) return lmdb_error("mdb_cursor_get", rc);
+    return success();
+  }
+
+  Status put(Table table, ByteSpan key, ByteSpan value) override {
+    return store_value(table, key, value, 0);
+  }
+  Status put_new(Table table, ByteSpan key, ByteSpan value) override {
+    return store_value(table, key, value, MDB_NOOVERWRITE);
+  }
+  Status erase(Table table, ByteSpan key) override {
+    MDB_val wanted = to_val(key);
+    const int rc = mdb_del(txn_, environment_->handle(table), &wanted, nullptr);
+    if (rc != 0 && rc != MDB_NOTFOUND) return lmdb_error("mdb_del", rc);
+    return success();
+  }
+
+  Status commit() override {
+    const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
+    if (rc == 0) return success();
+    // Out of space before the meta page was touched leaves the old state whole. Where the meta page
+    // itself failed LMDB refuses the next writer, and then nothing is sure.
+    if (code_of(rc) == Code::store_full && next_writer_is_taken()) {
+      return lmdb_error("mdb_txn_commit", rc);
+    }
+    return Error(Code::commit_unknown, {"mdb_txn_commit", "", mdb_strerror(rc), ""});
+  }
+
+ private:
+  Status store_value(Table table, ByteSpan key, ByteSpan value, unsigned flags) {
+    MDB_val wanted = to_val(key);
+    MDB_val stored = to_val(value);
+    const int rc = mdb_put(txn_, environment_->handle(table), &wanted, &stored, flags);
+    if (rc != 0) return lmdb_error("mdb_put", rc);
+    return success();
+  }
+  bool next_writer_is_taken() const {
+    MDB_txn* probe = nullptr;
+    if (mdb_txn_begin(environment_->get(), nullptr, 0, &probe) != 0) return false;
+    mdb_txn_abort(probe);
+    return true;
+  }
+
+  std::shared_ptr<Environment> environment_;
+  MDB_txn* txn_;
+};
+
+class LmdbEngine final : public Engine {
+ public:
+  explicit LmdbEngine(std::shared_ptr<Environment> environment)
+      : environment_(std::move(environment)) {}
+  Result<std::unique_ptr<EngineTxn>> begin(Access access) const override {
+    TAPER_ASSERT(access != Access::unset);
+    MDB_txn* txn = nullptr;
+    const unsigned flags = access == Access::read ? MDB_RDONLY : 0;
+    const int rc = mdb_txn_begin(environment_->get(), nullptr, flags, &txn);
+    if (rc != 0) return lmdb_error("mdb_txn_begin", rc);
+    return std::unique_ptr<EngineTxn>(std::make_unique<LmdbTxn>(environment_, txn));
+  }
+
+ private:
+  std::shared_ptr<Environment> environment_;
+};
+
+// Which file it is, whatever path led to it.
+using FileId = std::pair<dev_t, ino_t>;
+
+std::optional<FileId> file_id(const std::string& directory) {
+  struct stat info{};
+  if (::stat((directory + "/data.mdb").c_str(), &info) != 0) return std::nullopt;
+  return FileId(info.st_dev, info.st_ino);
+}
+
+std::map<FileId, std::weak_ptr<Environment>>& opened_here() {
+  static std::map<FileId, std::weak_ptr<Environment>> opened;
+  return opened;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> open_lmdb_engine(const std::string& directory, OpenMode mode,
+                                                 std::size_t map_bytes) {
+  TAPER_ASSERT(mode != OpenMode::unset);
+  const std::optional<FileId> before = file_id(directory);
+  if (!before && mode != OpenMode::create) {
+    return Error(Code::not_a_state, {directory, "", "no data.mdb", ""});
+  }
+  std::erase_if(opened_here(), [](const auto& entry) { return entry.second.expired(); });
+  const auto open = before ? opened_here().find(*before) : opened_here().end();
+  if (open != opened_here().end()) {
+    std::shared_ptr<Environment> shared = open->second.lock();
+    if (mode == OpenMode::read || shared->writable()) {
+      return std::unique_ptr<Engine>(std::make_unique<LmdbEngine>(std::move(shared)));
+    }
+    return Error(Code::state_locked, {directory, "", "open for reading in this process", ""});
+  }
+  auto environment = std::make_shared<Environment>();
+  TAPER_CHECK(environment->open(directory, mode, map_bytes));
+  const std::optional<FileId> after = file_id(directory);
+  if (!after) return Error(Code::not_a_state, {directory, "", "no data.mdb", ""});
+  opened_here()[*after] = environment;
+  return std::unique_ptr<Engine>(std::make_unique<LmdbEngine>(std::move(environment)));
+}
+
+}  // namespace taper::store
