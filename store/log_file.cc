@@ -1,0 +1,74 @@
+#include "store/log_file.h"
+
+#include <algorithm>
+
+#include "runtime/base/limits.h"
+
+namespace taper::store {
+namespace {
+
+constexpr std::string_view kMagic = "TPA1";
+
+FinalStatement take_final(ByteReader& reader) {
+  FinalStatement final;
+  const std::uint8_t has_nonce = reader.u8();
+  if (has_nonce == 1) final.nonce = Nonce::from(reader.take(Nonce::kSize));
+  final.root = TreeHash::from(reader.take(TreeHash::kSize)).value_or(TreeHash{});
+  const ByteSpan signature = reader.take(final.signature.size());
+  // A flag of 2 and more leaves no reader that is done.
+  if (has_nonce > 1) reader.take(reader.left() + 1);
+  std::copy(signature.begin(), signature.end(), final.signature.begin());
+  return final;
+}
+
+}  // namespace
+
+Error malformed_log(std::string_view field) {
+  return Error(Code::log_malformed, {std::string(field), "", "", ""});
+}
+
+ByteSpan take_record(ByteReader& reader) {
+  const ByteSpan record = reader.block(limits::kAuditRecordBytesMax);
+  if (record.size() < kRecordHeadBytes) reader.take(reader.left() + 1);
+  return record;
+}
+
+Result<LogFile> parse_log_file(ByteSpan file) {
+  if (file.size() > limits::kLogFileBytesMax) {
+    return Error(Code::too_large, {"log", std::to_string(limits::kLogFileBytesMax),
+                                   std::to_string(file.size()), ""});
+  }
+  ByteReader reader(file);
+  LogFile log;
+  if (as_text(reader.take(kMagic.size())) != kMagic) return malformed_log("magic");
+  log.origin = as_text(reader.block(limits::kLogOriginBytesMax));
+  const std::uint32_t heads = reader.u32();
+  for (std::uint32_t i = 0; i < heads && reader.ok(); ++i) {
+    log.heads.push_back(take_signed_head(reader));
+  }
+  if (!reader.ok()) return malformed_log("checkpoints");
+  log.records = reader.u64();
+  const std::size_t start = file.size() - reader.left();
+  for (std::uint64_t i = 0; i < log.records && reader.ok(); ++i) take_record(reader);
+  if (!reader.ok()) return malformed_log("records");
+  log.record_bytes = file.subspan(start, file.size() - reader.left() - start);
+  log.final = take_final(reader);
+  if (!reader.done()) return malformed_log("end");
+  return log;
+}
+
+LogFileWriter::LogFileWriter(std::string_view origin, const std::vector<SignedHead>& heads,
+                             std::uint64_t records) {
+  out_.raw(as_bytes(kMagic)).text(origin).u32(static_cast<std::uint32_t>(heads.size()));
+  for (const SignedHead& head : heads) out_.raw(encode(head));
+  out_.u64(records);
+}
+
+Bytes LogFileWriter::finish(const FinalStatement& final) && {
+  out_.u8(final.nonce ? 1 : 0);
+  if (final.nonce) out_.raw(final.nonce->span());
+  out_.raw(final.root.span()).raw(final.signature);
+  return std::move(out_).bytes();
+}
+
+}  // namespace taper::store

@@ -1,0 +1,67 @@
+#include "store/results.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "runtime/base/file.h"
+#include "runtime/base/limits.h"
+
+namespace taper::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status make_directory(const std::string& path, const std::string& parent) {
+  if (::mkdir(path.c_str(), S_IRWXU) == 0) return sync_directory(parent);
+  return errno == EEXIST ? success() : os_error("make " + path, errno);
+}
+
+}  // namespace
+
+ResultFiles::ResultFiles(std::string state_directory) : directory_(std::move(state_directory)) {}
+
+Status ResultFiles::write(const TaskId& task, const CallId& call, ByteSpan bytes) {
+  if (bytes.size() > limits::kResultBytesMax) {
+    return Error(Code::too_large, {"result", std::to_string(limits::kResultBytesMax),
+                                   std::to_string(bytes.size()), ""});
+  }
+  const std::string results = directory_ + "/results";
+  const std::string folder = results + "/" + task.hex();
+  TAPER_CHECK(make_directory(results, directory_));
+  TAPER_CHECK(make_directory(folder, results));
+  return replace_file(folder + "/" + call.hex(), bytes, S_IRUSR | S_IWUSR);
+}
+
+Result<Bytes> ResultFiles::read(const TaskId& task, const CallId& call) const {
+  const std::string path = directory_ + "/results/" + task.hex() + "/" + call.hex();
+  Result<Bytes> bytes = read_file(path, limits::kResultBytesMax);
+  if (bytes.code() == Code::file_missing) return Error(Code::result_missing, {path, "", "", ""});
+  return bytes;
+}
+
+Status ResultFiles::erase_task(const TaskId& task) {
+  const std::string results = directory_ + "/results";
+  std::error_code error;
+  if (fs::remove_all(results + "/" + task.hex(), error) == 0) return success();
+  if (error) return os_error("erase results of " + task.hex(), error.value());
+  return sync_directory(results);
+}
+
+Status ResultFiles::erase_all_but(const std::vector<TaskId>& kept) {
+  std::error_code error;
+  fs::directory_iterator entry(directory_ + "/results", error);
+  if (error == std::errc::no_such_file_or_directory) return success();
+  std::vector<TaskId> gone;
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const auto task = TaskId::from_hex(entry->path().filename().string());
+    if (task && std::find(kept.begin(), kept.end(), *task) == kept.end()) gone.push_back(*task);
+  }
+  if (error) return os_error("list results", error.value());
+  for (const TaskId& task : gone) TAPER_CHECK(erase_task(task));
+  return success();
+}
+
+}  // namespace taper::store
