@@ -1,4 +1,5 @@
 #include "capsules/author/lint.h"
+#include "capsules/author/words.h"
 
 #include <algorithm>
 
@@ -9,16 +10,6 @@ namespace taper::capsules {
 namespace {
 
 constexpr std::int64_t kMsPerS = 1000;
-
-std::string_view effect_word(Effect effect) {
-  switch (effect) {
-    case Effect::read: return "read";
-    case Effect::write: return "write";
-    case Effect::irreversible: return "irreversible";
-    case Effect::unset: break;
-  }
-  return "nothing";
-}
 
 void lint_texts(const Capsule& capsule, LintReport& report) {
   const auto required = [&report](const std::string& text, const char* name) {
@@ -89,11 +80,11 @@ void lint_issuer(const Draft& draft, const TrustRoot* root, const KeyId* id, Lin
 
 void lint_effect(const Grant& grant, const KnownTool& tool, const std::string& path,
                  LintReport& report) {
-  const std::string words = "the tool's effect is '" + std::string(effect_word(tool.effect)) +
-                            "', the grant says '" + std::string(effect_word(grant.effect)) + "'";
+  const std::string words = "the tool's effect is '" + std::string(word(tool.effect)) +
+                            "', the grant says '" + std::string(word(grant.effect)) + "'";
   if (grant.effect < tool.effect) {
     report.error(Code::effect_exceeds, path + ".effect", words,
-                 "write effect = \"" + std::string(effect_word(tool.effect)) + "\"");
+                 "write effect = \"" + std::string(word(tool.effect)) + "\"");
   } else if (grant.effect > tool.effect) {
     report.note(path + ".effect", words, "state the tool's own effect");
   }

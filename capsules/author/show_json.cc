@@ -1,0 +1,247 @@
+#include <boost/json.hpp>
+
+#include "capsules/author/author.h"
+#include "capsules/author/words.h"
+#include "crypto/key_file.h"
+#include "runtime/base/text.h"
+
+namespace taper::capsules {
+namespace {
+
+namespace json = boost::json;
+
+// JSON text must be UTF-8 whatever the capsule holds.
+json::string text_json(std::string_view text) {
+  return json::string(is_utf8(text) ? std::string(text) : escape_text(text));
+}
+
+json::value optional_json(const std::optional<std::int64_t>& value) {
+  return value ? json::value(*value) : json::value(nullptr);
+}
+
+json::value time_json(const std::optional<std::int64_t>& unix_s) {
+  return unix_s ? json::value(text_json(format_utc_s(*unix_s))) : json::value(nullptr);
+}
+
+json::array texts_json(const std::vector<std::string>& texts) {
+  json::array out;
+  for (const std::string& text : texts) out.emplace_back(text_json(text));
+  return out;
+}
+
+json::array keys_json(const std::vector<PublicKey>& keys) {
+  json::array out;
+  for (const PublicKey& key : keys) out.emplace_back(text_json(crypto::public_key_text(key)));
+  return out;
+}
+
+json::value value_json(const Value& value) {
+  if (const bool* truth = value.boolean()) return *truth;
+  if (const std::int64_t* integer = value.integer()) return *integer;
+  if (const Number* number = value.number()) return json::object{{"number", number->text}};
+  if (const std::string* text = value.text()) return text_json(*text);
+  if (const Array* array = value.array()) {
+    json::array out;
+    for (const Value& item : *array) out.emplace_back(value_json(item));
+    return out;
+  }
+  if (const Object* object = value.object()) {
+    json::object out;
+    for (const auto& [name, member] : *object)
+      out.insert_or_assign(text_json(name), value_json(member));
+    return out;
+  }
+  return nullptr;
+}
+
+struct ConstraintJson {
+  json::object& out;
+  void operator()(const AnyValue&) { out["any"] = true; }
+  void operator()(const Equals& c) { out["equals"] = value_json(c.value); }
+  void operator()(const OneOf& c) { out["one_of"] = value_json(Value(c.values)); }
+  void operator()(const AtLeast& c) { out["at_least"] = c.least; }
+  void operator()(const AtMost& c) { out["at_most"] = c.most; }
+  void operator()(const Length& c) {
+    out["length"] = json::object{{"at_least", c.least}, {"at_most", c.most}};
+  }
+  void operator()(const Prefix& c) { out["prefix"] = text_json(c.text); }
+  void operator()(const Under& c) { out["under"] = text_json(c.tree); }
+  void operator()(const Glob& c) { out["glob"] = text_json(c.pattern); }
+};
+
+json::array rules_json(const std::vector<ArgRule>& rules) {
+  json::array out;
+  for (const ArgRule& rule : rules) {
+    json::array constraints;
+    for (const Constraint& constraint : rule.all) {
+      json::object one;
+      std::visit(ConstraintJson{one}, constraint);
+      constraints.emplace_back(std::move(one));
+    }
+    out.emplace_back(json::object{{"name", text_json(rule.name)},
+                                  {"optional", rule.optional},
+                                  {"all", std::move(constraints)}});
+  }
+  return out;
+}
+
+json::object budget_json(const Budget& budget) {
+  return {{"calls", optional_json(budget.calls)}, {"bytes", optional_json(budget.bytes)}};
+}
+
+json::object grant_json(const Grant& grant) {
+  json::array verbs;
+  for (const Verb verb : grant.verbs) verbs.emplace_back(word(verb));
+  json::value digest = nullptr;
+  if (grant.digest_kind == DigestKind::pinned) digest = text_json(grant.digest.hex());
+  if (grant.digest_kind == DigestKind::builtin) digest = "builtin";
+  if (grant.digest_kind == DigestKind::unpinned) digest = "unpinned";
+  const CellLimits& cell = grant.cell;
+  return {{"id", text_json(grant.id)},
+          {"tool", text_json(grant.tool)},
+          {"digest", std::move(digest)},
+          {"effect", word(grant.effect)},
+          {"verbs", std::move(verbs)},
+          {"args", rules_json(grant.args)},
+          {"budget", budget_json(grant.budget)},
+          {"cell", json::object{{"output_bytes", optional_json(cell.output_bytes)},
+                                {"memory_bytes", optional_json(cell.memory_bytes)},
+                                {"processes", optional_json(cell.processes)},
+                                {"cpu_s", optional_json(cell.cpu_s)},
+                                {"wall_ms", optional_json(cell.wall_ms)}}}};
+}
+
+json::value plan_json(const Capsule& capsule) {
+  if (capsule.entry != EntryKind::plan) return nullptr;
+  json::array steps;
+  for (const Step& step : capsule.plan.steps) {
+    const Result<Object> arguments = parse_arguments(as_bytes(step.args));
+    json::value args = arguments ? value_json(Value(*arguments)) : json::value(nullptr);
+    steps.emplace_back(json::object{{"id", text_json(step.id)},
+                                    {"tool", text_json(step.tool)},
+                                    {"args", std::move(args)},
+                                    {"needs", texts_json(step.needs)},
+                                    {"on_error", word(step.on_error)}});
+  }
+  return json::object{{"inputs", texts_json(capsule.plan.inputs)}, {"steps", std::move(steps)}};
+}
+
+json::object window_json(std::optional<std::int64_t> from, std::optional<std::int64_t> to) {
+  return {{"not_before", time_json(from)},
+          {"not_before_s", optional_json(from)},
+          {"not_after", time_json(to)},
+          {"not_after_s", optional_json(to)}};
+}
+
+json::object end_on_json(const EndOn& end) {
+  return {{"completion", end.completion}, {"failure", end.failure},
+          {"denials", end.denials},       {"violation", end.violation},
+          {"tool_drift", end.tool_drift}, {"policy_drift", end.policy_drift},
+          {"clock_step", end.clock_step}};
+}
+
+json::array blocks_json(const std::vector<Block>& blocks) {
+  json::array out;
+  for (const Block& block : blocks) {
+    json::array grants;
+    for (const KeptGrant& kept : block.grants) {
+      grants.emplace_back(json::object{{"id", text_json(kept.id)},
+                                       {"parent", text_json(kept.parent)},
+                                       {"args", rules_json(kept.args)},
+                                       {"budget", budget_json(kept.budget)}});
+    }
+    out.emplace_back(
+        json::object{{"previous", text_json(block.previous.hex())},
+                     {"holder", text_json(crypto::public_key_text(block.holder))},
+                     {"grants", std::move(grants)},
+                     {"lease", json::object{{"ttl_ms", optional_json(block.lease_ttl_ms)},
+                                            {"idle_ms", optional_json(block.lease_idle_ms)}}},
+                     {"window", window_json(block.not_before_s, block.not_after_s)}});
+  }
+  return out;
+}
+
+json::array issuers_json(const std::vector<Issuer>& issuers) {
+  json::array out;
+  for (const Issuer& issuer : issuers) {
+    const IssuerLimits& limits = issuer.limits;
+    out.emplace_back(
+        json::object{{"key", text_json(crypto::public_key_text(issuer.key))},
+                     {"not_before_s", optional_json(issuer.not_before_s)},
+                     {"not_after_s", optional_json(issuer.not_after_s)},
+                     {"limits", json::object{{"max_ttl_ms", limits.max_ttl_ms},
+                                             {"max_validity_s", limits.max_validity_s},
+                                             {"max_revocation_age_s", limits.max_revocation_age_s},
+                                             {"all_tools", limits.all_tools},
+                                             {"tools", texts_json(limits.tools)}}}});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string show_json(const UntrustedCapsule& shown) {
+  const Capsule& capsule = shown.root;
+  json::array signers;
+  for (const KeyId& signer : shown.signers) signers.emplace_back(text_json(signer.hex()));
+  json::array grants;
+  for (const Grant& grant : capsule.grants) grants.emplace_back(grant_json(grant));
+  const json::object out{
+      {"id", text_json(shown.id.hex())},
+      {"chain", text_json(shown.chain.hex())},
+      {"signers", std::move(signers)},
+      {"signatures_checked", shown.signatures_checked},
+      {"issuer", text_json(capsule.issuer.hex())},
+      {"serial", capsule.serial},
+      {"issued_at", time_json(capsule.issued_at_s)},
+      {"issued_at_s", capsule.issued_at_s},
+      {"fleet", text_json(capsule.fleet.hex())},
+      {"tenant", text_json(capsule.tenant)},
+      {"purpose", text_json(capsule.purpose)},
+      {"requester", text_json(capsule.requester)},
+      {"agent", text_json(capsule.agent)},
+      {"holder", text_json(crypto::public_key_text(capsule.holder))},
+      {"audience", json::object{{"node", text_json(crypto::public_key_text(capsule.audience.node))},
+                                {"incarnation", text_json(capsule.audience.incarnation.hex())}}},
+      {"window", window_json(capsule.not_before_s, capsule.not_after_s)},
+      {"activations", capsule.activations},
+      {"lease", json::object{{"ttl_ms", capsule.lease_ttl_ms}, {"idle_ms", capsule.lease_idle_ms}}},
+      {"freshness", json::object{{"max_revocation_age_s", capsule.max_revocation_age_s},
+                                 {"time", word(capsule.time_assurance)}}},
+      {"end_on", end_on_json(capsule.end_on)},
+      {"min_tier", word(capsule.min_tier)},
+      {"entry", word(capsule.entry)},
+      {"delegation", json::object{{"max_depth", capsule.max_depth}}},
+      {"log", json::object{{"arguments", capsule.log_all_arguments ? "all" : "digest"},
+                           {"quota_bytes", capsule.log_quota_bytes}}},
+      {"grants", std::move(grants)},
+      {"plan", plan_json(capsule)},
+      {"blocks", blocks_json(shown.blocks)}};
+  return json::serialize(out);
+}
+
+std::string show_root_json(const TrustRoot& root) {
+  const TrustRootData& data = root.data();
+  const json::object out{
+      {"fleet", text_json(root.fleet().hex())},
+      {"version", data.version},
+      {"hash", text_json(root.hash().hex())},
+      {"previous", data.previous ? json::value(text_json(data.previous->hex())) : nullptr},
+      {"issued_at", time_json(data.issued_at_s)},
+      {"issued_at_s", data.issued_at_s},
+      {"expires", time_json(data.expires_s)},
+      {"root_keys", keys_json(data.root_keys)},
+      {"root_threshold", data.root_threshold},
+      {"issuers", issuers_json(data.issuers)},
+      {"issuer_threshold", data.issuer_threshold},
+      {"approvers", keys_json(data.approvers)},
+      {"publishers", keys_json(data.publishers)},
+      {"revokers", keys_json(data.revokers)},
+      {"registrars", keys_json(data.registrars)},
+      {"time_keys", keys_json(data.time_keys)},
+      {"auditors", keys_json(data.auditors)},
+      {"allocators", keys_json(data.allocators)}};
+  return json::serialize(out);
+}
+
+}  // namespace taper::capsules

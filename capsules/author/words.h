@@ -1,0 +1,17 @@
+// The words for enumerated values, in texts for people and in JSON alike.
+#pragma once
+
+#include <string_view>
+
+#include "capsules/capsule.h"
+
+namespace taper::capsules {
+
+std::string_view word(Effect effect);
+std::string_view word(Verb verb);
+std::string_view word(TimeAssurance assurance);
+std::string_view word(Tier tier);
+std::string_view word(EntryKind entry);
+std::string_view word(OnError on_error);
+
+}  // namespace taper::capsules
