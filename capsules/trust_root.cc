@@ -200,6 +200,7 @@ Result<TrustRoot> open_root(ByteSpan file) {
   for (const Issuer& issuer : root.data_.issuers) {
     root.issuer_ids_.push_back(crypto::key_id(issuer.key));
   }
+  for (const SignatureView& signature : part.signatures) root.signers_.push_back(signature.key);
   root.hash_ = crypto::hash(part.payload);
   root.fleet_ = root.data_.fleet.value_or(root.hash_);
   return root;

@@ -46,15 +46,17 @@ struct TrustRootData {
 class TrustRoot {
  public:
   const TrustRootData& data() const { return data_; }
-  const Hash& fleet() const { return fleet_; }  // of version 1's payload
-  const Hash& hash() const { return hash_; }    // of this version's payload
-  const Issuer* issuer(const KeyId& id) const;  // null pointer: not listed
+  const Hash& fleet() const { return fleet_; }                    // of version 1's payload
+  const Hash& hash() const { return hash_; }                      // of this version's payload
+  const Issuer* issuer(const KeyId& id) const;                    // null pointer: not listed
+  const std::vector<KeyId>& signers() const { return signers_; }  // distinct, of its own root keys
 
  private:
   friend Result<TrustRoot> open_root(ByteSpan);
   TrustRootData data_;
   std::vector<KeyId> issuer_ids_;  // of data_.issuers, in that order
   Hash fleet_, hash_;
+  std::vector<KeyId> signers_;
 };
 
 // Verifies framing, signatures (k distinct of its own root keys), structure and features. A version

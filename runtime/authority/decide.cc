@@ -111,16 +111,12 @@ Status check_budgets(const LiveTask& task, Ruling& ruling) {
   return success();
 }
 
-std::uint64_t log_quota(const LiveTask& task) {
-  const std::int64_t quota = task.root().log_quota_bytes;
-  return quota > 0 ? static_cast<std::uint64_t>(quota) : limits::kTaskLogQuotaBytes;
-}
-
 Status check_log_quota(const LiveTask& task, const CallRequest& request, Ruling& ruling) {
+  const auto quota = static_cast<std::uint64_t>(task.root().log_quota_bytes);
   const std::uint64_t more = task.root().log_all_arguments ? request.arguments.size() : 0;
-  if (task.record.log_bytes + more < log_quota(task)) return success();
+  if (task.record.log_bytes + more < quota) return success();
   ruling.ends_task = EndReason::log_quota;
-  return denial(Code::log_quota, "log", std::to_string(log_quota(task)) + " bytes of records",
+  return denial(Code::log_quota, "log", std::to_string(quota) + " bytes of records",
                 std::to_string(task.record.log_bytes + more));
 }
 

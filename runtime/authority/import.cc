@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "crypto/crypto.h"
 #include "runtime/authority/state.h"
 
 namespace taper::authority {
@@ -16,6 +19,19 @@ Status check_next(const capsules::TrustRoot& root, const capsules::TrustRoot* cu
   return success();
 }
 
+// The next root must bear the signatures that the one before demands of itself.
+Status check_handed_over(const capsules::TrustRoot& root, const capsules::TrustRootData& before) {
+  const auto count = std::count_if(
+      before.root_keys.begin(), before.root_keys.end(), [&root](const PublicKey& key) {
+        const auto& signers = root.signers();
+        return std::find(signers.begin(), signers.end(), crypto::key_id(key)) != signers.end();
+      });
+  if (static_cast<std::uint64_t>(count) >= before.root_threshold) return success();
+  return Error(Code::too_few_signatures,
+               {"signatures", std::to_string(before.root_threshold) + " of the version before",
+                std::to_string(count), ""});
+}
+
 }  // namespace
 
 Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, const Now& now) {
@@ -24,8 +40,7 @@ Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, c
   const bool again = current != nullptr && current->hash() == root.hash();
   if (again && (!fleet || *fleet == root.fleet())) return success();
   TAPER_CHECK(check_next(root, current, fleet));
-  if (current != nullptr)
-    return Error(Code::root_version, {"version", "1", std::to_string(root.data().version), ""});
+  if (current != nullptr) TAPER_CHECK(check_handed_over(root, current->data()));
 
   const TimeAnchor before = state_->anchor;
   state_->anchor = raise(before, root.data().issued_at_s, now);
