@@ -1,0 +1,45 @@
+// How the verbs are put together: each group registers its verbs, each verb leaves an action that
+// main runs after the whole command line was understood.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "tools/taper/output.h"
+
+namespace taper::tools {
+
+struct Command {
+  CLI::App app{"Runs agent tasks from signed capsules that only narrow and always burn out."};
+  Output out;
+  std::function<Status()> action;
+
+  // A group of verbs ("key"); one of them must follow.
+  CLI::App* group(const std::string& name, const std::string& about);
+  // A verb with --json, whose help ends in `example`. `run` is called after parsing.
+  CLI::App* verb(CLI::App* parent, const std::string& name, const std::string& about,
+                 const std::string& example, std::function<Status()> run);
+};
+
+// Part of the capsule group.
+void add_sign_verb(Command& command, CLI::App* capsule);
+
+// One function for each file of verbs.
+void add_key_verbs(Command& command);
+void add_root_verbs(Command& command);
+void add_node_verbs(Command& command);
+void add_capsule_verbs(Command& command);
+void add_run_verb(Command& command);
+void add_task_verbs(Command& command);
+void add_audit_verbs(Command& command);
+void add_doctor_verbs(Command& command);
+void add_demo_verb(Command& command);
+
+// Options read as these are refused with a usage error that names the option.
+Result<std::int64_t> duration_option(const std::string& name, const std::string& text);
+
+Error usage_error(const std::string& field, const std::string& expected, const std::string& got);
+
+}  // namespace taper::tools

@@ -1,0 +1,90 @@
+#include <cstring>
+
+#include "crypto/crypto.h"
+#include "runtime/base/text.h"
+#include "tools/taper/command.h"
+
+namespace taper::tools {
+
+CLI::App* Command::group(const std::string& name, const std::string& about) {
+  CLI::App* sub = app.add_subcommand(name, about);
+  sub->require_subcommand(1);
+  return sub;
+}
+
+CLI::App* Command::verb(CLI::App* parent, const std::string& name, const std::string& about,
+                        const std::string& example, std::function<Status()> run) {
+  CLI::App* sub = parent->add_subcommand(name, about);
+  sub->add_flag("--json", out.json, "Print one JSON document on stdout");
+  sub->footer("Example:\n  " + example);
+  sub->callback([this, run = std::move(run)] { action = run; });
+  return sub;
+}
+
+Result<std::int64_t> duration_option(const std::string& name, const std::string& text) {
+  const std::optional<std::int64_t> ms = parse_duration_ms(text);
+  if (ms) return *ms;
+  return usage_error(name, "a whole number and a unit, such as 90s, 15m, 72h or 7d", text);
+}
+
+Error usage_error(const std::string& field, const std::string& expected, const std::string& got) {
+  return Error(Code::usage, {.field = field, .expected = expected, .got = got, .fix = ""});
+}
+
+namespace {
+
+// The deepest verb named on the command line, for the hint of a usage error.
+std::string verb_path(const CLI::App& app) {
+  std::string path = "taper";
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    path += " " + at->get_name();
+  }
+  return path;
+}
+
+bool asks_for_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--") == 0) return false;
+    if (std::strcmp(argv[i], "--json") == 0) return true;
+  }
+  return false;
+}
+
+int run(int argc, char** argv) {
+  Command command;
+  command.app.name("taper");
+  command.app.require_subcommand(1);
+  command.app.set_version_flag("--version", std::string("taper ") + TAPER_VERSION);
+  command.app.footer(
+      "Start with 'taper demo', then 'taper VERB --help'. Exit codes: 0 done or allowed, 1 "
+      "internal,\n2 usage, 3 denied, stale or exhausted, 4 invalid, forged or corrupt, 5 this host "
+      "cannot,\n6 the task ended before completing.");
+  add_key_verbs(command);
+  add_root_verbs(command);
+  add_node_verbs(command);
+  add_capsule_verbs(command);
+  add_run_verb(command);
+  add_task_verbs(command);
+  add_audit_verbs(command);
+  add_doctor_verbs(command);
+  try {
+    command.app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return command.app.exit(error);  // --help, --version
+    command.out.json = asks_for_json(argc, argv);
+    return command.out.finish(
+        Error(Code::usage, {.field = "",
+                            .expected = "",
+                            .got = error.what(),
+                            .fix = "see '" + verb_path(command.app) + " --help'"}));
+  }
+  const Status ready = crypto::initialise();
+  return command.out.finish(ready.ok() ? command.action() : Status(ready.error()));
+}
+
+}  // namespace
+}  // namespace taper::tools
+
+int main(int argc, char** argv) { return taper::tools::run(argc, argv); }

@@ -1,0 +1,22 @@
+// Reading what the centre writes and signs: sources with their findings, capsules in either form.
+#pragma once
+
+#include "capsules/author/author.h"
+#include "tools/taper/command.h"
+
+namespace taper::tools {
+
+// Builtins, and those of `tools_file` (what `taper tools list --json` printed) unless it is empty.
+Result<capsules::KnownTools> known_tools(const std::string& tools_file);
+
+// Prints each finding to stderr and puts them into the document. Error: lint_failed when one of
+// them is an error.
+Status report_findings(const std::vector<capsules::Finding>& findings, Output& out);
+
+Result<capsules::TrustRoot> read_root(const std::string& path);
+
+inline constexpr std::string_view kCapsuleLabel = "CAPSULE";
+// A capsule's bytes from its binary or armoured file.
+Result<Bytes> read_capsule(const std::string& path);
+
+}  // namespace taper::tools

@@ -1,0 +1,186 @@
+#include "crypto/key_file.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/limits.h"
+#include "runtime/base/text.h"
+#include "runtime/broker/embedded.h"
+#include "tools/taper/command.h"
+
+namespace taper::tools {
+namespace {
+
+struct Named {
+  std::string state, id;
+};
+
+Result<TaskId> task_option(const std::string& text) {
+  const std::optional<TaskId> id = TaskId::from_hex(text);
+  if (!id) return usage_error("TASK", "32 hex digits, as 'taper task list' prints them", text);
+  return *id;
+}
+
+std::string state_words(const authority::TaskView& view) {
+  std::string words(authority::task_state_name(view.state));
+  if (view.reason != authority::EndReason::none)
+    words += " (" + std::string(authority::end_reason_name(view.reason)) + ")";
+  return words;
+}
+
+std::string lease_words(const authority::TaskView& view) {
+  const std::string used =
+      format_duration_ms(view.active_ms) + " of " + format_duration_ms(view.ttl_ms) + " used";
+  if (authority::is_terminal(view.state)) return used;
+  return used + ", " + format_duration_ms(std::max<std::int64_t>(0, view.ttl_ms - view.active_ms)) +
+         " left";
+}
+
+capsules::Value left(const std::optional<std::int64_t>& count) {
+  return count ? capsules::Value(*count) : capsules::Value();
+}
+
+capsules::Object task_value(const authority::TaskView& view) {
+  capsules::Array grants, calls;
+  for (const authority::TaskView::GrantView& grant : view.grants)
+    grants.push_back(capsules::Object{{"id", text_value(grant.id)},
+                                      {"tool", text_value(grant.tool)},
+                                      {"calls_left", left(grant.calls_left)},
+                                      {"bytes_left", left(grant.bytes_left)}});
+  for (const authority::PastCall& call : view.calls)
+    calls.push_back(capsules::Object{
+        {"step", text_value(call.step)},
+        {"call", call.call.hex()},
+        {"decision", call.decision.hex()},
+        {"state", authority::call_state_name(call.state)},
+        {"number",
+         call.code == Code::ok ? std::int64_t{0} : std::int64_t{describe(call.code).number}}});
+  return capsules::Object{{"task", view.task.hex()},
+                          {"capsule", view.capsule.hex()},
+                          {"state", authority::task_state_name(view.state)},
+                          {"reason", authority::end_reason_name(view.reason)},
+                          {"purpose", text_value(view.purpose)},
+                          {"requester", text_value(view.requester)},
+                          {"agent", text_value(view.agent)},
+                          {"tenant", text_value(view.tenant)},
+                          {"holder", crypto::public_key_text(view.holder)},
+                          {"activated", format_utc_s(view.activated_s)},
+                          {"not_after", format_utc_s(view.not_after_s)},
+                          {"ttl_ms", view.ttl_ms},
+                          {"active_ms", view.active_ms},
+                          {"idle_ms", view.idle_ms},
+                          {"denials", static_cast<std::int64_t>(view.denials)},
+                          {"grants", std::move(grants)},
+                          {"calls", std::move(calls)}};
+}
+
+Status task_list(const std::string& state, Output& out) {
+  TAPER_TRY(const std::vector<authority::TaskView> tasks, broker::task_list(state));
+  capsules::Array list;
+  for (const authority::TaskView& view : tasks) {
+    out.line(view.task.hex() + "  " + state_words(view) + "  " + escape_text(view.agent) +
+             "  activated " + format_utc_s(view.activated_s) + "  " + lease_words(view));
+    list.push_back(task_value(view));
+  }
+  if (tasks.empty()) out.line("no tasks yet");
+  out.set("tasks", std::move(list));
+  return success();
+}
+
+void show_calls(const authority::TaskView& view, const Output& out) {
+  for (const authority::TaskView::GrantView& grant : view.grants) {
+    std::string line = "grant      " + escape_text(grant.id) + "  " + escape_text(grant.tool);
+    if (grant.calls_left) line += "  " + std::to_string(*grant.calls_left) + " calls left";
+    if (grant.bytes_left) line += "  " + std::to_string(*grant.bytes_left) + " bytes left";
+    out.line(line);
+  }
+  for (const authority::PastCall& call : view.calls) {
+    std::string line = "call       " + escape_text(call.step) + "  ";
+    line += authority::call_state_name(call.state);
+    if (call.code != Code::ok) {
+      const CodeInfo& info = describe(call.code);
+      line += "  E" + std::to_string(info.number) + " " + info.name;
+    }
+    out.line(line + "  decision " + call.decision.hex());
+  }
+}
+
+Status task_show(const Named& options, Output& out) {
+  TAPER_TRY(const TaskId id, task_option(options.id));
+  TAPER_TRY(const authority::TaskView view, broker::task_show(options.state, id));
+  out.set_document(capsules::write_canonical(task_value(view)));
+  out.line("task       " + view.task.hex());
+  out.line("state      " + state_words(view));
+  out.line("purpose    " + escape_text(view.purpose));
+  out.line("requester  " + escape_text(view.requester));
+  out.line("agent      " + escape_text(view.agent) + ", tenant " + escape_text(view.tenant));
+  out.line("holder     " + crypto::public_key_text(view.holder));
+  out.line("capsule    " + view.capsule.hex());
+  out.line("activated  " + format_utc_s(view.activated_s) + ", not after " +
+           format_utc_s(view.not_after_s));
+  out.line("lease      " + lease_words(view));
+  out.line("denials    " + std::to_string(view.denials));
+  show_calls(view, out);
+  return success();
+}
+
+Status task_cancel(const Named& options, Output& out) {
+  TAPER_TRY(const TaskId id, task_option(options.id));
+  TAPER_CHECK(broker::task_cancel(options.state, id));
+  out.line("cancelled " + id.hex());
+  out.set("task", id.hex());
+  out.set("cancelled", true);
+  return success();
+}
+
+Status why(const Named& options, Output& out) {
+  const std::optional<DecisionId> id = DecisionId::from_hex(options.id);
+  if (!id) return usage_error("DECISION", "16 hex digits, as 'taper run' prints them", options.id);
+  TAPER_TRY(const authority::DecisionView view, broker::why(options.state, *id));
+  capsules::Array answers;
+  for (const authority::Answer& answer : view.answers) {
+    std::string line =
+        (answer.passed ? "yes  " : coloured("NO", kRed) + "   ") + escape_text(answer.question);
+    if (!answer.expected.empty()) line += "; expected " + escape_text(answer.expected);
+    if (!answer.got.empty()) line += "; got " + escape_text(answer.got);
+    out.line(line);
+    answers.push_back(capsules::Object{{"question", text_value(answer.question)},
+                                       {"passed", answer.passed},
+                                       {"expected", text_value(answer.expected)},
+                                       {"got", text_value(answer.got)}});
+  }
+  out.line("record: " + escape_text(view.record));
+  Result<capsules::Value> record =
+      capsules::parse_value(as_bytes(view.record), limits::kAuditRecordBytesMax);
+  out.set("decision", id->hex());
+  out.set("answers", std::move(answers));
+  if (record.ok()) out.set("record", std::move(*record));
+  return success();
+}
+
+CLI::App* add_named(Command& command, CLI::App* parent, const std::string& name,
+                    const std::string& about, const std::string& example, const std::string& what,
+                    Status (*act)(const Named&, Output&)) {
+  auto options = std::make_shared<Named>();
+  CLI::App* verb = command.verb(parent, name, about, example,
+                                [&command, options, act] { return act(*options, command.out); });
+  verb->add_option(what, options->id, "Its id, in hex")->required();
+  verb->add_option("--state", options->state, "The node's state")->required();
+  return verb;
+}
+
+}  // namespace
+
+void add_task_verbs(Command& command) {
+  CLI::App* task = command.group("task", "The tasks of this node");
+  auto state = std::make_shared<std::string>();
+  CLI::App* list =
+      command.verb(task, "list", "List live and ended tasks", "taper task list --state ./state",
+                   [&command, state] { return task_list(*state, command.out); });
+  list->add_option("--state", *state, "The node's state")->required();
+  add_named(command, task, "show", "Show one task: state, lease, budgets left, calls",
+            "taper task show 3f0c… --state ./state", "TASK", task_show);
+  add_named(command, task, "cancel", "End a live task now and kill its tools; success is durable",
+            "taper task cancel 3f0c… --state ./state", "TASK", task_cancel);
+  add_named(command, &command.app, "why", "Say why a call was allowed or refused",
+            "taper why 9b1d… --state ./state", "DECISION", why);
+}
+
+}  // namespace taper::tools
