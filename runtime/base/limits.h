@@ -124,10 +124,4 @@ inline constexpr std::size_t kControlDetailBytesMax = 4096;
 inline constexpr std::size_t kStepResultShownBytes = 64 * 1024;  // longer ones are not reported
 inline constexpr std::size_t kStderrShownBytes = 4096;           // of a command, in its result
 
-
-// The command.
-inline constexpr std::size_t kSourceBytesMax = 256 * 1024;
-inline constexpr std::size_t kArmourBytesMax = 2 * kCapsuleBytesMax;
-inline constexpr std::size_t kToolsListBytesMax = 4 * 1024 * 1024;
-
 }  // namespace taper::limits
