@@ -1,0 +1,101 @@
+#include "runtime/sandbox/builtin/message.h"
+
+#include <catch2/catch.hpp>
+
+#include "runtime/base/limits.h"
+
+using namespace taper;
+using namespace taper::sandbox;
+
+namespace {
+
+BuiltinReply sample() {
+  BuiltinReply reply;
+  reply.result.fields = {{"n", std::int64_t{-5}}, {"b", true}, {"t", std::string("\0\xff", 2)}};
+  reply.result.rows_name = "entries";
+  reply.result.rows = {{{"name", std::string("a")}}, {}};
+  return reply;
+}
+
+}  // namespace
+
+TEST_CASE("requests survive the way", "[sandbox]") {
+  authority::PermitFacts facts;
+  facts.tool = "file.read";
+  facts.writes = true;
+  facts.inputs = {{"path", std::string("/a")}, {"offset", std::int64_t{7}}, {"flag", false}};
+  const Bytes bytes = encode_request(facts);
+  const Result<BuiltinRequest> request = decode_request(bytes);
+  REQUIRE(request.ok());
+  CHECK(request.value().tool == "file.read");
+  CHECK(request.value().writes);
+  REQUIRE(request.value().inputs.size() == 3);
+  CHECK(std::get<std::int64_t>(request.value().inputs[1].value) == 7);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CHECK_FALSE(decode_request(ByteSpan(bytes).first(size)).ok());
+  }
+  Bytes longer = bytes;
+  longer.push_back(0);
+  CHECK_FALSE(decode_request(longer).ok());
+}
+
+TEST_CASE("replies survive the way", "[sandbox]") {
+  const Bytes bytes = encode_reply(sample());
+  const Result<BuiltinReply> reply = decode_reply(bytes);
+  REQUIRE(reply.ok());
+  CHECK(encode_reply(reply.value()) == bytes);
+  CHECK(std::get<std::string>(reply.value().result.fields[2].value) == std::string("\0\xff", 2));
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CHECK_FALSE(decode_reply(ByteSpan(bytes).first(size)).ok());
+  }
+  Bytes longer = bytes;
+  longer.push_back(0);
+  CHECK_FALSE(decode_reply(longer).ok());
+  const BuiltinReply failed{
+      Error(Code::tool_failed, {.field = "/a", .expected = "", .got = "no", .fix = ""}), {}};
+  const Result<BuiltinReply> back = decode_reply(encode_reply(failed));
+  REQUIRE(back.ok());
+  CHECK(back.value().error.code() == Code::tool_failed);
+  CHECK(back.value().error.detail().field == "/a");
+}
+
+TEST_CASE("a hostile cell's reply is not believed", "[sandbox][R13]") {
+  SECTION("a code that no builtin answers with") {
+    for (const Code code : {Code::unset, Code::store_corrupt, Code::internal, Code::violation}) {
+      ByteWriter out;
+      out.u8(1).u16(static_cast<std::uint16_t>(code)).text("").text("").text("");
+      CHECK_FALSE(decode_reply(out.bytes()).ok());
+    }
+  }
+  SECTION("counts beyond what follows, or beyond the cap") {
+    for (const std::uint32_t rows : {1U, 10'001U, 0xffff'ffffU}) {
+      ByteWriter out;
+      out.u8(1).u16(1).text("").text("").text("").u16(0).text("entries").u32(rows);
+      CHECK_FALSE(decode_reply(out.bytes()).ok());
+    }
+    ByteWriter out;
+    out.u8(1).u16(1).text("").text("").text("").u16(17);
+    for (int i = 0; i < 17; ++i) out.text("n").u8(3).u8(0);
+    out.text("").u32(0);
+    CHECK_FALSE(decode_reply(out.bytes()).ok());
+  }
+  SECTION("a boolean that is neither, a nameless field, a size beyond the cap") {
+    ByteWriter boolean;
+    boolean.u8(1).u16(1).text("").text("").text("").u16(1).text("b").u8(3).u8(2).text("").u32(0);
+    CHECK_FALSE(decode_reply(boolean.bytes()).ok());
+    ByteWriter nameless;
+    nameless.u8(1).u16(1).text("").text("").text("").u16(1).text("").u8(3).u8(1).text("").u32(0);
+    CHECK_FALSE(decode_reply(nameless.bytes()).ok());
+    CHECK_FALSE(decode_reply(Bytes(limits::kBuiltinReplyBytesMax + 1, 1)).ok());
+  }
+}
+
+TEST_CASE("a reply that grows too long says so", "[sandbox]") {
+  BuiltinReply reply;
+  reply.result.fields = {{"content", std::string(limits::kBuiltinReplyBytesMax, 'x')}};
+  const Bytes bytes = encode_reply(reply);
+  CHECK(bytes.size() < 1000);
+  const Result<BuiltinReply> back = decode_reply(bytes);
+  REQUIRE(back.ok());
+  CHECK(back.value().error.code() == Code::too_large);
+}
