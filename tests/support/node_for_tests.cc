@@ -1,0 +1,169 @@
+#include "tests/support/node_for_tests.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "capsules/author/author.h"
+#include "crypto/crypto.h"
+#include "runtime/base/file.h"
+
+namespace taper::testing {
+namespace {
+
+// A fixture that cannot be made is a test that cannot run: say why and stop.
+template <class T>
+T must(Result<T> result) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "fixture: %s\n", to_line(result.error()).c_str());
+    std::abort();
+  }
+  return std::move(result).value();
+}
+
+std::string make_folder() {
+  must(crypto::initialise());
+  char name[] = "/tmp/taper-node-XXXXXX";
+  TAPER_ASSERT(::mkdtemp(name) != nullptr);
+  return name;
+}
+
+constexpr std::int64_t kDayS = 86'400;
+
+}  // namespace
+
+NodeForTests::NodeForTests()
+    : folder_(make_folder()),
+      state_(folder_ + "/state"),
+      data_(folder_ + "/data"),
+      root_(crypto::SigningKey::generate()),
+      issuer_(crypto::SigningKey::generate()),
+      holder_(crypto::SigningKey::generate()) {
+  TAPER_ASSERT(::mkdir(data_.c_str(), 0755) == 0);
+  std::ofstream(folder_ + "/agent.key") << "stands for the holder's key\n";
+  record_ = must(broker::node_init(state_, "test node"));
+  capsules::TrustRootData data;
+  data.version = 1;
+  data.issued_at_s = SystemClock().now().wall_s - 60;
+  data.root_keys = {root_.public_key()};
+  data.root_threshold = 1;
+  capsules::Issuer issuer;
+  issuer.key = issuer_.public_key();
+  issuer.limits = {.max_ttl_ms = 3'600'000,
+                   .max_validity_s = 7 * kDayS,
+                   .max_revocation_age_s = 7 * kDayS,
+                   .all_tools = true,
+                   .tools = {}};
+  data.issuers = {issuer};
+  data.issuer_threshold = 1;
+  const Bytes payload = must(capsules::encode_root(data));
+  const capsules::RootSignature signature{
+      .key = crypto::key_id(root_.public_key()),
+      .signature = root_.sign(crypto::statement::kRoot, payload)};
+  fleet_ = must(broker::import_root(state_, capsules::frame_root(payload, {signature}), {})).fleet;
+}
+
+NodeForTests::~NodeForTests() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+void NodeForTests::write(const std::string& name, const std::string& text) const {
+  std::ofstream(data_ + "/" + name, std::ios::binary) << text;
+}
+
+std::string NodeForTests::read(const std::string& name) const {
+  std::ifstream file(data_ + "/" + name, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void NodeForTests::put_tool(const std::string& name, const std::string& toml) const {
+  const std::string path = state_ + "/tools.d/" + name + ".toml";
+  std::ofstream(path) << toml;
+  TAPER_ASSERT(::chmod(path.c_str(), 0644) == 0);
+}
+
+capsules::Grant NodeForTests::grant(const GrantFor& wanted) const {
+  capsules::Grant grant;
+  grant.id = wanted.tool;
+  grant.tool = wanted.tool;
+  grant.digest_kind = capsules::find_builtin(wanted.tool) != nullptr
+                          ? capsules::DigestKind::builtin
+                          : capsules::DigestKind::unpinned;
+  grant.verbs = {capsules::Verb::discover, capsules::Verb::call,   capsules::Verb::poll,
+                 capsules::Verb::result,   capsules::Verb::update, capsules::Verb::cancel};
+  for (const std::string& name : wanted.paths)
+    grant.args.push_back({.name = name, .optional = false, .all = {capsules::Under{data_}}});
+  for (const std::string& name : wanted.any)
+    grant.args.push_back({.name = name, .optional = false, .all = {capsules::AnyValue{}}});
+  grant.budget.calls = wanted.calls;
+  grant.effect = wanted.effect;
+  return grant;
+}
+
+capsules::Capsule NodeForTests::capsule() {
+  const std::int64_t now_s = SystemClock().now().wall_s;
+  capsules::Capsule capsule;
+  capsule.issuer.bytes = crypto::key_id(issuer_.public_key()).bytes;
+  capsule.serial = ++serial_;
+  capsule.issued_at_s = now_s;
+  capsule.fleet = fleet_;
+  capsule.tenant = "test";
+  capsule.purpose = "a test";
+  capsule.requester = "tester@example.com";
+  capsule.agent = "test agent";
+  capsule.holder = holder_.public_key();
+  capsule.audience = {.node = record_.sign, .incarnation = record_.incarnation};
+  capsule.not_before_s = now_s - 60;
+  capsule.not_after_s = now_s + kDayS;
+  capsule.activations = 1;
+  capsule.lease_ttl_ms = 60'000;
+  capsule.lease_idle_ms = 60'000;
+  capsule.max_revocation_age_s = kDayS;
+  capsule.time_assurance = capsules::TimeAssurance::behind;
+  capsule.min_tier = capsules::Tier::t2;
+  capsule.entry = capsules::EntryKind::plan;
+  capsule.log_quota_bytes = 1 << 20;
+  return capsule;
+}
+
+std::string NodeForTests::sign(const capsules::Capsule& capsule) {
+  const Bytes payload = must(capsules::encode_capsule(capsule));
+  const capsules::RootSignature signature{
+      .key = crypto::key_id(issuer_.public_key()),
+      .signature = issuer_.sign(crypto::statement::kCapsule, payload)};
+  const std::string path = folder_ + "/" + std::to_string(capsule.serial) + ".capsule";
+  must(replace_file(path, capsules::write_envelope(payload, {signature}), 0644));
+  return path;
+}
+
+broker::RunOptions NodeForTests::options(const std::string& capsule_path) const {
+  broker::RunOptions options;
+  options.state = state_;
+  options.capsule_path = capsule_path;
+  options.holder_key_path = folder_ + "/agent.key";
+  options.prove = [this](ByteSpan statement) {
+    return holder_.sign(crypto::statement::kActivation, statement);
+  };
+  return options;
+}
+
+capsules::Step plan_step(std::string id, std::string tool, std::string args,
+                         std::vector<std::string> needs, capsules::OnError on_error) {
+  capsules::Step step;
+  step.id = std::move(id);
+  step.tool = std::move(tool);
+  step.args = std::move(args);
+  step.needs = std::move(needs);
+  step.on_error = on_error;
+  return step;
+}
+
+}  // namespace taper::testing

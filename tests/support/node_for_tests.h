@@ -1,0 +1,57 @@
+// A whole node in a temporary folder, with the centre beside it: keys, trust root, signed capsules.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "capsules/open.h"
+#include "runtime/broker/embedded.h"
+
+namespace taper::testing {
+
+// "tool" with every argument of `args` "any" except paths, which are `under` the node's data.
+struct GrantFor {
+  std::string tool;
+  std::vector<std::string> paths;  // arguments held under the node's data folder
+  std::vector<std::string> any;    // arguments of any value
+  std::optional<std::int64_t> calls = std::nullopt;
+  capsules::Effect effect = capsules::Effect::read;
+};
+
+class NodeForTests {
+ public:
+  NodeForTests();   // crypto::initialise, keys, `node init`, root imported
+  ~NodeForTests();  // removes the folder
+  NodeForTests(const NodeForTests&) = delete;
+  NodeForTests& operator=(const NodeForTests&) = delete;
+
+  const std::string& folder() const { return folder_; }
+  const std::string& state() const { return state_; }
+  const std::string& data() const { return data_; }  // what tools may be given
+  const authority::NodeRecord& record() const { return record_; }
+
+  void write(const std::string& name, const std::string& text) const;  // in data
+  std::string read(const std::string& name) const;                     // empty when absent
+  void put_tool(const std::string& name, const std::string& toml) const;
+
+  capsules::Grant grant(const GrantFor& wanted) const;
+  // A plan capsule for this node, open for a day, with a lease of a minute, one activation and the
+  // source's defaults for `end_on`; grants and steps are the caller's.
+  capsules::Capsule capsule();
+  // Signs with the issuer's key and writes the file; its path.
+  std::string sign(const capsules::Capsule& capsule);
+  broker::RunOptions options(const std::string& capsule_path) const;
+
+ private:
+  std::string folder_, state_, data_;
+  crypto::SigningKey root_, issuer_, holder_;
+  Hash fleet_;
+  authority::NodeRecord record_;
+  std::uint64_t serial_ = 0;
+};
+
+capsules::Step plan_step(std::string id, std::string tool, std::string args,
+                         std::vector<std::string> needs = {},
+                         capsules::OnError on_error = capsules::OnError::stop);
+
+}  // namespace taper::testing

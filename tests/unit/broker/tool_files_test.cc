@@ -1,0 +1,175 @@
+// tools.d: what a file may say, who may write it, which file counts.
+#include "runtime/broker/tool_files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "runtime/base/limits.h"
+
+namespace taper::broker {
+namespace {
+
+constexpr const char* kGrep = R"(
+kind = "command"
+effect = "read"
+output = "text"
+argv = ["/usr/bin/env", ["-m", {arg = "most", option_value = true}], "-e", {arg = "pattern"}, "--", {arg = "path"}]
+[input]
+pattern = {type = "string"}
+path = {type = "path"}
+most = {type = "integer", optional = true}
+)";
+
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/taper-tools-XXXXXX";
+    REQUIRE(::mkdtemp(name) != nullptr);
+    path_ = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+  void put(const std::string& name, const std::string& text, mode_t mode = 0644) const {
+    std::ofstream(path_ + "/" + name) << text;
+    REQUIRE(::chmod((path_ + "/" + name).c_str(), mode) == 0);
+  }
+
+ private:
+  std::string path_;
+};
+
+std::string with(std::string_view what, std::string_view instead) {
+  std::string text = kGrep;
+  const std::size_t at = text.find(what);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, what.size(), instead);
+}
+
+TEST_CASE("a whole tool file", "[broker][tools][R35]") {
+  const Result<authority::Tool> tool = parse_tool("logs.grep", kGrep);
+  REQUIRE(tool.ok());
+  CHECK(tool->name == "logs.grep");
+  CHECK(tool->kind == authority::ToolKind::command);
+  CHECK(tool->effect == capsules::Effect::read);
+  CHECK_FALSE(tool->json_output);
+  REQUIRE(tool->argv.size() == 6);
+  CHECK(tool->argv[1].group.size() == 2);
+  CHECK(tool->argv[1].group[1].option_value);
+  CHECK(tool->argv[3].argument == "pattern");
+  CHECK(tool->inputs.size() == 3);
+}
+
+TEST_CASE("a tool file that is wrong names the key", "[broker][tools][R7]") {
+  const struct {
+    std::string text;
+    std::string field;
+  } rows[] = {
+      {"kind = ", "line 1"},
+      {"", "kind"},
+      {with("\"command\"", "\"mcp\""), "kind"},
+      {with("\"read\"", "\"delete\""), "effect"},
+      {with("\"text\"", "\"xml\""), "output"},
+      {with("output = \"text\"", ""), "output"},
+      {with("effect = \"read\"", "effect = \"read\"\ncolour = 1"), "colour"},
+      {with("/usr/bin/env", "env"), "argv[0]"},
+      {with("\"/usr/bin/env\"", "{arg = \"path\"}"), "argv[0]"},
+      {with("\"-e\"", "7"), "argv[2]"},
+      {with("\"-e\"", "\"\""), "argv[2]"},
+      {with("\"-e\"", "\"a\\u0000b\""), "argv[2]"},
+      {with("{arg = \"pattern\"}", "{arg = \"pattern\", quote = true}"), "argv[3].quote"},
+      {with("{arg = \"pattern\"}", "{option_value = true}"), "arg"},
+      {with("{arg = \"pattern\"}", "{arg = \"other\"}"), "input.pattern"},
+      {with("pattern = {type = \"string\"}", ""), "argv"},
+      {with("pattern = {type = \"string\"}", "pattern = \"string\""), "input.pattern"},
+      {with("{type = \"path\"}", "{type = \"file\"}"), "input.path.type"},
+      {with("{type = \"path\"}", "{type = \"path\", under = \"/\"}"), "input.path.under"},
+      {with("optional = true", "optional = 1"), "input.most.optional"},
+      {with("[\"-m\"", "[[[[[\"-m\"]]]]"), "argv[1][0][0][0]"},
+  };
+  for (const auto& row : rows) {
+    const Result<authority::Tool> tool = parse_tool("t", row.text);
+    INFO(row.text);
+    REQUIRE(tool.code() == Code::tool_file_malformed);
+    CHECK(tool.error().detail().field == row.field);
+  }
+  CHECK(parse_tool("t", std::string(limits::kToolFileBytesMax + 1, '#')).code() ==
+        Code::tool_file_malformed);
+  CHECK(parse_tool("t", "kind = \"\xff\"").code() == Code::tool_file_malformed);
+}
+
+TEST_CASE("tool names are plain file names", "[broker][tools]") {
+  for (const char* good : {"grep", "logs.grep", "a-b_c.9"}) CHECK(is_tool_name(good));
+  for (const char* bad : {"", ".grep", "9a", "a/b", "..", "a b", "ä", "-a"})
+    CHECK_FALSE(is_tool_name(bad));
+}
+
+TEST_CASE("the first directory that has the file decides", "[broker][tools]") {
+  const Folder first, second;
+  first.put("one.toml", kGrep);
+  second.put("one.toml", "broken");
+  second.put("two.toml", kGrep);
+  second.put("notes.txt", "no tool");
+  const std::vector<std::string> both = {first.path(), second.path()};
+  const auto one = load_tool(both, "one");
+  REQUIRE(one.ok());
+  REQUIRE(one->has_value());
+  CHECK_FALSE((*one)->tool.digest.is_zero());
+  const auto three = load_tool(both, "three");
+  REQUIRE(three.ok());
+  CHECK_FALSE(three->has_value());
+  const auto names = tool_names(both);
+  REQUIRE(names.ok());
+  CHECK(*names == std::vector<std::string>{"one", "two"});
+}
+
+TEST_CASE("the digest follows definition and program", "[broker][tools][R18]") {
+  const Folder folder;
+  folder.put("a.toml", kGrep);
+  const auto before = load_tool({folder.path()}, "a");
+  REQUIRE(before.ok());
+  folder.put("a.toml", with("\"--\", ", ""));
+  const auto argv = load_tool({folder.path()}, "a");
+  REQUIRE(argv.ok());
+  CHECK((*argv)->tool.digest != (*before)->tool.digest);
+  folder.put("a.toml", with("/usr/bin/env", "/usr/bin/id"));
+  const auto program = load_tool({folder.path()}, "a");
+  REQUIRE(program.ok());
+  CHECK((*program)->tool.program != (*before)->tool.program);
+  CHECK((*program)->tool.digest != (*before)->tool.digest);
+}
+
+TEST_CASE("files that others can write are refused", "[broker][tools][R7]") {
+  const Folder folder;
+  folder.put("open.toml", kGrep, 0666);
+  folder.put("group.toml", kGrep, 0664);
+  folder.put("good.toml", kGrep);
+  REQUIRE(::symlink("good.toml", (folder.path() + "/link.toml").c_str()) == 0);
+  REQUIRE(::mkdir((folder.path() + "/dir.toml").c_str(), 0755) == 0);
+  for (const char* name : {"open", "group", "link", "dir"}) {
+    const auto tool = load_tool({folder.path()}, name);
+    INFO(name);
+    REQUIRE(tool.code() == Code::tool_file_malformed);
+    CHECK(tool.error().detail().field.find(name) != std::string::npos);
+  }
+  CHECK(load_tool({folder.path()}, "good").ok());
+  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+  CHECK(load_tool({folder.path()}, "good").code() == Code::tool_file_malformed);
+}
+
+TEST_CASE("a builtin's name and a missing program are refused", "[broker][tools]") {
+  const Folder folder;
+  folder.put("file.read.toml", kGrep);
+  CHECK(load_tool({folder.path()}, "file.read").code() == Code::tool_file_malformed);
+  folder.put("gone.toml", with("/usr/bin/env", "/usr/bin/no-such-program"));
+  const auto gone = load_tool({folder.path()}, "gone");
+  REQUIRE(gone.code() == Code::program_unfit);
+  CHECK(gone.error().detail().field.find("gone.toml") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace taper::broker
