@@ -1,9 +1,9 @@
 // links: taper_broker
 // Messages of control.sock: whatever passes is byte for byte what we would have written.
-#include <cstdio>
 #include <cstdlib>
 
 #include "runtime/broker/messages.h"
+#include "tests/fuzz/planted.h"
 
 namespace {
 
@@ -18,12 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto request = taper::broker::decode_request(message);
   if (request.ok()) {
     require(taper::broker::encode(*request) == taper::to_bytes(message));
-#ifdef TAPER_PLANTED_BUG
-    if (request->task.bytes[0] == 0x42) {
-      std::fputs("planted bug reached\n", stderr);
-      std::abort();
-    }
-#endif
+    taper::fuzz::planted_bug(request->task.bytes[0] == 0x42);
   }
   const auto reply = taper::broker::decode_reply(message);
   if (reply.ok()) require(taper::broker::encode(*reply) == taper::to_bytes(message));
