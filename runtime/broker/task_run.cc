@@ -268,7 +268,6 @@ void TaskRun::step_failed(const capsules::Step& step, Code code) {
 }
 
 void TaskRun::spawner_lost(const Error& error) {
-  spawner_gone_ = true;
   lost_.reset();
   if (running_) {
     running_->report.error = Error(Code::call_interrupted);
@@ -325,7 +324,7 @@ Status TaskRun::end(EndReason reason) {
 
 void TaskRun::try_finish() {
   if (over_ || ending_ == EndReason::none || running_) return;
-  if (!spawner_gone_ && parts_.spawner.cells_alive(report_.task) > 0) return;
+  if (parts_.spawner.cells_alive(report_.task) > 0) return;
   const Status finished = finish();
   if (!finished.ok()) return fail(finished.error());
   over_ = true;

@@ -93,7 +93,6 @@ class TaskRun {
   authority::EndReason ending_ = authority::EndReason::none;
   Code ending_code_ = Code::ok;
   std::int64_t confirm_by_boot_ms_ = 0;
-  bool spawner_gone_ = false;
   bool over_ = false;
   std::optional<Error> failure_;
   RunReport report_;
