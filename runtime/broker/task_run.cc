@@ -202,10 +202,14 @@ void TaskRun::spawner_reported() {
 
 void TaskRun::take_report_of(const sandbox::RunReport& report) {
   if (report.end == sandbox::RunEnd::deadline && ending_ == EndReason::none) {
-    // The cell keeps the same deadline and may be first; the lease's end is then the reason.
+    // The cell keeps the lease's deadline too and may be first; the lease is then the reason.
+    const Now at = now();
+    EndReason reason = parts_.authority.check_time(report_.task, at);
     const std::optional<authority::Authority::Due> due =
-        parts_.authority.next_due(report_.task, now());
-    if (due && due->boot_ms <= running_->deadline_boot_ms) (void)end(due->reason);
+        parts_.authority.next_due(report_.task, at);
+    if (reason == EndReason::none && due && due->boot_ms <= running_->deadline_boot_ms)
+      reason = due->reason;
+    if (reason != EndReason::none) (void)end(reason);
     if (over_) return;
   }
   authority::Outcome outcome = outcome_of(report);
