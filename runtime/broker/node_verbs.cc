@@ -6,7 +6,7 @@
 
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/embedded.h"
-#include "runtime/broker/node_facts.h"
+#include "runtime/broker/owned_state.h"
 #include "store/audit_export.h"
 #include "store/results.h"
 
@@ -22,16 +22,13 @@ Result<authority::NodeRecord> node_record(const std::string& state) {
 
 Result<Imported> import_root(const std::string& state, ByteSpan file,
                              const std::optional<Hash>& fleet) {
-  TAPER_TRY(const authority::NodeRecord record, node_record(state));
-  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = false}));
   const SystemClock clock;
-  TAPER_TRY(authority::NodeFacts facts, node_facts(state, record, ""));
-  TAPER_TRY(const auto authority,
-            authority::Authority::start(*store, std::move(facts), clock.now()));
-  const bool first = authority->root() == nullptr;
-  TAPER_CHECK(authority->import_root(file, fleet, clock.now()));
-  TAPER_CHECK(store->sync_marker());
-  const capsules::TrustRoot* root = authority->root();
+  TAPER_TRY(const OwnedState owned, own_state(state, "", clock.now()));
+  authority::Authority& authority = *owned.authority;
+  const bool first = authority.root() == nullptr;
+  TAPER_CHECK(authority.import_root(file, fleet, clock.now()));
+  TAPER_CHECK(owned.store->sync_marker());
+  const capsules::TrustRoot* root = authority.root();
   TAPER_ASSERT(root != nullptr);
   return Imported{.version = root->data().version, .fleet = root->fleet(), .first = first};
 }
@@ -59,17 +56,13 @@ namespace {
 
 // Nobody owns the state: take it, end the task, let it go. Its cells died with their owner.
 Status cancel_alone(const std::string& state, const TaskId& task) {
-  TAPER_TRY(const authority::NodeRecord record, node_record(state));
-  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = false}));
   const SystemClock clock;
-  TAPER_TRY(authority::NodeFacts facts, node_facts(state, record, ""));
-  TAPER_TRY(const auto authority,
-            authority::Authority::start(*store, std::move(facts), clock.now()));
-  TAPER_CHECK(authority->begin_ending(task, authority::EndReason::cancelled, clock.now()));
+  TAPER_TRY(const OwnedState owned, own_state(state, "", clock.now()));
+  TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::cancelled, clock.now()));
   TAPER_CHECK(store::ResultFiles(state).erase_task(task));
-  TAPER_TRY(const authority::TaskState ended, authority->finish(task, clock.now()));
+  TAPER_TRY(const authority::TaskState ended, owned.authority->finish(task, clock.now()));
   TAPER_ASSERT(authority::is_terminal(ended));
-  return store->sync_marker();
+  return owned.store->sync_marker();
 }
 
 // The owner may come or go between two looks, so a refusal is looked at again this often.

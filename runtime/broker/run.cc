@@ -1,7 +1,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/event_loop.h"
-#include "runtime/broker/node_facts.h"
+#include "runtime/broker/owned_state.h"
 
 namespace taper::broker {
 namespace {
@@ -15,9 +15,9 @@ Status load_tools(ToolShelf& shelf, const capsules::Capsule& capsule) {
 
 // Builds what the holder signs and activates. A capsule that does not open is handed on without a
 // proof: the authority says what is wrong with it and counts it.
-Result<authority::Activation> activate(authority::Authority& authority,
-                                       const authority::NodeFacts& facts, const RunOptions& options,
+Result<authority::Activation> activate(const OwnedState& owned, const RunOptions& options,
                                        Bytes file, ToolShelf& shelf, const Clock& clock) {
+  authority::Authority& authority = *owned.authority;
   authority::ActivationRequest request;
   request.challenge = authority.challenge();
   request.inputs = options.inputs;
@@ -27,9 +27,9 @@ Result<authority::Activation> activate(authority::Authority& authority,
         capsules::open(request.capsule_file, *authority.root());
     if (opened.ok()) {
       TAPER_CHECK(load_tools(shelf, opened->root()));
-      request.proof = options.prove(
-          authority::activation_statement(authority.root()->fleet(), facts.node, facts.incarnation,
-                                          opened->chain(), request.challenge, options.inputs));
+      request.proof = options.prove(authority::activation_statement(
+          authority.root()->fleet(), owned.facts.node, owned.facts.incarnation, opened->chain(),
+          request.challenge, options.inputs));
     }
   }
   return authority.activate(request, shelf.tools(), clock.now());
@@ -39,23 +39,18 @@ Result<authority::Activation> activate(authority::Authority& authority,
 
 Result<RunReport> run(const RunOptions& options) {
   TAPER_TRY(Bytes file, read_file(options.capsule_path, limits::kCapsuleBytesMax));
-  TAPER_TRY(const authority::NodeRecord record, node_record(options.state));
   TAPER_TRY(const std::string spawnd, sibling_program("taper-spawnd"));
-  TAPER_TRY(const authority::NodeFacts facts,
-            node_facts(options.state, record, options.holder_key_path));
-  TAPER_TRY(const auto store, store::open_state({.directory = options.state, .read_only = false}));
-  TAPER_CHECK(store->sync_marker());
   const SystemClock clock;
-  TAPER_TRY(const auto authority, authority::Authority::start(*store, facts, clock.now()));
+  TAPER_TRY(const OwnedState owned, own_state(options.state, options.holder_key_path, clock.now()));
   TAPER_TRY(const auto loop, EventLoop::create(options.state));
   TAPER_TRY(const auto spawner, sandbox::Spawner::launch(spawnd));
   store::ResultFiles results(options.state);
   ToolShelf shelf(tool_directories(options.state));
   TAPER_TRY(const authority::Activation activation,
-            activate(*authority, facts, options, std::move(file), shelf, clock));
-  const TaskRun::Parts parts{.authority = *authority,
+            activate(owned, options, std::move(file), shelf, clock));
+  const TaskRun::Parts parts{.authority = *owned.authority,
                              .spawner = *spawner,
-                             .store = *store,
+                             .store = *owned.store,
                              .results = results,
                              .tools = shelf,
                              .clock = clock,
@@ -64,7 +59,7 @@ Result<RunReport> run(const RunOptions& options) {
   TaskRun task(parts, activation);
   TAPER_CHECK(loop->drive(task, parts));
   Result<RunReport> report = task.take_report();
-  const Status synced = store->sync_marker();
+  const Status synced = owned.store->sync_marker();
   if (report.ok() && !synced.ok()) return synced.error();
   return report;
 }

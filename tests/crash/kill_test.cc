@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <set>
 #include <sstream>
 
@@ -97,7 +96,8 @@ void check_no_growth(const TaskView& before, const TaskView& after) {
   CHECK(before.capsule == after.capsule);
   CHECK(before.ttl_ms == after.ttl_ms);
   CHECK(before.not_after_s == after.not_after_s);
-  CHECK(after.active_ms >= before.active_ms);
+  // Of an ending task the view still counts on; what was committed is less.
+  if (before.state == TaskState::active) CHECK(after.active_ms >= before.active_ms);
   CHECK(after.denials >= before.denials);
   CHECK(calls_left(after) <= calls_left(before));
 }
@@ -161,7 +161,7 @@ TEST_CASE("kill -9 at every journal point, then the same capsule again",
     if (before) check_no_growth(*before, after);
     check_effects(node, after);
     CHECK(run(node.options(file)).code() == Code::activations_spent);
-    CHECK(std::filesystem::is_empty(node.state() + "/results"));
+    CHECK(node.kept_results() == 0);
     check_log(node);
   }
   CHECK(killed >= 20);

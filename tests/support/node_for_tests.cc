@@ -84,6 +84,15 @@ std::string NodeForTests::read(const std::string& name) const {
   return text.str();
 }
 
+std::size_t NodeForTests::kept_results() const {
+  std::size_t files = 0;
+  std::error_code absent;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(state_ + "/results", absent))
+    files += entry.is_regular_file() ? 1 : 0;
+  return files;
+}
+
 void NodeForTests::put_tool(const std::string& name, const std::string& toml) const {
   const std::string path = state_ + "/tools.d/" + name + ".toml";
   std::ofstream(path) << toml;

@@ -89,12 +89,12 @@ void check_killed(const Sleeper& sleeper, const RunReport& report, const std::st
   const auto shown = task_show(sleeper.node.state(), report.task);
   REQUIRE(shown.ok());
   CHECK(shown->state == report.state);
-  CHECK(std::filesystem::is_empty(sleeper.node.state() + "/results"));
+  CHECK(sleeper.node.kept_results() == 0);
 }
 
 TEST_CASE("the lease ends with a tool running", "[broker][ends][R16]") {
   Sleeper sleeper;
-  sleeper.capsule.lease_ttl_ms = 1500;
+  sleeper.capsule.lease_ttl_ms = sleeper.capsule.lease_idle_ms = 1500;
   const std::string file = sleeper.node.sign(sleeper.capsule);
   const std::int64_t before = SystemClock().now().boot_ms;
   const RunReport report = run_whole(sleeper.node.options(file));
@@ -157,7 +157,7 @@ TEST_CASE("another process cancels over control.sock", "[broker][ends][R8]") {
 
 TEST_CASE("garbage on control.sock is answered and changes nothing", "[broker][ends]") {
   Sleeper sleeper;
-  sleeper.capsule.lease_ttl_ms = 2500;
+  sleeper.capsule.lease_ttl_ms = sleeper.capsule.lease_idle_ms = 2500;
   const std::string file = sleeper.node.sign(sleeper.capsule);
   ChildProcess stranger([&] {
     const std::optional<TaskId> task = wait_for_call(sleeper.node.state());
@@ -176,7 +176,7 @@ TEST_CASE("garbage on control.sock is answered and changes nothing", "[broker][e
 TEST_CASE("a task id gives a stranger nothing", "[broker][ends][R8]") {
   if (::geteuid() != 0) return;  // another user is needed
   Sleeper sleeper;
-  sleeper.capsule.lease_ttl_ms = 2500;
+  sleeper.capsule.lease_ttl_ms = sleeper.capsule.lease_idle_ms = 2500;
   const std::string file = sleeper.node.sign(sleeper.capsule);
   ChildProcess stranger([&] {
     const std::optional<TaskId> task = wait_for_call(sleeper.node.state());
@@ -209,7 +209,7 @@ TEST_CASE("SIGINT and SIGTERM cancel", "[broker][ends]") {
 
 TEST_CASE("a state has one owner", "[broker][ends]") {
   Sleeper sleeper;
-  sleeper.capsule.lease_ttl_ms = 2500;
+  sleeper.capsule.lease_ttl_ms = sleeper.capsule.lease_idle_ms = 2500;
   const std::string file = sleeper.node.sign(sleeper.capsule);
   ChildProcess second([&] {
     if (!wait_for_call(sleeper.node.state())) return 1;

@@ -1,4 +1,4 @@
-#include "runtime/broker/node_facts.h"
+#include "runtime/broker/owned_state.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -8,6 +8,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/broker/tool_files.h"
+#include "store/results.h"
 
 namespace taper::broker {
 namespace {
@@ -53,6 +54,22 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
     TAPER_CHECK(add_keys_beside(real, facts.forbidden_trees));
   }
   return facts;
+}
+
+Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
+                             const Now& now) {
+  TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
+  OwnedState owned;
+  TAPER_TRY(owned.facts, node_facts(state, record, holder_key));
+  TAPER_TRY(owned.store, store::open_state({.directory = state, .read_only = false}));
+  TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
+  TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(*owned.store, now));
+  std::vector<TaskId> live;
+  for (const authority::TaskView& view : tasks)
+    if (!authority::is_terminal(view.state)) live.push_back(view.task);
+  // A crash between the two halves of an end leaves results behind.
+  TAPER_CHECK(store::ResultFiles(state).erase_all_but(live));
+  return owned;
 }
 
 }  // namespace taper::broker

@@ -1,0 +1,31 @@
+// A state that this process owns: locked, recovered, ready to decide.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/authority/authority.h"
+#include "runtime/authority/node.h"
+#include "store/store.h"
+
+namespace taper::broker {
+
+// What the authority is told about this host. The paths never given to a tool are the real ones of
+// the state, both tools.d, `holder_key` and every other *.key beside it. `holder_key` may be empty.
+// Error: os_failure.
+Result<authority::NodeFacts> node_facts(const std::string& state,
+                                        const authority::NodeRecord& record,
+                                        const std::string& holder_key);
+
+struct OwnedState {
+  authority::NodeFacts facts;
+  std::unique_ptr<store::Store> store;  // outlives the authority
+  std::unique_ptr<authority::Authority> authority;
+};
+
+// Takes the lock, lets the authority recover, and erases the results of tasks that are not live.
+// Errors: not_a_state, node_record_malformed, those of store::open_state and Authority::start.
+Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
+                             const Now& now);
+
+}  // namespace taper::broker
