@@ -167,7 +167,8 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   if (fails(Question::revocation, check_lapse(over, Question::revocation, ruling))) return ruling;
   if (fails(Question::node_policy, check_node(task, around))) return ruling;
   const Status matched = choose(task, request, arguments, ruling);
-  if (ruling.depth == 0 && fails(Question::grant, matched)) return ruling;
+  const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted;
+  if (none && fails(Question::grant, matched)) return ruling;
   if (fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;
   if (fails(Question::arguments, check_form(arguments, matched, ruling))) return ruling;
   if (fails(Question::budgets, check_budgets(task, ruling))) return ruling;

@@ -191,10 +191,10 @@ struct Chain : Fixture {
   Bytes file() const { return signed_capsule(capsule); }
 };
 
-TEST_CASE("A chain is verified whole before it is named as not enforced", "[capsules][R3]") {
+TEST_CASE("A chain is verified whole", "[capsules][R3]") {
   const Chain f;
   const Bytes one = testing::narrowed(f.file(), f.block, kHolderKey);
-  CHECK(f.opened(one) == Code::not_enforced_yet);
+  CHECK(f.opened(one) == Code::ok);
   const auto read = read_untrusted(one, {known_key(kIssuerKey).public_key()});
   REQUIRE(read.code() == Code::ok);
   CHECK(read->signatures_checked);
@@ -203,7 +203,7 @@ TEST_CASE("A chain is verified whole before it is named as not enforced", "[caps
   Block next = f.block;
   next.grants = {{"again", "list", {}, {}}};
   const Bytes two = testing::narrowed(one, next, 21);
-  CHECK(f.opened(two) == Code::not_enforced_yet);
+  CHECK(f.opened(two) == Code::ok);
   next.grants = {{"last", "again", {}, {}}};
   CHECK(f.opened(testing::narrowed(two, next, 21)) == Code::block_broken);  // depth 3 of 2
 }
