@@ -32,7 +32,7 @@ class NodeForTests {
 
   void write(const std::string& name, const std::string& text) const;  // in data
   std::string read(const std::string& name) const;                     // empty when absent
-  std::size_t kept_results() const;  // result files in the state
+  std::size_t kept_results() const;                                    // result files in the state
   void put_tool(const std::string& name, const std::string& toml) const;
 
   capsules::Grant grant(const GrantFor& wanted) const;

@@ -7,7 +7,6 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
-#include <fstream>
 
 #include "runtime/base/file.h"
 #include "runtime/broker/control_client.h"
@@ -36,16 +35,6 @@ std::string sleep_tool(const std::string& seconds) {
 std::string odd_seconds() {
   static int count = 0;
   return std::to_string(3'000'000 + ::getpid() * 10 % 1'000'000 + ++count);
-}
-
-int processes_with(const std::string& argument) {
-  int found = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(file)), {});
-    if (text.find(argument) != std::string::npos && text.starts_with("/usr/bin/sleep")) ++found;
-  }
-  return found;
 }
 
 // A capsule whose one step sleeps far beyond its lease.
@@ -84,7 +73,7 @@ void check_killed(const Sleeper& sleeper, const RunReport& report, const std::st
   CHECK(report.steps[0].verdict == "allow");
   CHECK(report.steps[0].outcome == "killed");
   CHECK(report.steps[1].verdict == "skipped");
-  CHECK(processes_with(sleeper.seconds) == 0);
+  CHECK(testing::processes_with(sleeper.seconds) == 0);
   CHECK(run(sleeper.node.options(file)).code() == Code::activations_spent);
   const auto shown = task_show(sleeper.node.state(), report.task);
   REQUIRE(shown.ok());
@@ -114,7 +103,7 @@ TEST_CASE("not_after ends a running lease", "[broker][ends][R16]") {
   CHECK(report.state == TaskState::expired);
   CHECK(report.reason == EndReason::window);
   CHECK(report.code == Code::window_ended);
-  CHECK(processes_with(sleeper.seconds) == 0);
+  CHECK(testing::processes_with(sleeper.seconds) == 0);
 }
 
 TEST_CASE("a task without the completion tripwire idles out", "[broker][ends][R17]") {
@@ -233,8 +222,8 @@ TEST_CASE("a live task without an owner is cancelled by the asker", "[broker][en
     runner.kill_now();
     CHECK(runner.wait() == 128 + SIGKILL);
   }
-  for (int i = 0; i < 300 && processes_with(sleeper.seconds) > 0; ++i) pause_ms(10);
-  CHECK(processes_with(sleeper.seconds) == 0);
+  for (int i = 0; i < 300 && testing::processes_with(sleeper.seconds) > 0; ++i) pause_ms(10);
+  CHECK(testing::processes_with(sleeper.seconds) == 0);
   REQUIRE(task_cancel(sleeper.node.state(), *task).ok());
   const auto shown = task_show(sleeper.node.state(), *task);
   REQUIRE(shown.ok());
