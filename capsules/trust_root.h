@@ -53,6 +53,7 @@ class TrustRoot {
 
  private:
   friend Result<TrustRoot> open_root(ByteSpan);
+  TrustRoot() = default;
   TrustRootData data_;
   std::vector<KeyId> issuer_ids_;  // of data_.issuers, in that order
   Hash fleet_, hash_;

@@ -32,8 +32,7 @@ TEST_CASE("no call starts after a task has ended", "[authority][R14]") {
   CHECK(node.authority->begin_ending(task, EndReason::ttl, node.clock.now()).code() ==
         Code::task_terminal);
   CHECK(node.authority->finish(task, node.clock.now()).code() == Code::task_terminal);
-  CHECK(node.authority->settle(call.call, late, node.clock.now()).code() ==
-        Code::task_terminal);
+  CHECK(node.authority->settle(call.call, late, node.clock.now()).code() == Code::task_terminal);
   node.restart();
   CHECK(node.refused(task, "file.read", kRead) == Code::task_not_live);
   CHECK(is_terminal(node.show(task).state));

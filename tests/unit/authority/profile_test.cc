@@ -1,0 +1,136 @@
+#include "runtime/authority/profile.h"
+
+#include <catch2/catch.hpp>
+
+#include "runtime/authority/command.h"
+
+namespace taper::testing {
+namespace {
+
+using authority::GrantedTree;
+using authority::Tool;
+using authority::ToolKind;
+using capsules::ArgRule;
+using capsules::Effect;
+using capsules::InputType;
+using capsules::Value;
+
+Tool command(Effect effect) {
+  Tool tool;
+  tool.name = "grep";
+  tool.kind = ToolKind::command;
+  tool.effect = effect;
+  tool.inputs = {{"pattern", InputType::string, false},
+                 {"path", InputType::path, false},
+                 {"count", InputType::integer, true}};
+  tool.argv = {{"/usr/bin/grep", "", false, {}},
+               {"", "", false, {{"-m", "", false, {}}, {"", "count", true, {}}}},
+               {"-e", "", false, {}},
+               {"", "pattern", true, {}},
+               {"--", "", false, {}},
+               {"", "path", false, {}}};
+  return tool;
+}
+
+Tool builtin(std::string name, Effect effect) {
+  Tool tool;
+  tool.name = std::move(name);
+  tool.kind = ToolKind::builtin;
+  tool.effect = effect;
+  tool.inputs = {{"path", InputType::path, false}};
+  return tool;
+}
+
+std::vector<ArgRule> path_rule(std::vector<capsules::Constraint> all) {
+  return {{"path", false, std::move(all)}};
+}
+
+std::vector<GrantedTree> trees(const std::vector<ArgRule>& args, const Tool& tool) {
+  auto compiled = authority::compile_trees(args, tool, {"/var/lib/taper"});
+  REQUIRE(compiled.code() == Code::ok);
+  return std::move(compiled).value();
+}
+
+TEST_CASE("path rules become the trees of a cell", "[authority][R29]") {
+  const Tool grep = command(Effect::read);
+  const Tool tee = command(Effect::write);
+  const Tool read = builtin("file.read", Effect::read);
+  const Tool write = builtin("file.write", Effect::write);
+  const Tool list = builtin("file.list", Effect::read);
+  const auto under = path_rule({capsules::Under{"/var/log"}});
+  const auto file = path_rule({capsules::Equals{Value("/srv/a/x.md")}});
+  using Trees = std::vector<GrantedTree>;
+  CHECK(trees(under, grep) == Trees{{"/var/log", true, false}});
+  CHECK(trees(under, write) == Trees{{"/var/log", true, true}});
+  CHECK(trees(file, grep) == Trees{{"/srv/a/x.md", false, false}});
+  CHECK(trees(file, tee) == Trees{{"/srv/a/x.md", false, true}});
+  CHECK(trees(file, read) == Trees{{"/srv/a/x.md", false, false}});
+  CHECK(trees(file, write) == Trees{{"/srv/a", true, true}});
+  CHECK(trees(file, list) == Trees{{"/srv/a/x.md", true, false}});
+
+  // All constraints hold together: files outside the tree are no files of the grant.
+  const auto both = path_rule(
+      {capsules::Under{"/srv/a"}, capsules::OneOf{{Value("/srv/a/1"), Value("/etc/passwd")}}});
+  CHECK(trees(both, read) == Trees{{"/srv/a/1", false, false}});
+  const auto nested = path_rule({capsules::Under{"/srv"}, capsules::Under{"/srv/a"}});
+  CHECK(trees(nested, read) == Trees{{"/srv/a", true, false}});
+  const auto apart = path_rule({capsules::Under{"/srv"}, capsules::Under{"/opt"}});
+  CHECK(trees(apart, read).empty());
+}
+
+TEST_CASE("a tree that may not be given is refused", "[authority]") {
+  const Tool read = builtin("file.read", Effect::read);
+  const auto refused = [&read](std::vector<capsules::Constraint> all) {
+    return authority::compile_trees(path_rule(std::move(all)), read, {"/var/lib/taper"}).code();
+  };
+  for (const auto* tree : {"/", "/var", "/var/lib/taper", "/var/lib/taper/keys", "/proc", "/proc/1",
+                           "/sys/kernel", "/dev/shm"}) {
+    CHECK(refused({capsules::Under{tree}}) == Code::tree_refused);
+  }
+  CHECK(refused({capsules::Equals{Value("/var/lib/taper/data.mdb")}}) == Code::tree_refused);
+  CHECK(refused({capsules::AnyValue{}}) == Code::tree_refused);
+  CHECK(refused({capsules::Prefix{"/var/log"}}) == Code::tree_refused);
+  CHECK(refused({capsules::Under{"/var/lib/taper2"}}) == Code::ok);
+  std::vector<Value> many;
+  for (std::size_t i = 0; i <= limits::kTreesMax; ++i) {
+    many.emplace_back("/srv/" + std::to_string(i));
+  }
+  CHECK(refused({capsules::OneOf{many}}) == Code::tree_refused);
+}
+
+TEST_CASE("a grant only lowers a cell's caps", "[authority]") {
+  capsules::CellLimits limits;
+  limits.output_bytes = 10;
+  limits.memory_bytes = 1LL << 60;
+  const authority::CellCaps caps = authority::cell_caps(limits);
+  CHECK(caps.output_bytes == 10);
+  CHECK(caps.memory_bytes == limits::kCellMemoryBytes);
+  CHECK(caps.processes == limits::kCellProcesses);
+}
+
+Result<std::vector<std::string>> argv(const Tool& tool, std::string_view arguments) {
+  const auto parsed = capsules::parse_arguments(as_bytes(arguments));
+  REQUIRE(parsed.code() == Code::ok);
+  return authority::render_argv(tool, *parsed);
+}
+
+TEST_CASE("a template's words are whole arguments", "[authority][R35]") {
+  const Tool grep = command(Effect::read);
+  using Words = std::vector<std::string>;
+  CHECK(*argv(grep, R"({"count":7,"path":"/var/log/a b","pattern":"x; rm -rf /"})") ==
+        Words{"/usr/bin/grep", "-m", "7", "-e", "x; rm -rf /", "--", "/var/log/a b"});
+  CHECK(*argv(grep, R"({"path":"/a","pattern":"-v"})") ==
+        Words{"/usr/bin/grep", "-e", "-v", "--", "/a"});
+
+  Tool bare = grep;
+  bare.argv = {{"/bin/echo", "", false, {}}, {"", "pattern", false, {}}};
+  CHECK(argv(bare, R"({"pattern":"-n"})").code() == Code::option_like);
+  CHECK(argv(bare, R"({"pattern":"a\u0000b"})").code() == Code::tool_input);
+  CHECK(argv(bare, "{\"pattern\":\"" + std::string(limits::kArgvBytesMax, 'x') + "\"}").code() ==
+        Code::tool_input);
+  bare.argv.resize(limits::kArgvWordsMax + 1, {"x", "", false, {}});
+  CHECK(argv(bare, R"({"pattern":"y"})").code() == Code::tool_input);
+}
+
+}  // namespace
+}  // namespace taper::testing
