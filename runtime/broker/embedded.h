@@ -1,4 +1,5 @@
-// The broker inside a command: everything `taper` does with a node's state, without a daemon.
+// The broker inside a command: everything `taper` does with a node's state, without a daemon. The
+// process has called crypto::initialise.
 // docs/ARCHITECTURE.md, "The way of one call".
 #pragma once
 
@@ -33,7 +34,9 @@ struct StepReport {
   std::string id;
   std::string tool;
   DecisionId decision;
-  std::string verdict;    // "allow", "deny", "skipped" (a need failed, or the task ended first)
+  // "allow", "deny", "skipped" (a need failed, or the task ended first); empty where a reference
+  // led nowhere, so that nothing was asked.
+  std::string verdict;
   Code code = Code::ok;   // of the denial, or of the outcome
   std::string outcome;    // "done", "failed", "killed", "interrupted", "" where it never ran
   Error error{Code::ok};  // detail for the operator

@@ -6,6 +6,13 @@
 namespace taper::broker {
 namespace {
 
+// Refused before anything is consumed: another kind of entry would end as an empty plan.
+Status check_entry(const capsules::Capsule& capsule) {
+  if (capsule.entry == capsules::EntryKind::plan) return success();
+  return Error(Code::not_enforced_yet,
+               {.field = "entry", .expected = "a plan", .got = "another entry", .fix = ""});
+}
+
 // The tools that the capsule names and this node describes. One whose file is wrong refuses the
 // whole run, before anything is consumed.
 Status load_tools(ToolShelf& shelf, const capsules::Capsule& capsule) {
@@ -26,6 +33,7 @@ Result<authority::Activation> activate(const OwnedState& owned, const RunOptions
     const Result<capsules::VerifiedCapsule> opened =
         capsules::open(request.capsule_file, *authority.root());
     if (opened.ok()) {
+      TAPER_CHECK(check_entry(opened->root()));
       TAPER_CHECK(load_tools(shelf, opened->root()));
       request.proof = options.prove(authority::activation_statement(
           authority.root()->fleet(), owned.facts.node, owned.facts.incarnation, opened->chain(),

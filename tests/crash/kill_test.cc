@@ -104,7 +104,11 @@ void check_no_growth(const TaskView& before, const TaskView& after) {
 
 // Runs in a child until the log has `records`; then the child is dead. False when it ended first.
 bool kill_at(const NodeForTests& node, const std::string& file, std::uint64_t records) {
-  ChildProcess child([&] { return run(node.options(file)).ok() ? 0 : 1; });
+  ChildProcess child([&] {
+    RunOptions options = node.options(file);
+    options.on_step = [](const StepReport&) { testing::pause_ms(2); };
+    return run(options).ok() ? 0 : 1;
+  });
   while (child.running()) {
     if (log_size(node.state()) < records) continue;
     child.kill_now();
@@ -130,39 +134,51 @@ std::uint64_t whole_run_records() {
   return log_size(node.state()) - before;
 }
 
+// One run killed at `point`, the next one whole, and what must hold of both. False when the first
+// was over before it could be killed.
+bool kill_and_run_again(std::uint64_t point) {
+  NodeForTests node;
+  const std::string file = node.sign(appender(node));
+  const bool killed = kill_at(node, file, log_size(node.state()) + point);
+  const auto left = task_list(node.state());
+  REQUIRE(left.ok());
+  std::optional<TaskView> before;
+  if (!left->empty()) before = only_task(node);
+
+  const Result<RunReport> again = run(node.options(file));
+  const TaskView after = only_task(node);
+  CHECK(authority::is_terminal(after.state));
+  if (!before) {
+    REQUIRE(again.ok());
+    CHECK_FALSE(again->resumed);
+  } else if (before->state == TaskState::active) {
+    REQUIRE(again.ok());
+    CHECK(again->resumed);
+    CHECK(again->state == TaskState::completed);
+  } else {
+    CHECK(again.code() == Code::activations_spent);
+  }
+  if (before) check_no_growth(*before, after);
+  check_effects(node, after);
+  CHECK(run(node.options(file)).code() == Code::activations_spent);
+  CHECK(node.kept_results() == 0);
+  check_log(node);
+  return killed;
+}
+
 TEST_CASE("kill -9 at every journal point, then the same capsule again",
           "[broker][crash][R15][R50][R53]") {
   const std::uint64_t records = whole_run_records();
   REQUIRE(records >= 20);
   std::size_t killed = 0;
-  for (std::uint64_t point = 0; point <= records; ++point) {
+  for (std::uint64_t point = 0; point < records; ++point) {
     INFO("killed at record " << point << " of " << records);
-    NodeForTests node;
-    const std::string file = node.sign(appender(node));
-    if (kill_at(node, file, log_size(node.state()) + point)) ++killed;
-    const auto left = task_list(node.state());
-    REQUIRE(left.ok());
-    std::optional<TaskView> before;
-    if (!left->empty()) before = only_task(node);
-
-    const Result<RunReport> again = run(node.options(file));
-    const TaskView after = only_task(node);
-    CHECK(authority::is_terminal(after.state));
-    if (!before) {
-      REQUIRE(again.ok());
-      CHECK_FALSE(again->resumed);
-    } else if (before->state == TaskState::active) {
-      REQUIRE(again.ok());
-      CHECK(again->resumed);
-      CHECK(again->state == TaskState::completed);
-    } else {
-      CHECK(again.code() == Code::activations_spent);
+    // On a busy machine a run may be over before it is seen at its point.
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      if (!kill_and_run_again(point)) continue;
+      ++killed;
+      break;
     }
-    if (before) check_no_growth(*before, after);
-    check_effects(node, after);
-    CHECK(run(node.options(file)).code() == Code::activations_spent);
-    CHECK(node.kept_results() == 0);
-    check_log(node);
   }
   CHECK(killed >= 20);
 }

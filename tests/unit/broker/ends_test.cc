@@ -231,6 +231,36 @@ TEST_CASE("a live task without an owner is cancelled by the asker", "[broker][en
   CHECK(run(sleeper.node.options(file)).code() == Code::activations_spent);
 }
 
+TEST_CASE("the owner ends what an earlier owner left live", "[broker][ends]") {
+  Sleeper sleeper;
+  capsules::Capsule left = sleeper.capsule;
+  left.serial += 1000;
+  const std::string left_file = sleeper.node.sign(left);
+  std::optional<TaskId> task;
+  {
+    ChildProcess runner([&] { return run(sleeper.node.options(left_file)).ok() ? 0 : 1; });
+    task = wait_for_call(sleeper.node.state());
+    REQUIRE(task);
+  }
+  sleeper.capsule.lease_ttl_ms = sleeper.capsule.lease_idle_ms = 2500;
+  const std::string file = sleeper.node.sign(sleeper.capsule);
+  ChildProcess canceller([&] {
+    for (int i = 0; i < 200; ++i, pause_ms(10)) {
+      const Result<ControlReply> reply =
+          ask_owner(sleeper.node.state(), {.verb = ControlVerb::cancel, .task = *task});
+      if (reply.ok()) return reply->code == Code::ok ? 0 : 1;
+    }
+    return 2;
+  });
+  const RunReport report = run_whole(sleeper.node.options(file));
+  CHECK(canceller.wait() == 0);
+  CHECK(report.task != *task);
+  CHECK(report.reason == EndReason::ttl);
+  const auto shown = task_show(sleeper.node.state(), *task);
+  REQUIRE(shown.ok());
+  CHECK(shown->state == TaskState::cancelled);
+}
+
 TEST_CASE("the node's tools run with every network down", "[broker][ends][R55]") {
   NodeForTests node;
   node.write("in.txt", "offline");

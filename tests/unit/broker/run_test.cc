@@ -265,6 +265,13 @@ TEST_CASE("what refuses a run leaves no task", "[broker][run][R3][R7]") {
     options.capsule_path = file + "x";
     CHECK(describe(run(options).code()).kind == Kind::invalid);
   }
+  SECTION("an entry that is no plan") {
+    capsules::Capsule session = capsule;
+    session.serial += 1000;
+    session.entry = capsules::EntryKind::session;
+    session.plan = {};
+    CHECK(run(node.options(node.sign(session))).code() == Code::not_enforced_yet);
+  }
   SECTION("a wrong tool that is not granted does not matter") { node.put_tool("other", "x"); }
   const auto tasks = task_list(node.state());
   REQUIRE(tasks.ok());
