@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include "crypto/crypto.h"
 #include "runtime/base/assert.h"
 
 namespace taper::crypto {
@@ -15,7 +16,7 @@ UnsealingKey::UnsealingKey(ByteSpan secret_key) : secret_(Secret::copy_of(secret
 
 UnsealingKey UnsealingKey::generate() {
   Secret secret(crypto_box_SECRETKEYBYTES);
-  randombytes_buf(secret.bytes().data(), secret.size());
+  random_bytes(secret.bytes());
   return UnsealingKey(secret.bytes());
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "crypto/crypto.h"
 #include "runtime/base/assert.h"
 
 namespace taper::crypto {
@@ -41,7 +42,7 @@ SigningKey::SigningKey(ByteSpan seed) : expanded_(crypto_sign_SECRETKEYBYTES) {
 
 SigningKey SigningKey::generate() {
   Secret seed(crypto_sign_SEEDBYTES);
-  randombytes_buf(seed.bytes().data(), seed.size());
+  random_bytes(seed.bytes());
   return SigningKey(seed.bytes());
 }
 

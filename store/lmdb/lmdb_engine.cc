@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <map>
 #include <memory>
@@ -42,7 +43,8 @@ Error lmdb_error(const char* what, int rc) {
   return Error(code_of(rc), {what, "", mdb_strerror(rc), ""});
 }
 
-MDB_val to_val(ByteSpan bytes) { return {bytes.size(), const_cast<std::uint8_t*>(bytes.data())}; }
+// LMDB's interface has no const; it does not write through keys and values that it is given.
+MDB_val to_val(ByteSpan bytes) { return {bytes.size(), std::bit_cast<void*>(bytes.data())}; }
 ByteSpan to_span(const MDB_val& value) {
   return {static_cast<const std::uint8_t*>(value.mv_data), value.mv_size};
 }

@@ -1,0 +1,18 @@
+// links: taper_crypto
+// Key files: the public half as it travels, the secret half as it lies on a disk.
+#include "crypto/key_file.h"
+#include "crypto/key_text.h"
+#include "tests/fuzz/planted.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace taper::crypto;
+  const std::string_view text = taper::as_text(taper::ByteSpan(data, size));
+  const auto open = parse_public_key_file(text);
+  if (open.ok() && public_key_file_text(open->role, open->key) != text) __builtin_trap();
+  taper::fuzz::planted_bug(open.ok() && open->role != Role::issuer && open->role != Role::holder);
+  const auto secret = parse_secret_key_text(text);
+  if (secret.ok() && !text.starts_with(header_text(*secret))) __builtin_trap();
+  // A key derivation is slow, whatever its parameters.
+  if (secret.ok() && !secret->kdf) static_cast<void>(open_seed(*secret, ""));
+  return 0;
+}
