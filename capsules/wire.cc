@@ -71,10 +71,8 @@ bool WireBuffer::own(const std::uint8_t* at, std::size_t size, Part part) {
   return free;
 }
 
-WireTable::WireTable(WireBuffer& buffer, const flatbuffers::Table* table, voffset_t last,
-                     const WireTable* parent, const char* name, std::optional<std::size_t> index)
-    : buffer_(&buffer), table_(table), parent_(parent), name_(name), index_(index) {
-  if (table_ == nullptr) return;
+void WireTable::own_vtable(voffset_t last) const {
+  if (!present()) return;
   const std::uint8_t* vtable = table_->GetVTable();
   const auto vtable_size = flatbuffers::ReadScalar<voffset_t>(vtable);
   buffer_->own(vtable, vtable_size, WireBuffer::Part::vtable);

@@ -69,7 +69,10 @@ class WireBuffer {
 class WireTable {
  public:
   WireTable(WireBuffer& buffer, const flatbuffers::Table* table, flatbuffers::voffset_t last,
-            const WireTable* parent, const char* name, std::optional<std::size_t> index);
+            const WireTable* parent, const char* name, std::optional<std::size_t> index)
+      : buffer_(&buffer), table_(table), parent_(parent), name_(name), index_(index) {
+    own_vtable(last);
+  }
 
   bool present() const { return table_ != nullptr; }
   bool has(Field field) const {
@@ -136,6 +139,7 @@ class WireTable {
   }
 
  private:
+  void own_vtable(flatbuffers::voffset_t last) const;  // feature_unknown: longer than the schema's
   std::string path(const char* field) const;
   const std::uint8_t* slot(Field field, std::size_t size) const;  // null pointer: absent
   const std::uint8_t* target(Field field) const;
