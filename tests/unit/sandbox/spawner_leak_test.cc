@@ -1,0 +1,62 @@
+#include <dirent.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "tests/support/permit_for_tests.h"
+#include "tests/unit/sandbox/cells_for_tests.h"
+
+namespace taper::sandbox {
+namespace {
+
+std::size_t open_descriptors(const std::string& pid) {
+  const std::filesystem::directory_iterator entries("/proc/" + pid + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+}
+
+}  // namespace
+
+TEST_CASE("two hundred runs leave nothing behind", "[sandbox][cell][R53]") {
+  const auto spawner = testing::launch_spawner();
+  const auto program = Program::load("/bin/true");
+  REQUIRE(program.ok());
+  const std::string mounts = testing::text_of("/proc/self/mounts");
+  const std::string spawnd = std::to_string(spawner->pid());
+  const std::string children = "/proc/" + spawnd + "/task/" + spawnd + "/children";
+  const bool may_look = ::geteuid() == 0;  // spawnd is not dumpable
+  (void)testing::run_call(*spawner, testing::command_facts(*program, {"/bin/true"}), &*program);
+  const std::size_t ours = open_descriptors("self");
+  const std::size_t theirs = may_look ? open_descriptors(spawnd) : 0;
+  for (int run = 0; run < 200; ++run) {
+    const RunReport report =
+        testing::run_call(*spawner, testing::command_facts(*program, {"/bin/true"}), &*program);
+    REQUIRE(report.end == RunEnd::done);
+  }
+  CHECK(open_descriptors("self") == ours);
+  CHECK((may_look ? open_descriptors(spawnd) : 0) == theirs);
+  CHECK(testing::text_of(children).empty());
+  CHECK(testing::text_of("/proc/self/mounts") == mounts);
+}
+
+TEST_CASE("more cells than the limit are refused and none is lost", "[sandbox][cell]") {
+  const auto spawner = testing::launch_spawner();
+  const std::string path = testing::built_program("hostile_inspect");
+  const auto program = Program::load(path);
+  REQUIRE(program.ok());
+  const TaskId task = testing::command_facts(*program, {}).task;
+  const auto start = [&] {
+    authority::PermitFacts facts = testing::command_facts(*program, {path, "sleep"});
+    facts.task = task;
+    return spawner->run(testing::permit_for_tests(std::move(facts)), &*program);
+  };
+  for (std::size_t i = 0; i < limits::kCellsMax; ++i) REQUIRE(start().ok());
+  CHECK(start().code() == Code::sandbox_setup);
+  REQUIRE(spawner->kill_task(task).ok());
+  for (const RunReport& report : testing::wait_reports(*spawner, limits::kCellsMax)) {
+    CHECK(report.end == RunEnd::killed);
+  }
+  CHECK(spawner->cells_alive(task) == 0);
+}
+
+}  // namespace taper::sandbox
