@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <limits>
 
 #include "runtime/base/limits.h"
@@ -64,6 +65,7 @@ struct EventLoop::State {
   Status prepare(const std::string& state);
   Status start(TaskRun& task_run, const TaskRun::Parts& task_parts);
   void settle_down();  // after every event
+  void take_step();
   void await_signal();
   void await_boot();
   void await_wall();
@@ -124,12 +126,14 @@ void EventLoop::State::settle_down() {
     arm_boot_timer(boot.native_handle(), *wake);
   if (!run->ready() || step_posted) return;
   step_posted = true;
-  // One step, then whatever else has happened meanwhile.
-  asio::post(io, [this] {
-    step_posted = false;
-    run->advance();
-    settle_down();
-  });
+  asio::post(io, std::bind_front(&State::take_step, this));
+}
+
+// One step, then whatever else has happened meanwhile.
+void EventLoop::State::take_step() {
+  step_posted = false;
+  run->advance();
+  settle_down();
 }
 
 void EventLoop::State::await_signal() {

@@ -76,6 +76,8 @@ Result<ArgvWord> parse_argument(const toml::table& table, std::string_view where
   return word;
 }
 
+// The depth of groups bounds the recursion, here and below.
+// NOLINTNEXTLINE(misc-no-recursion)
 Result<std::vector<ArgvWord>> parse_words(const toml::array& array, std::string_view where,
                                           std::size_t depth) {
   if (depth > limits::kArgvGroupDepthMax) return wrong(where, "groups nested less deeply");
@@ -102,6 +104,7 @@ Result<std::vector<ArgvWord>> parse_words(const toml::array& array, std::string_
   return words;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 void used_arguments(const std::vector<ArgvWord>& words, std::set<std::string>& used) {
   for (const ArgvWord& word : words) {
     if (!word.argument.empty()) used.insert(word.argument);

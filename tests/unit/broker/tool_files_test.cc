@@ -18,7 +18,8 @@ constexpr const char* kGrep = R"(
 kind = "command"
 effect = "read"
 output = "text"
-argv = ["/usr/bin/env", ["-m", {arg = "most", option_value = true}], "-e", {arg = "pattern"}, "--", {arg = "path"}]
+argv = ["/usr/bin/env", ["-m", {arg = "most", option_value = true}],
+        "-e", {arg = "pattern"}, "--", {arg = "path"}]
 [input]
 pattern = {type = "string"}
 path = {type = "path"}
