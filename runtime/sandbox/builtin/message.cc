@@ -157,6 +157,7 @@ Result<BuiltinReply> decode_reply(ByteSpan bytes) {
     if (!in.done()) return malformed("reply end");
     return reply;
   }
+  if (!field.empty() || !expected.empty() || !got.empty()) return malformed("reply code");
   if (!read_row(in, reply.result.fields)) return malformed("reply fields");
   reply.result.rows_name = in.text(limits::kNameBytesMax);
   const std::size_t rows = in.u32();

@@ -67,6 +67,11 @@ TEST_CASE("a hostile cell's reply is not believed", "[sandbox][R13]") {
       CHECK_FALSE(decode_reply(out.bytes()).ok());
     }
   }
+  SECTION("a success that carries an error's text") {
+    ByteWriter out;
+    out.u8(1).u16(1).text("x").text("").text("").u16(0).text("").u32(0);
+    CHECK_FALSE(decode_reply(out.bytes()).ok());
+  }
   SECTION("counts beyond what follows, or beyond the cap") {
     for (const std::uint32_t rows : {1U, 10'001U, 0xffff'ffffU}) {
       ByteWriter out;
