@@ -34,7 +34,7 @@ inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
 inline constexpr std::uint32_t kActivationsMax = 1'000'000;
 inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
 inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
-inline constexpr std::size_t kChallengesMax = 64;  // given out and not yet answered
+inline constexpr std::size_t kChallengesMax = 64;           // given out and not yet answered
 
 // Arguments and results.
 inline constexpr std::size_t kArgumentBytesMax = 1024 * 1024;
@@ -98,7 +98,7 @@ inline constexpr std::uint64_t kCellRootBytes = 1024 * 1024;  // directories and
 inline constexpr std::uint64_t kCellRootInodes = 4096;
 inline constexpr std::uint64_t kCellStackBytes = 8ULL * 1024 * 1024;
 inline constexpr std::int64_t kProbeTimeoutMs = 5'000;
-inline constexpr int kProbeRuns = 5;
+inline constexpr unsigned kProbeRuns = 20;  // cells; their mean is told in milliseconds
 inline constexpr std::size_t kArgvWordsMax = 256;
 inline constexpr std::size_t kArgvBytesMax = 128 * 1024;
 inline constexpr std::size_t kProgramBytesMax = 256 * 1024 * 1024;

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -131,12 +130,6 @@ Check check_idmap() {
                "btrfs), or run taper as an ordinary user");
 }
 
-double milliseconds() {
-  timespec now{};
-  TAPER_ASSERT(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
-
 Result<News> next_news(int socket) {
   pollfd wait{socket, POLLIN, 0};
   if (::poll(&wait, 1, static_cast<int>(limits::kProbeTimeoutMs)) <= 0) {
@@ -156,7 +149,8 @@ Status run_throwaway(const SpawndLink& link, const Program& program, std::uint64
   order.argv = {kProgram};
   order.deadline_boot_ms = SystemClock().now().boot_ms + limits::kProbeTimeoutMs;
   const std::array<int, 3> fds = {program.fd(), null.get(), null.get()};
-  if (send_packet(link.socket(), encode_order(order), fds) != Sent::sent) {
+  Bytes bytes = encode_order(order);
+  if (send_packet(link.socket(), bytes, fds) != Sent::sent) {
     return Error(Code::spawner_lost);
   }
   for (;;) {
@@ -175,14 +169,12 @@ Status run_throwaway(const SpawndLink& link, const Program& program, std::uint64
 Result<double> measure_cells(const std::string& spawnd_path) {
   TAPER_TRY(const Program program, Program::load(kProgram));
   TAPER_TRY(const SpawndLink link, SpawndLink::launch(spawnd_path));
-  std::vector<double> times;
-  for (int run = 0; run < limits::kProbeRuns; ++run) {
-    const double start = milliseconds();
-    TAPER_CHECK(run_throwaway(link, program, static_cast<std::uint64_t>(run) + 1));
-    times.push_back(milliseconds() - start);
+  const SystemClock clock;
+  const std::int64_t start = clock.now().boot_ms;
+  for (std::uint64_t run = 1; run <= limits::kProbeRuns; ++run) {
+    TAPER_CHECK(run_throwaway(link, program, run));
   }
-  std::ranges::sort(times);
-  return times[times.size() / 2];
+  return static_cast<double>(clock.now().boot_ms - start) / limits::kProbeRuns;
 }
 
 Check check_cell(const std::string& spawnd_path, double& spawn_ms) {

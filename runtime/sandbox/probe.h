@@ -19,7 +19,7 @@ struct ProbeReport {
   std::vector<Check> checks;
   int tier = 0;              // 0: no tool runs; 2; 3
   std::string next_blocker;  // what keeps the host from the next tier
-  double spawn_ms = 0;       // measured whole life of a cell running /bin/true
+  double spawn_ms = 0;       // whole life of a cell running /bin/true, mean of several
 };
 
 ProbeReport probe(const std::string& spawnd_path);

@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -26,25 +26,19 @@ struct RunningCell {
   bool killed = false;
 };
 
-// Milliseconds that do not count suspend: a broker that slept with the machine was not silent.
-std::int64_t steady_ms() {
-  timespec now{};
-  TAPER_ASSERT(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
 class Spawnd {
  public:
-  Spawnd(Fd socket, Fd null, Fd lifeline)
-      : socket_(std::move(socket)), null_(std::move(null)), lifeline_(std::move(lifeline)) {}
+  struct Parts {
+    Fd socket;
+    Fd null;
+    Fd lifeline;  // the end that cells read
+    Fd silence;   // a timer; it does not count suspend, in which nobody is silent
+  };
+  explicit Spawnd(Parts parts) : parts_(std::move(parts)) { heard(); }
 
   // Until the broker is gone.
   void serve() {
-    heard_ms_ = steady_ms();
-    while (alive_) {
-      wait();
-      if (steady_ms() - heard_ms_ > limits::kBrokerSilenceMs) return;
-    }
+    while (alive_) wait();
   }
 
   void kill_all() {
@@ -55,32 +49,38 @@ class Spawnd {
 
  private:
   void wait() {
-    std::vector<pollfd> waits = {{socket_.get(), POLLIN, 0}};
+    std::vector<pollfd> waits = {{parts_.socket.get(), POLLIN, 0},
+                                 {parts_.silence.get(), POLLIN, 0}};
+    const std::size_t first = waits.size();
     std::vector<std::uint64_t> ids;
     for (const auto& [id, running] : cells_) {
       waits.push_back({running.cell.pidfd.get(), POLLIN, 0});
       ids.push_back(id);
     }
-    const std::int64_t left = heard_ms_ + limits::kBrokerSilenceMs - steady_ms();
-    if (::poll(waits.data(), waits.size(), static_cast<int>(std::max<std::int64_t>(left, 0)) + 1) <=
-        0) {
-      return;
-    }
+    if (::poll(waits.data(), waits.size(), -1) <= 0) return;
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (waits[i + 1].revents == 0) continue;
+      if (waits[first + i].revents == 0) continue;
       const auto found = cells_.find(ids[i]);
       tell(collect(found->first, found->second), {});
       cells_.erase(found);
     }
-    if (waits[0].revents != 0) hear();
+    if (waits[0].revents != 0) return hear();
+    if (waits[1].revents != 0) alive_ = false;
+  }
+
+  void heard() {
+    itimerspec when{};
+    when.it_value.tv_sec = limits::kBrokerSilenceMs / 1000;
+    when.it_value.tv_nsec = limits::kBrokerSilenceMs % 1000 * 1'000'000;
+    if (::timerfd_settime(parts_.silence.get(), 0, &when, nullptr) != 0) alive_ = false;
   }
 
   void hear() {
     for (;;) {
-      Result<std::optional<Packet>> packet = receive_packet(socket_.get());
+      Result<std::optional<Packet>> packet = receive_packet(parts_.socket.get());
       if (!packet.ok()) alive_ = false;
       if (!packet.ok() || !packet->has_value()) return;
-      heard_ms_ = steady_ms();
+      heard();
       Result<Order> order = decode_order((*packet)->bytes);
       if (!order.ok()) {
         alive_ = false;
@@ -124,8 +124,8 @@ class Spawnd {
     CellPlan plan;
     plan.order = std::move(order);
     plan.starter = starter();
-    plan.fds.null = null_.get();
-    plan.fds.lifeline = lifeline_.get();
+    plan.fds.null = parts_.null.get();
+    plan.fds.lifeline = parts_.lifeline.get();
     if (command) {
       plan.fds.program = fds[0].get();
       plan.fds.out = fds[1].get();
@@ -162,16 +162,14 @@ class Spawnd {
 
   void tell(const News& news, std::span<const int> fds) {
     // News are small and few: a full socket means a broker that does not read.
-    if (send_packet(socket_.get(), encode_news(news), fds) != Sent::sent) alive_ = false;
+    Bytes bytes = encode_news(news);
+    if (send_packet(parts_.socket.get(), bytes, fds) != Sent::sent) alive_ = false;
   }
 
-  Fd socket_;
-  Fd null_;
-  Fd lifeline_;  // the end that cells read
+  Parts parts_;
   Idmaps idmaps_;
   const CellSteps steps_ = cell_steps();
   std::map<std::uint64_t, RunningCell> cells_;
-  std::int64_t heard_ms_ = 0;
   bool alive_ = true;
 };
 
@@ -195,9 +193,13 @@ int run_spawnd(Fd socket) {
   if (!settle() || !close_all_but({0, 1, 2, socket.get()}).ok()) return 1;
   Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   std::array<int, 2> lifeline{};
-  if (!null || ::pipe2(lifeline.data(), O_CLOEXEC) != 0) return 1;
+  Fd silence(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  if (!null || !silence || ::pipe2(lifeline.data(), O_CLOEXEC) != 0) return 1;
   const Fd kept_open(lifeline[1]);  // its closing, however we end, ends every cell
-  Spawnd spawnd(std::move(socket), std::move(null), Fd(lifeline[0]));
+  Spawnd spawnd({.socket = std::move(socket),
+                 .null = std::move(null),
+                 .lifeline = Fd(lifeline[0]),
+                 .silence = std::move(silence)});
   spawnd.serve();
   spawnd.kill_all();
   return 0;

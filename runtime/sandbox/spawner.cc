@@ -342,7 +342,8 @@ Result<std::vector<RunReport>> Spawner::poll() {
 Status Spawner::beat() {
   if (state_->health != State::Health::alive) return Error(Code::spawner_lost);
   // A full or broken socket: what waits there counts as a sign of life, or poll learns the loss.
-  (void)send_packet(state_->link.socket(), encode_order(Beat{}), {});
+  Bytes bytes = encode_order(Beat{});
+  (void)send_packet(state_->link.socket(), bytes, {});
   return success();
 }
 

@@ -156,11 +156,11 @@ CellGone gone_refused(std::uint64_t cell, const Error& error) {
   return {cell, CellEnd::refused, 0, error.code(), error.detail().field, error.detail().got};
 }
 
-Sent send_packet(int socket, ByteSpan bytes, std::span<const int> fds) {
+Sent send_packet(int socket, std::span<std::uint8_t> bytes, std::span<const int> fds) {
   TAPER_ASSERT(fds.size() <= limits::kSpawnMessageFdsMax);
   alignas(cmsghdr) std::array<char, CMSG_SPACE(limits::kSpawnMessageFdsMax * sizeof(int))>
       control{};
-  iovec part{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+  iovec part{bytes.data(), bytes.size()};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;

@@ -66,7 +66,8 @@ struct Packet {
   std::vector<Fd> fds;
 };
 enum class Sent : std::uint8_t { sent, full, broken };
-Sent send_packet(int socket, ByteSpan bytes, std::span<const int> fds);
+// The bytes are not written to; sendmsg's own type wants them so.
+Sent send_packet(int socket, std::span<std::uint8_t> bytes, std::span<const int> fds);
 // Empty: nothing there now. Errors: spawner_lost (closed), message_malformed (cut off).
 Result<std::optional<Packet>> receive_packet(int socket);
 

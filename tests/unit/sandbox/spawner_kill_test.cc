@@ -110,7 +110,7 @@ TEST_CASE("every cell dies with spawnd", "[sandbox][cell][R16]") {
   REQUIRE(reports.size() == 1);
   CHECK(reports[0].end == RunEnd::lost);
   CHECK(lost);
-  CHECK(haunted.spawner->cells_alive(haunted.task) == 0);
+  CHECK(eventually(2000, [&] { return haunted.spawner->cells_alive(haunted.task) == 0; }));
   CHECK(haunted.spawner->poll().ok());
   CHECK(haunted.spawner->beat().code() == Code::spawner_lost);
 }

@@ -215,7 +215,7 @@ TEST_CASE("a large write crosses the request socket", "[sandbox][cell]") {
   const RunReport report = run_call(*spawner, std::move(facts));
   INFO(to_line(report.error));
   CHECK(report.end == RunEnd::done);
-  CHECK(testing::text_of(file) == content);
+  CHECK((testing::text_of(file) == content));
 }
 
 }  // namespace taper::sandbox
