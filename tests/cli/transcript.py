@@ -97,7 +97,7 @@ class Player:
             problems.append(f"exit {done.returncode}, expected {exits[0]}")
         problems += missing(out, [text for mark, text in expected if mark == ">"], "stdout")
         problems += missing(err, [text for mark, text in expected if mark == "!"], "stderr")
-        if re.match(r"taper\b[^|;&]*$", command):
+        if re.match(r"taper\b[^|;&>]*$", command):
             problems += self.contract(command, done.returncode, out, err)
         if problems:
             raise Mismatch(f"{place}: $ {command}\n  " + "\n  ".join(problems) +

@@ -143,7 +143,7 @@ Status Demo::sign_and_run() {
   if (steps == nullptr) out_.line(run.err);
   const Result<Bytes> written = read_file("reports/today.md", limits::kResultBytesMax);
   const bool report_right = written.ok() && as_text(*written) == std::string(demo::kReport);
-  if (written.ok()) out_.line("reports/today.md:\n" + escape_text(as_text(*written)));
+  if (report_right) out_.line("reports/today.md:\n" + std::string(demo::kReport));
   proved("a signed capsule was verified with local keys and run", told && allowed >= 1);
   proved("ALLOW: a real grep ran in the sandbox, its findings stand in the report", report_right);
   const bool refused = denied_line_.starts_with("E504") && run.exit_code == 3;

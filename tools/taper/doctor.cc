@@ -83,8 +83,9 @@ Result<std::vector<Check>> state_checks(const std::string& state) {
                     .fix = ""});
   checks.push_back(private_check("state", state, "0700"));
   checks.push_back(private_check("keys", state + "/keys", "0700"));
-  for (const std::string& path : files_in(state + "/keys"))
-    checks.push_back(private_check("key file", path, "0600"));
+  for (const std::string& path : files_in(state + "/keys")) {
+    if (path.ends_with(".key")) checks.push_back(private_check("key file", path, "0600"));
+  }
   checks.push_back(issuer_check(state));
   const Result<authority::Tools> tools = broker::tools_list(state);
   checks.push_back(tools.ok() ? Check{.name = "tools.d",

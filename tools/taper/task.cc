@@ -146,7 +146,6 @@ Status why(const Named& options, Output& out) {
                                        {"expected", text_value(answer.expected)},
                                        {"got", text_value(answer.got)}});
   }
-  out.line("record: " + escape_text(view.record));
   Result<capsules::Value> record =
       capsules::parse_value(as_bytes(view.record), limits::kAuditRecordBytesMax);
   out.set("decision", id->hex());
