@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: as_user.sh BIN_DIRECTORY FOLDER SCRIPT [ARGUMENT...]
-# Runs FOLDER/SCRIPT as an ordinary user in a network namespace with no interface up, from copies that this
-# user can reach. The word @BIN@ among the arguments stands for the copy of BIN_DIRECTORY.
+# Runs FOLDER/SCRIPT as an ordinary user, from copies that this user can reach; started by root, also in a
+# network namespace with no interface up. The word @BIN@ among the arguments stands for the copy of BIN_DIRECTORY.
 set -eu
 bin=$1 folder=$2 script=$3
 shift 3
@@ -18,7 +18,7 @@ done)
 case $script in *.py) set -- /usr/bin/python3 "$@" ;; esac
 cd "$copy"
 if [ "$(id -u)" -ne 0 ]; then
-  unshare --user --map-current-user --net "$@"
+  "$@"
 elif unshare --net true 2>/dev/null; then
   unshare --net setpriv --reuid=21212 --regid=21212 --clear-groups --bounding-set=-all "$@"
 else

@@ -16,6 +16,7 @@ namespace taper::tools {
 namespace {
 
 constexpr unsigned kFileMode = 0644;
+constexpr unsigned kProgramMode = 0755;
 constexpr int kLookMs = 25;
 constexpr int kHostileProcessesLeast = 20;
 constexpr int kGoneMs = 2000;
@@ -54,6 +55,8 @@ class Demo {
     return create_file(path, as_bytes(text), kFileMode);
   }
   Status sign(const std::string& name);
+  // The path under which a program of the system can be a tool here.
+  Result<std::string> program(const std::string& path) const;
 
   const Options& options_;
   Output& out_;
@@ -94,6 +97,16 @@ Status Demo::sign(const std::string& name) {
                    "agent/agent.pub", "--tools", "centre/tools.json", "--out", name + ".capsule"});
 }
 
+// A tool's program must be root's or ours. In an ordinary user's own namespace root's files belong
+// to nobody, so a copy stands in.
+Result<std::string> Demo::program(const std::string& path) const {
+  if (!options_.entered || ::geteuid() == 0) return path;
+  TAPER_TRY(const Bytes bytes, read_file(path, limits::kProgramBytesMax));
+  const std::string copy = directory_ + "/edge/" + path.substr(path.rfind('/') + 1);
+  TAPER_CHECK(create_file(copy, bytes, kProgramMode));
+  return copy;
+}
+
 // Throw-away keys, a node, a tool or two, a log of pumps.
 Status Demo::prepare() {
   title("1. A centre, a node, an agent: throw-away keys in " + directory_);
@@ -111,17 +124,17 @@ Status Demo::prepare() {
                         "--out", "centre/root.tpr"}));
   TAPER_CHECK(taper_ok({"node", "init", "--state", "edge/state", "--name", "edge-7"}));
   TAPER_CHECK(taper_ok({"import", "--state", "edge/state", "centre/root.tpr"}));
-  TAPER_CHECK(write("edge/state/tools.d/grep.toml", std::string(demo::kGrepTool)));
-  TAPER_CHECK(write("edge/state/tools.d/hostile.toml", demo::hostile_tool(marker_)));
+  TAPER_TRY(const std::string grep, program("/usr/bin/grep"));
+  TAPER_TRY(const std::string bash, program("/usr/bin/bash"));
+  TAPER_CHECK(write("edge/state/tools.d/grep.toml", demo::grep_tool(grep)));
+  TAPER_CHECK(write("edge/state/tools.d/hostile.toml", demo::hostile_tool(bash, marker_)));
   TAPER_CHECK(write("logs/pump-07.log", std::string(demo::kPumpLog)));
   TAPER_TRY(const ChildEnd tools, taper({"tools", "list", "--state", "edge/state", "--json"}));
   TAPER_CHECK(write("centre/tools.json", tools.out));
   TAPER_TRY(const capsules::Value list,
             capsules::parse_value(as_bytes(tools.out), limits::kArgumentBytesMax));
-  const std::string grep = demo::digest_of(list, "grep");
-  const std::string hostile = demo::digest_of(list, "hostile");
-  TAPER_CHECK(write("triage.toml", demo::triage_source(directory_, grep)));
-  return write("hostile.toml", demo::hostile_source(hostile));
+  TAPER_CHECK(write("triage.toml", demo::triage_source(directory_, demo::digest_of(list, "grep"))));
+  return write("hostile.toml", demo::hostile_source(demo::digest_of(list, "hostile")));
 }
 
 Status Demo::sign_and_run() {

@@ -26,12 +26,18 @@ namespace {
 constexpr const char* kSelf = "/proc/self/exe";
 constexpr int kSignalExitBase = 128;
 
-std::vector<char*> argv_of(const std::vector<std::string>& arguments) {
-  static char program[] = "taper";
-  std::vector<char*> argv{program};
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+// Points into `words`, whose first is the program's name.
+std::vector<char*> argv_of(std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   return argv;
+}
+
+std::vector<std::string> with_name(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{"taper"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
 }
 
 Result<std::string> take_output(int fd) {
@@ -63,8 +69,9 @@ Result<Child> start_self(const std::vector<std::string>& arguments) {
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, child.out, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, child.err, STDERR_FILENO);
+  std::vector<std::string> words = with_name(arguments);
   const int failed =
-      ::posix_spawn(&child.pid, kSelf, &actions, nullptr, argv_of(arguments).data(), environ);
+      ::posix_spawn(&child.pid, kSelf, &actions, nullptr, argv_of(words).data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return os_error("posix_spawn taper", failed);
   return child;
@@ -123,7 +130,8 @@ Error enter_empty_network(const std::vector<std::string>& arguments) {
       if (!wrote.ok()) return Error(wrote.error());
     }
   }
-  ::execv(kSelf, argv_of(arguments).data());
+  std::vector<std::string> words = with_name(arguments);
+  ::execv(kSelf, argv_of(words).data());
   return os_error("execv taper", errno);
 }
 

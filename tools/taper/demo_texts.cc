@@ -5,15 +5,18 @@
 
 namespace taper::tools::demo {
 
-const std::string_view kGrepTool = R"(kind   = "command"
+std::string grep_tool(const std::string& program) {
+  return R"(kind   = "command"
 effect = "read"
 output = "text"
-argv   = ["/usr/bin/grep", "-h", "-e", { arg = "pattern" }, "--", { arg = "path" }]
+argv   = [")" +
+         program + R"(", "-h", "-e", { arg = "pattern" }, "--", { arg = "path" }]
 
 [input]
 pattern = { type = "string" }
 path    = { type = "path" }
 )";
+}
 
 const std::string_view kPumpLog = R"(2026-11-20T06:00:00Z pump-07 INFO  flow 41.8 l/s
 2026-11-20T06:10:00Z pump-07 ALARM bearing temperature 96 C
@@ -25,11 +28,12 @@ const std::string_view kReport = R"(2026-11-20T06:10:00Z pump-07 ALARM bearing t
 2026-11-20T06:30:00Z pump-07 ALARM bearing temperature 99 C
 )";
 
-std::string hostile_tool(const std::string& marker) {
+std::string hostile_tool(const std::string& program, const std::string& marker) {
   return R"(kind   = "command"
 effect = "read"
 output = "text"
-argv   = ["/usr/bin/bash", "-c", '''
+argv   = [")" +
+         program + R"(", "-c", '''
 trap "" TERM HUP INT
 daemon() {
   trap "" TERM HUP INT

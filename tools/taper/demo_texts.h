@@ -8,12 +8,12 @@
 
 namespace taper::tools::demo {
 
-extern const std::string_view kGrepTool;
 extern const std::string_view kPumpLog;
 extern const std::string_view kReport;  // what the triage must write
 
-// A tool whose processes carry `marker` among their arguments.
-std::string hostile_tool(const std::string& marker);
+std::string grep_tool(const std::string& program);
+// A tool of bash, whose processes carry `marker` among their arguments.
+std::string hostile_tool(const std::string& program, const std::string& marker);
 std::string triage_source(const std::string& directory, const std::string& grep_digest);
 std::string hostile_source(const std::string& hostile_digest);
 
