@@ -74,9 +74,9 @@ Result<crypto::Secret> read_passphrase(int fd, const std::string& name) {
 Result<crypto::Secret> ask(const std::string& path, const std::string& prompt) {
   const Fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!terminal) return needed(path);
-  TAPER_CHECK(write_all(terminal.get(), "/dev/tty", as_bytes(prompt)));
-  const EchoOff quiet(terminal.get());
+  const EchoOff quiet(terminal.get());  // before the prompt: whoever types fast is not shown
   if (!quiet.changed()) return needed(path);
+  TAPER_CHECK(write_all(terminal.get(), "/dev/tty", as_bytes(prompt)));
   Result<crypto::Secret> answer = read_passphrase(terminal.get(), "passphrase");
   TAPER_CHECK(write_all(terminal.get(), "/dev/tty", as_bytes("\n")));
   return answer;
