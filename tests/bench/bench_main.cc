@@ -32,7 +32,8 @@ class TableReporter final : public benchmark::BenchmarkReporter {
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
       if (run.error_occurred) {
-        std::printf("not ok: %s: %s\n", run.run_name.function_name.c_str(), run.error_message.c_str());
+        std::printf("not ok: %s: %s\n", run.run_name.function_name.c_str(),
+                    run.error_message.c_str());
         failed_ = true;
         continue;
       }
@@ -57,7 +58,8 @@ class TableReporter final : public benchmark::BenchmarkReporter {
       const Entry& entry = entries()[name];
       if (entry.us < 0) continue;
       const double floor = floors.count(entry.row) != 0 ? floors[entry.row] : 0;
-      std::printf("%-34s %-30s %12.3f", entry.row == last ? "" : entry.row.c_str(), entry.label.c_str(), entry.us);
+      std::printf("%-34s %-30s %12.3f", entry.row == last ? "" : entry.row.c_str(),
+                  entry.label.c_str(), entry.us);
       if (entry.side != Side::floor && floor > 0) {
         std::printf(" %10.2f", entry.us / floor);
       } else {
@@ -85,7 +87,8 @@ void add(const std::string& row, Side side, const std::string& label, const std:
   const std::string name = row + "/" + label;
   entries()[name] = {.row = row, .label = label, .goal = goal, .side = side, .us = -1};
   order().push_back(name);
-  benchmark::RegisterBenchmark(name.c_str(), [body = std::move(body)](benchmark::State& state) { body(state); })
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [body = std::move(body)](benchmark::State& state) { body(state); })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond)
       ->Repetitions(5)

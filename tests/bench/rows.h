@@ -1,4 +1,5 @@
-// Benchmarks come in rows: what Taper takes and the floor it stands on, measured in one run on one machine.
+// Benchmarks come in rows: what Taper takes and the floor it stands on, measured in one run on one
+// machine.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -10,12 +11,13 @@ namespace taper::bench {
 
 enum class Side { ours, floor, peer };
 
-// Registers `body` (one iteration's work, timed by the wall clock) as a side of `row`. A row may have several
-// sides of ours (cold, cached). `goal` is printed beside ours.
+// Registers `body` (one iteration's work, timed by the wall clock) as a side of `row`. A row may
+// have several sides of ours (cold, cached). `goal` is printed beside ours.
 void add(const std::string& row, Side side, const std::string& label, const std::string& goal,
          std::function<void(benchmark::State&)> body);
 
-// A temporary directory on the disk of the build folder (not on a memory file system), removed at exit.
+// A temporary directory on the disk of the build folder (not on a memory file system), removed at
+// exit.
 std::string scratch_directory(const std::string& name);
 
 void register_decision();

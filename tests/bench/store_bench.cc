@@ -1,0 +1,171 @@
+// Durable work: admitting a capsule and deciding a call on LMDB with every sync, beside a bare LMDB
+// commit with as many puts into as many tables and one Ed25519 signature.
+#include <lmdb.h>
+#include <sodium.h>
+
+#include <array>
+#include <string>
+
+#include "runtime/authority/authority.h"
+#include "runtime/authority/node.h"
+#include "tests/bench/rows.h"
+#include "tests/bench/sample.h"
+
+namespace taper::bench {
+namespace {
+
+constexpr const char* kAdmit = "durable single-use admission";
+constexpr const char* kDecide = "durable decision and outcome";
+// What one admission changes: leaf, tree node, head, activation, serial, capsule, inputs, task,
+// meta.
+constexpr std::array<std::size_t, 9> kAdmissionPuts = {900, 32, 200, 4, 32, 4300, 16, 400, 64};
+
+struct Node {
+  std::string state = scratch_directory("node") + "/state";
+  SystemClock clock;
+  Result<authority::NodeRecord> record = authority::create_node(state, "bench");
+  Result<std::unique_ptr<store::Store>> store =
+      store::open_state({.directory = state, .read_only = false});
+  Sample sample{record->sign, record->incarnation, clock.now().wall_s};
+  authority::Tools tools = authority::builtin_tools();
+  std::unique_ptr<authority::Authority> authority;
+  std::uint64_t serial = 0;
+
+  Node() {
+    auto started = authority::Authority::start(**store,
+                                               {.node = record->sign,
+                                                .incarnation = record->incarnation,
+                                                .name = "bench",
+                                                .forbidden_trees = {state},
+                                                .tier = capsules::Tier::t2},
+                                               clock.now());
+    TAPER_ASSERT(started.ok());
+    authority = std::move(started).value();
+    const Status imported = authority->import_root(sample.root_file, std::nullopt, clock.now());
+    TAPER_ASSERT(imported.ok());
+  }
+
+  authority::ActivationRequest request() {
+    authority::ActivationRequest made{.capsule_file = sample.signed_file(++serial),
+                                      .challenge = authority->challenge(),
+                                      .proof = {},
+                                      .inputs = {}};
+    const auto opened = capsules::open(made.capsule_file, *authority->root());
+    TAPER_ASSERT(opened.ok());
+    made.proof = sample.holder.sign(
+        crypto::statement::kActivation,
+        authority::activation_statement(sample.capsule.fleet, record->sign, record->incarnation,
+                                        opened->chain(), made.challenge, {}));
+    return made;
+  }
+};
+
+void bench_admit(benchmark::State& state) {
+  Node node;
+  for (auto _ : state) {
+    state.PauseTiming();
+    const authority::ActivationRequest request = node.request();
+    state.ResumeTiming();
+    const auto activated = node.authority->activate(request, node.tools, node.clock.now());
+    if (!activated.ok()) {
+      state.SkipWithError(to_line(activated.error()).c_str());
+      return;
+    }
+  }
+}
+
+void bench_decide(benchmark::State& state) {
+  Node node;
+  const auto task = node.authority->activate(node.request(), node.tools, node.clock.now());
+  if (!task.ok()) {
+    state.SkipWithError(to_line(task.error()).c_str());
+    return;
+  }
+  const authority::CallRequest request{
+      .task = task->task,
+      .verb = capsules::Verb::call,
+      .tool = "file.read",
+      .arguments = to_bytes(as_bytes(R"({"path":"/var/log/plant-0/a"})")),
+      .step = "read"};
+  for (auto _ : state) {
+    auto decision = node.authority->authorise(request, node.tools, node.clock.now());
+    if (!decision.ok() || !std::holds_alternative<authority::Allowed>(*decision)) {
+      state.SkipWithError("not allowed");
+      return;
+    }
+    const authority::Outcome outcome{.state = authority::CallState::done,
+                                     .code = Code::ok,
+                                     .detail = "",
+                                     .result_bytes = 10,
+                                     .result = {},
+                                     .exit_status = 0};
+    if (!node.authority
+             ->settle(std::get<authority::Allowed>(*decision).call, outcome, node.clock.now())
+             .ok()) {
+      state.SkipWithError("not settled");
+      return;
+    }
+  }
+}
+
+class RawLmdb {
+ public:
+  RawLmdb() {
+    const std::string path = scratch_directory("lmdb");
+    TAPER_ASSERT(mdb_env_create(&env_) == 0 && mdb_env_set_mapsize(env_, 4ULL << 30U) == 0 &&
+                 mdb_env_set_maxdbs(env_, kAdmissionPuts.size()) == 0 &&
+                 mdb_env_open(env_, path.c_str(), MDB_NOTLS, 0600) == 0);
+    MDB_txn* txn = nullptr;
+    TAPER_ASSERT(mdb_txn_begin(env_, nullptr, 0, &txn) == 0);
+    for (std::size_t i = 0; i < tables_.size(); ++i) {
+      TAPER_ASSERT(mdb_dbi_open(txn, std::to_string(i).c_str(), MDB_CREATE, &tables_[i]) == 0);
+    }
+    TAPER_ASSERT(mdb_txn_commit(txn) == 0);
+  }
+  ~RawLmdb() { mdb_env_close(env_); }
+  RawLmdb(const RawLmdb&) = delete;
+  RawLmdb& operator=(const RawLmdb&) = delete;
+
+  bool commit(std::uint64_t number, std::size_t puts) {
+    Bytes key = big_endian(number);
+    MDB_txn* txn = nullptr;
+    if (mdb_txn_begin(env_, nullptr, 0, &txn) != 0) return false;
+    for (std::size_t i = 0; i < puts; ++i) {
+      Bytes value(kAdmissionPuts[i], static_cast<std::uint8_t>(number));
+      MDB_val k{key.size(), key.data()};
+      MDB_val v{value.size(), value.data()};
+      if (mdb_put(txn, tables_[i], &k, &v, 0) != 0) return false;
+    }
+    return mdb_txn_commit(txn) == 0;
+  }
+
+ private:
+  MDB_env* env_ = nullptr;
+  std::array<MDB_dbi, kAdmissionPuts.size()> tables_{};
+};
+
+void bench_floor(benchmark::State& state, int commits, std::size_t puts) {
+  RawLmdb lmdb;
+  const crypto::SigningKey key = crypto::SigningKey::generate();
+  const Bytes head(150);
+  std::uint64_t number = 0;
+  for (auto _ : state) {
+    for (int i = 0; i < commits; ++i) {
+      benchmark::DoNotOptimize(key.sign(crypto::statement::kCheckpoint, head));
+      if (!lmdb.commit(++number, puts)) state.SkipWithError("LMDB refused");
+    }
+  }
+}
+
+}  // namespace
+
+void register_store() {
+  add(kAdmit, Side::ours, "activate() with proof", "<= 1.3 x floor + 2 verifications", bench_admit);
+  add(kAdmit, Side::floor, "LMDB commit, 9 puts, 1 sign", "",
+      [](benchmark::State& state) { bench_floor(state, 1, kAdmissionPuts.size()); });
+  add(kDecide, Side::ours, "authorise() + settle()", "<= 1.3 x floor", bench_decide);
+  add(kDecide, Side::floor, "2 LMDB commits, 6 puts, 1 sign each", "",
+      [](benchmark::State& state) { bench_floor(state, 2, 6); });
+}
+
+}  // namespace taper::bench
