@@ -1,5 +1,6 @@
-// The bug that the planted variant of each fuzz target must find: a state that only lies behind a successful parse of
-// changed bytes. It shows that the fuzzer gets past the parser's checks, not only into them.
+// The bug that the planted variant of each fuzz target must find: a state that only lies behind a
+// successful parse of changed bytes. It shows that the fuzzer gets past the parser's checks, not
+// only into them.
 #pragma once
 
 #include <cstdio>

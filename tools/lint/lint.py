@@ -27,7 +27,7 @@ EDGES = {
               "runtime/sandbox/probe.h", "store/audit_verify.h"],
 }
 TRUSTED = ["runtime/base", "crypto", "capsules", "store", "runtime/authority", "runtime/sandbox"]
-TRUSTED_LINES_MAX = 9000
+TRUSTED_LINES_MAX = 12500
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 100
@@ -63,7 +63,7 @@ BANNED = [
 ]
 # A co_await stands alone in its statement, bound to a named local, discarded, or returned.
 AWAIT_GOOD = re.compile(r"^\s*(?:(?:const\s+)?[\w:<>,\s*&]+\s+(?:\w+|\[[\w,\s]+\])\s*=\s*|co_return\s+|\w+\s*=\s*|CO_TRY\(.*,\s*)?co_await\b[^?{]*$")
-FUNCTION_START = re.compile(r"^(\s{0,4})(?!namespace|class|struct|enum|union|extern|#|//|if|for|while|switch|else|do|return|\}|case|catch)"
+FUNCTION_START = re.compile(r"^(\s{0,2})(?![\s:]|namespace|class|struct|enum|union|extern|#|//|if|for|while|switch|else|do|return|\}|case|catch)"
                             r"\S.*\)\s*(?:const\s*)?(?:noexcept\s*)?(?:override\s*)?(?:final\s*)?(?:->\s*[\w:<>]+\s*)?\{$")
 
 
@@ -199,9 +199,11 @@ class Lint:
             lines = self.files[path].splitlines()
             if len(lines) > FILE_LINES_MAX:
                 self.add(path, len(lines), "file size", f"{len(lines)} lines; instead: at most {FILE_LINES_MAX}, split by subject")
-            for number, line in enumerate(lines, 1):
-                if len(line) > LINE_COLUMNS_MAX:
-                    self.add(path, number, "columns", f"{len(line)} columns; instead: at most {LINE_COLUMNS_MAX}")
+            for number, (line, code) in enumerate(zip(lines, self.code[path].splitlines()), 1):
+                # Raw strings hold other languages' lines; they are blank in the code.
+                columns = len(line if line.lstrip().startswith("//") else code.rstrip())
+                if columns > LINE_COLUMNS_MAX:
+                    self.add(path, number, "columns", f"{columns} columns; instead: at most {LINE_COLUMNS_MAX}")
                     break
             self.function_sizes(path)
 
@@ -286,7 +288,7 @@ def self_test():
         "function size": {"crypto/a.cc": "int f(int x) {\n" + "  ++x;\n" * (FUNCTION_LINES_MAX + 1) + "}\n"},
         "columns": {"crypto/a.cc": "int x" + "x" * 100 + ";\n"},
         "contract": {"crypto/a.h": "#pragma once\n"},
-        "trusted lines": {f"store/{i}.cc": "int x;\n" * 500 for i in range(20)},
+        "trusted lines": {f"store/{i}.cc": "int x;\n" * 500 for i in range(TRUSTED_LINES_MAX // 500 + 1)},
     }
     missed = [rule for rule, files in bad.items() if rule not in {f[2] for f in Lint({**readme, **files}).run()}]
     good = {**readme, "runtime/broker/a.cc": "  auto x = co_await f(y);\n", "crypto/a.cc": '// std::system("x")\nint f();\n'}
