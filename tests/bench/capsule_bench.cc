@@ -14,7 +14,7 @@ constexpr const char* kRow = "verify a capsule, depth 1";
 constexpr std::int64_t kNow = 1'795'000'000;
 
 struct Opened {
-  Sample sample{{}, {}, kNow};
+  Sample sample{kSomeNode, kSomeIncarnation, kNow};
   Bytes file = sample.signed_file(1);
   Result<capsules::TrustRoot> root = capsules::open_root(sample.root_file);
 };

@@ -14,8 +14,8 @@ constexpr std::string_view kArguments =
 constexpr std::string_view kRefused = R"({"path":"/etc/shadow","max_bytes":65536,"offset":4096})";
 
 struct Task {
-  Sample sample{{}, {}, kNow.wall_s};
-  authority::NodeFacts node;
+  Sample sample{kSomeNode, kSomeIncarnation, kNow.wall_s};
+  authority::NodeFacts node = facts();
   authority::TimeAnchor anchor{.floor_ms = kNow.wall_s * 1000, .at = kNow};
   authority::Tools tools = authority::builtin_tools();
   authority::LiveTask task = make();
@@ -24,6 +24,12 @@ struct Task {
                                  .tool = "file.read",
                                  .arguments = {},
                                  .step = "read"};
+
+  static authority::NodeFacts facts() {
+    authority::NodeFacts made;
+    made.tier = capsules::Tier::t2;
+    return made;
+  }
 
   authority::LiveTask make() {
     const auto root = capsules::open_root(sample.root_file);

@@ -1,5 +1,7 @@
 #include "tests/bench/sample.h"
 
+#include <cstdio>
+
 #include "capsules/author/author.h"
 #include "crypto/crypto.h"
 
@@ -89,6 +91,7 @@ Bytes Sample::payload(std::uint64_t serial) const {
   Capsule numbered = capsule;
   numbered.serial = serial;
   Result<Bytes> encoded = encode_capsule(numbered);
+  if (!encoded.ok()) std::fprintf(stderr, "%s\n", to_line(encoded.error()).c_str());
   TAPER_ASSERT(encoded.ok());
   return std::move(encoded).value();
 }

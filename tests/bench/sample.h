@@ -7,6 +7,10 @@
 
 namespace taper::bench {
 
+// A node that exists nowhere, for what needs no store.
+inline const PublicKey kSomeNode{{1}};
+inline const Incarnation kSomeIncarnation{{1}};
+
 struct Sample {
   crypto::SigningKey root_key = crypto::SigningKey::generate();
   crypto::SigningKey issuer = crypto::SigningKey::generate();

@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const capsules::Constraint under = capsules::Under{"/var/log"};
   if (capsules::holds(under, *path)) {
     TAPER_ASSERT(capsules::is_plain_path(*path->text()));
-    fuzz::planted_bug(path->text()->ends_with("/a!"));
+    fuzz::planted_bug(path->text()->find('!') != std::string::npos);
   }
   (void)capsules::holds(capsules::Glob{"/*a*/?*b*"}, *path);
   return 0;
