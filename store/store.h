@@ -21,12 +21,12 @@ namespace taper::store {
 enum class Table : std::uint8_t {
   meta,         // what this state is: format, incarnation, node keys' public halves, names
   roots,        // version (big endian) → trust root file
-  capsules,     // capsule id → its file
+  capsules,     // capsule id ‖ hash of the file → its file
   serials,      // issuer ‖ serial → capsule id
   activations,  // capsule id → how many were spent
   tasks,        // task id → record
   calls,        // task id ‖ number (big endian) → record
-  budgets,      // capsule id ‖ grant → counters
+  budgets,      // capsule id ‖ branch ‖ grant → counters
   decisions,    // decision id → record
   replay,       // things that count once
   log_leaves,   // number (big endian) → record bytes        written by append() alone

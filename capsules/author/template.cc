@@ -21,19 +21,19 @@ lease     = { ttl = "15m" }           # how long it may act, counted from its st
 # Each [[grant]] allows one tool. An argument that is not named is refused.
 [[grant]]
 tool   = "file.read"
-args   = { path = { under = "/var/log" }, max_bytes = { at_most = 1048576, optional = true } }
-budget = { calls = 20, bytes = 10000000 }
+args   = { path = { equals = "/usr/lib/os-release" } }     # or { under = "/var/log" }: a whole tree
+budget = { calls = 20, bytes = 1000000 }
 
 [[grant]]
 tool   = "file.write"
-args   = { path = { equals = "/srv/reports/today.md" }, content = "any" }
+args   = { path = { equals = "/var/tmp/taper-first-report.txt" }, content = "any" }
 budget = { calls = 1 }
 
 # The steps, in order. A value may come from an earlier step, whole.
 [plan]
 steps = [
-  { id = "read",  tool = "file.read",  args = { path = "/var/log/syslog" } },
-  { id = "write", tool = "file.write", needs = ["read"], args = { path = "/srv/reports/today.md", content = { "$step" = "read", at = "/text" } } },
+  { id = "read",  tool = "file.read",  args = { path = "/usr/lib/os-release" } },
+  { id = "write", tool = "file.write", needs = ["read"], args = { path = "/var/tmp/taper-first-report.txt", content = { "$step" = "read", at = "/text" } } },
 ]
 )";
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: run_fuzz.sh PROGRAM CORPUS SECONDS ["" | _planted]
-# Plain: no input found in SECONDS may crash. Planted: a crash must be found, within ten times SECONDS.
+# Plain: no input found in SECONDS may crash. Planted: a crash must be found, within five times SECONDS.
 set -eu
 program=$1 corpus=$2 seconds=$3 variant=$4
 [ -n "$(ls -A "$corpus" 2>/dev/null)" ] || { echo "no corpus in $corpus"; exit 1; }

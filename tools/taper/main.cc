@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
   command.app.footer(
       "Start with 'taper demo', then 'taper VERB --help'. Exit codes: 0 done or allowed, 1 "
       "internal,\n2 usage, 3 denied, stale or exhausted, 4 invalid, forged or corrupt, 5 this host "
-      "cannot,\n6 the task ended before completing.");
+      "cannot or\nthe state is locked, 6 the task ended before completing.");
   add_key_verbs(command);
   add_root_verbs(command);
   add_node_verbs(command);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # usage: run.sh [--machine] [--keep] [BIN_DIRECTORY]
 # Plays the whole example: keys, node, signature, run, report, log. Without --machine over a set of logs that it
-# makes; with --machine over copies of what this user may read of /var/log. Everything lives in a directory that is
+# makes; with --machine over /var/log itself where this user may read all of it, else over copies of what may be read.
+# BIN_DIRECTORY holds taper and taper-spawnd; without it they are taken from PATH. Everything lives in a directory that is
 # removed at the end (--keep leaves it). Needs no network and no root.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,7 +49,7 @@ if [ "$logs" != /var/log ] && [ -z "$(ls logs)" ]; then
     for minute in 00 10 20 30 40 50; do
       echo "2026-11-20T06:$minute:00Z pump-$pump INFO  flow 41.$minute l/s"
       case $pump$minute in
-        0710 | 0730) echo "2026-11-20T06:$minute:05Z pump-$pump ALARM bearing temperature 9$pump C" ;;
+        0710 | 0730) echo "2026-11-20T06:$minute:05Z pump-$pump ALARM bearing temperature 9${pump#0} C" ;;
         0540) echo "2026-11-20T06:$minute:05Z pump-$pump ERROR no answer from the flow sensor" ;;
       esac
     done > logs/pump-$pump.log
