@@ -44,6 +44,17 @@ std::string verb_path(const CLI::App& app) {
   return path;
 }
 
+// What could not be understood: a word that is no verb comes before the verb that is missing.
+std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  const std::vector<std::string> rest = app.remaining(true);
+  const bool verb_missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+                            !at->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (!verb_missing || rest.empty() || rest.front().starts_with('-')) return error.what();
+  return "'" + rest.front() + "', which is no verb";
+}
+
 bool asks_for_json(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--") == 0) return false;
@@ -78,7 +89,7 @@ int run(int argc, char** argv) {
     return command.out.finish(
         Error(Code::usage, {.field = "",
                             .expected = "",
-                            .got = error.what(),
+                            .got = complaint(command.app, error),
                             .fix = "see '" + verb_path(command.app) + " --help'"}));
   }
   const Status ready = crypto::initialise();
