@@ -80,7 +80,7 @@ void check_log(const NodeForTests& node) {
   CHECK(verified.ok());
 }
 
-// I2: every effect was charged, no step had its effect twice, the budget holds.
+// Every effect was charged, no step had its effect twice, the budget holds.
 void check_effects(const NodeForTests& node, const TaskView& task) {
   const std::vector<std::string> lines = lines_of(node.read("out.txt"));
   const std::set<std::string> distinct(lines.begin(), lines.end());
@@ -90,7 +90,7 @@ void check_effects(const NodeForTests& node, const TaskView& task) {
   CHECK(charged <= kCalls);
 }
 
-// I3: what a later life may do is never more than what the earlier one might have.
+// What a later life may do is never more than what the earlier one might have.
 void check_no_growth(const TaskView& before, const TaskView& after) {
   CHECK(before.task == after.task);
   CHECK(before.capsule == after.capsule);

@@ -59,7 +59,7 @@ TEST_CASE("replies survive the way", "[sandbox]") {
   CHECK(back.value().error.detail().field == "/a");
 }
 
-TEST_CASE("a hostile cell's reply is not believed", "[sandbox][R13]") {
+TEST_CASE("a hostile cell's reply is not believed", "[sandbox]") {
   SECTION("a code that no builtin answers with") {
     for (const Code code : {Code::unset, Code::store_corrupt, Code::internal, Code::violation}) {
       ByteWriter out;

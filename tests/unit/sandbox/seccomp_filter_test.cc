@@ -101,7 +101,7 @@ constexpr std::uint64_t kHigh = std::uint64_t{1} << 32;
 
 }  // namespace
 
-TEST_CASE("every system call number gets the verdict of its list", "[sandbox][R13]") {
+TEST_CASE("every system call number gets the verdict of its list", "[sandbox]") {
   const auto [profile, expected] = GENERATE(std::pair(SeccompProfile::command, kCommand),
                                             std::pair(SeccompProfile::builtin, kBuiltin));
   std::map<std::uint32_t, std::uint32_t> table;
@@ -241,7 +241,7 @@ TEST_CASE("the filter stays small", "[sandbox]") {
   CHECK(seccomp_filter(SeccompProfile::builtin).size() < 300);
 }
 
-TEST_CASE("the kernel takes the filters and obeys them", "[sandbox][R13]") {
+TEST_CASE("the kernel takes the filters and obeys them", "[sandbox]") {
   CHECK(in_child(SeccompProfile::command, [] { return 7; }) == 7);
   CHECK(in_child(SeccompProfile::builtin, [] { return 7; }) == 7);
   CHECK(in_child(SeccompProfile::command, [] {
