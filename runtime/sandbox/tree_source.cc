@@ -41,10 +41,13 @@ Status check_kind(int fd, const authority::GrantedTree& tree, struct stat& found
 }
 
 Result<Fd> make_namespace(uid_t uid, gid_t gid) {
+  const pid_t parent = ::getpid();
   TAPER_TRY(const Clone child, clone_process(CLONE_NEWUSER));
   if (child.pid == 0) {
-    // It must not keep a dead spawnd's lifeline open.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // The signal does not come for a parent that died before it was asked for.
+    if (::getppid() != parent) ::_exit(1);
+    // It must not keep a dead spawnd's lifeline open.
     if (!close_all_but({}).ok()) ::_exit(1);
     for (;;) ::pause();
   }

@@ -1,4 +1,7 @@
 #include <dirent.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -37,6 +40,39 @@ TEST_CASE("two hundred runs leave nothing behind", "[sandbox][cell][R53]") {
   CHECK((may_look ? open_descriptors(spawnd) : 0) == theirs);
   CHECK(testing::text_of(children).empty());
   CHECK(testing::text_of("/proc/self/mounts") == mounts);
+}
+
+TEST_CASE("a spawnd killed while it starts a cell leaves no process", "[sandbox][cell][R53]") {
+  const testing::ScratchDirectory tree;
+  REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);  // what is left becomes our child
+  std::size_t left = 0;
+  for (int run = 0; run < 60; ++run) {
+    auto spawner = testing::launch_spawner();
+    const pid_t pid = spawner->pid();
+    const std::string spawnd = std::to_string(pid);
+    const std::string children = "/proc/" + spawnd + "/task/" + spawnd + "/children";
+    authority::PermitFacts facts = testing::builtin_facts("time.now", {});
+    facts.trees = {{tree.path(), true, false}};
+    REQUIRE(spawner->run(testing::permit_for_tests(std::move(facts)), nullptr).ok());
+    // Without a pause: the moment after its first child was made is the one that counts.
+    const std::int64_t give_up = testing::boot_ms() + 1000;
+    while (testing::text_of(children).empty() && testing::boot_ms() < give_up) {
+    }
+    REQUIRE(::kill(pid, SIGKILL) == 0);
+    spawner.reset();
+    const auto none = [] {
+      while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
+      }
+      return ::waitpid(-1, nullptr, WNOHANG | __WALL) < 0;
+    };
+    if (testing::eventually(2000, none)) continue;
+    const std::string self = std::to_string(::getpid());
+    ++left;
+    ::kill(std::stoi(testing::text_of("/proc/" + self + "/task/" + self + "/children")), SIGKILL);
+    (void)testing::eventually(1000, none);
+  }
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+  CHECK(left == 0);
 }
 
 TEST_CASE("more cells than the limit are refused and none is lost", "[sandbox][cell]") {
