@@ -78,6 +78,17 @@ Status check_tree(const GrantedTree& tree, const std::vector<std::string>& forbi
   return success();
 }
 
+// A command sees these of the host besides its trees. Whoever started it may own what lies there.
+Status check_shown(const std::vector<std::string>& forbidden) {
+  for (const char* shown :
+       {"/usr", "/bin", "/lib", "/lib32", "/lib64", "/sbin", "/etc/alternatives"}) {
+    for (const std::string& bad : forbidden) {
+      if (is_under(bad, shown)) return refused(bad, std::string("a path apart from ") + shown, bad);
+    }
+  }
+  return success();
+}
+
 void add_tree(std::vector<GrantedTree>& trees, GrantedTree tree) {
   const bool held = std::any_of(trees.begin(), trees.end(), [&tree](const GrantedTree& have) {
     return have == tree ||
@@ -109,6 +120,7 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args,
     }
   }
   for (const GrantedTree& tree : trees) TAPER_CHECK(check_tree(tree, forbidden));
+  if (!builtin) TAPER_CHECK(check_shown(forbidden));
   if (trees.size() > limits::kTreesMax)
     return refused("trees", "at most " + std::to_string(limits::kTreesMax),
                    std::to_string(trees.size()));

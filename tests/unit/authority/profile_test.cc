@@ -78,6 +78,20 @@ TEST_CASE("path rules become the trees of a cell", "[authority][R29]") {
   CHECK(trees(apart, read).empty());
 }
 
+TEST_CASE("a command is refused where it would see what is forbidden", "[authority]") {
+  const auto rule = path_rule({capsules::Under{"/srv"}});
+  const auto code = [&rule](const Tool& tool, const std::string& forbidden) {
+    return authority::compile_trees(rule, tool, {forbidden}).code();
+  };
+  const Tool grep = command(Effect::read);
+  for (const auto* state : {"/usr/local/taper", "/usr", "/lib/taper", "/etc/alternatives/x"}) {
+    CHECK(code(grep, state) == Code::tree_refused);
+    CHECK(code(builtin("file.read", Effect::read), state) == Code::ok);
+  }
+  CHECK(code(grep, "/usr2/taper") == Code::ok);
+  CHECK(code(grep, "/etc/taper/tools.d") == Code::ok);
+}
+
 TEST_CASE("a tree that may not be given is refused", "[authority]") {
   const Tool read = builtin("file.read", Effect::read);
   const auto refused = [&read](std::vector<capsules::Constraint> all) {
