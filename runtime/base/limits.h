@@ -118,6 +118,7 @@ inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
 inline constexpr std::size_t kControlPeersMax = 16;
 inline constexpr std::size_t kToolFilesMax = 256;
 inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
+inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo
 inline constexpr std::size_t kArgvGroupDepthMax = 4;
 inline constexpr std::size_t kToolInputsMax = 64;
 inline constexpr std::size_t kControlDetailBytesMax = 4096;

@@ -4,9 +4,13 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <sstream>
 
 #include "runtime/base/file.h"
+#include "runtime/base/limits.h"
 #include "runtime/broker/tool_files.h"
 #include "store/results.h"
 
@@ -32,6 +36,75 @@ Status add_keys_beside(const std::string& key, std::vector<std::string>& trees) 
   return success();
 }
 
+struct MountPoint {
+  std::string device;
+  std::string root;  // the directory of its file system that it shows
+  std::string point;
+};
+
+// The kernel writes space, tab, newline and backslash as three octal digits.
+std::string unescape(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\' || text.size() - i < 4) {
+      out.push_back(text[i]);
+      continue;
+    }
+    out.push_back(static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
+                                    (text[i + 3] - '0')));
+    i += 3;
+  }
+  return out;
+}
+
+// Line format: proc_pid_mountinfo(5).
+Result<std::vector<MountPoint>> read_mounts() {
+  TAPER_TRY(const Bytes bytes, read_file("/proc/self/mountinfo", limits::kMountListBytesMax));
+  std::istringstream lines{std::string(as_text(bytes))};
+  std::vector<MountPoint> mounts;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::array<std::string, 5> word;
+    for (std::string& each : word) words >> each;
+    mounts.push_back({word[2], unescape(word[3]), unescape(word[4])});
+  }
+  return mounts;
+}
+
+bool lies_under(const std::string& path, const std::string& tree) {
+  return tree == "/" || path == tree || path.starts_with(tree + "/");
+}
+
+// `path` without its beginning `tree`: empty, or with a slash at its front.
+std::string rest_of(const std::string& path, const std::string& tree) {
+  return tree == "/" ? (path == "/" ? "" : path) : path.substr(tree.size());
+}
+
+// Where else the same directories stand: a bind mount gives them a second path.
+void add_aliases(const std::vector<MountPoint>& mounts, std::vector<std::string>& trees) {
+  const std::size_t named = trees.size();
+  for (std::size_t i = 0; i < named; ++i) {
+    const std::string tree = trees[i];
+    const MountPoint* on = nullptr;
+    for (const MountPoint& mount : mounts) {
+      const bool holds = lies_under(tree, mount.point);
+      if (holds && (on == nullptr || mount.point.size() >= on->point.size())) on = &mount;
+    }
+    if (on == nullptr) continue;
+    const std::string rest = rest_of(tree, on->point);
+    const std::string inner = on->root == "/" && !rest.empty() ? rest : on->root + rest;
+    for (const MountPoint& mount : mounts) {
+      if (mount.device != on->device) continue;
+      std::string alias;
+      if (lies_under(mount.root, inner)) alias = mount.point;
+      if (lies_under(inner, mount.root))
+        alias = (mount.point == "/" ? "" : mount.point) + rest_of(inner, mount.root);
+      if (!alias.empty() && std::find(trees.begin(), trees.end(), alias) == trees.end())
+        trees.push_back(alias);
+    }
+  }
+}
+
 }  // namespace
 
 Result<authority::NodeFacts> node_facts(const std::string& state,
@@ -53,6 +126,8 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
     facts.forbidden_trees.push_back(real);
     TAPER_CHECK(add_keys_beside(real, facts.forbidden_trees));
   }
+  TAPER_TRY(const std::vector<MountPoint> mounts, read_mounts());
+  add_aliases(mounts, facts.forbidden_trees);
   return facts;
 }
 

@@ -11,8 +11,8 @@
 namespace taper::broker {
 
 // What the authority is told about this host. The paths never given to a tool are the real ones of
-// the state, both tools.d, `holder_key` and every other *.key beside it. `holder_key` may be empty.
-// Error: os_failure.
+// the state, both tools.d, `holder_key` and every other *.key beside it, and those at which bind
+// mounts show the same. `holder_key` may be empty. Errors: os_failure, those of read_file.
 Result<authority::NodeFacts> node_facts(const std::string& state,
                                         const authority::NodeRecord& record,
                                         const std::string& holder_key);

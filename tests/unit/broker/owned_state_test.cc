@@ -1,0 +1,50 @@
+#include "runtime/broker/owned_state.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "tests/support/scratch_directory.h"
+
+namespace taper {
+namespace {
+
+enum Answer : int { found_all, found_none, could_not };
+
+// In a child with mounts of its own: are both second paths of the state forbidden?
+Answer look(const std::string& state, const std::string& whole, const std::string& keys) {
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
+      ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount(std::filesystem::path(state).parent_path().c_str(), whole.c_str(), nullptr, MS_BIND,
+              nullptr) != 0 ||
+      ::mount((state + "/keys").c_str(), keys.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return could_not;
+  }
+  const auto facts = broker::node_facts(state, {}, "");
+  if (!facts.ok()) return could_not;
+  const auto has = [&facts](const std::string& path) {
+    return std::ranges::find(facts->forbidden_trees, path) != facts->forbidden_trees.end();
+  };
+  return has(state) && has(whole + "/state") && has(keys) ? found_all : found_none;
+}
+
+TEST_CASE("the state is forbidden at every path that shows it", "[broker][R16]") {
+  const testing::ScratchDirectory scratch;
+  const std::filesystem::path base = std::filesystem::canonical(scratch.path());
+  for (const char* name : {"a/state/keys", "whole mount", "keys"})
+    std::filesystem::create_directories(base / name);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) ::_exit(look(base / "a/state", base / "whole mount", base / "keys"));
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == found_all << 8);
+}
+
+}  // namespace
+}  // namespace taper
