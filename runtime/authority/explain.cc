@@ -59,7 +59,9 @@ std::vector<Answer> explain(const LiveTask& task, const Surroundings& around,
   }
   if (ruling.error) {
     const ErrorDetail& detail = ruling.error->detail();
-    path.push_back({std::string(question_name(ruling.failed)), false, printable(detail.expected),
+    const std::string wanted =
+        detail.field.empty() ? detail.expected : detail.field + ": " + detail.expected;
+    path.push_back({std::string(question_name(ruling.failed)), false, printable(wanted),
                     printable(detail.got)});
   }
   return path;

@@ -146,8 +146,8 @@ StepWords step_words(const capsules::Value& step) {
     const capsules::Value* number = error->find("number");
     if (number != nullptr && number->integer() != nullptr)
       words.reason = "E" + std::to_string(*number->integer()) + " ";
-    words.reason += text_at(*error, "name") + "; expected " + text_at(*error, "expected") +
-                    "; got " + text_at(*error, "got");
+    words.reason += text_at(*error, "name") + "; field " + text_at(*error, "field") +
+                    "; expected " + text_at(*error, "expected") + "; got " + text_at(*error, "got");
   }
   words.line = words.denied ? coloured("DENY ", kRed) : coloured("ALLOW", kGreen);
   if (verdict == "skipped") words.line = coloured("SKIPPED", kYellow);
