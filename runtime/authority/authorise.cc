@@ -51,6 +51,27 @@ Object decision_body(const TaskId& task, const TaskRecord& record, const Case& c
   return body;
 }
 
+// What stands for an argument's value where the capsule keeps arguments out of the log. `json` is
+// the value as a refusal tells it, or words of ours where there is none.
+std::string kind_of_value(const std::string& json) {
+  if (json.empty() || json == "nothing") return json;
+  const std::string bytes = " of " + std::to_string(json.size()) + " bytes, not logged";
+  switch (json.front()) {
+    case '"': return "a string" + bytes;
+    case '{': return "an object" + bytes;
+    case '[': return "an array" + bytes;
+    default: return "a value" + bytes;
+  }
+}
+
+// A refusal as the log may keep it.
+Error loggable(const Error& error, Question failed, const LiveTask& task) {
+  if (failed != Question::arguments || task.root().log_all_arguments) return error;
+  ErrorDetail detail = error.detail();
+  detail.got = kind_of_value(detail.got);
+  return Error(error.code(), std::move(detail));
+}
+
 // The arguments' canonical bytes hashed, or themselves where the capsule says so.
 void add_arguments(Object& body, const Case& c, bool whole) {
   if (!c.arguments) {
@@ -132,7 +153,9 @@ Result<Denial> Authority::State::deny_ended(const CallRequest& request, const No
 Result<Denial> Authority::State::deny(LiveTask& task, const CallRequest& request,
                                       const Result<Object>& arguments, Ruling ruling,
                                       const Now& now) {
+  const Error told = *ruling.error;
   Case c{request, arguments, now, std::move(ruling)};
+  c.ruling.error = loggable(told, c.ruling.failed, task);
   TaskRecord next = task.record;
   advance(next, !task.running.empty(), now);
   EndReason ends = c.ruling.ends_task;
@@ -152,7 +175,7 @@ Result<Denial> Authority::State::deny(LiveTask& task, const CallRequest& request
   }));
   task.record = next;
   if (ends != EndReason::none) task.stopped = true;
-  return Denial{c.decision, *c.ruling.error, ends};
+  return Denial{c.decision, told, ends};
 }
 
 Result<Allowed> Authority::State::allow(LiveTask& task, const CallRequest& request,

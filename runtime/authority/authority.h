@@ -101,7 +101,9 @@ using Decision = std::variant<Allowed, Denial>;
 struct Outcome {
   CallState state = CallState::unset;
   Code code = Code::ok;  // why not done
-  std::string detail;    // for the operator
+  std::string detail;    // for the operator and the log; holds nothing of the arguments
+  std::string
+      subject;  // what of the arguments it is about; logged only where the capsule logs them
   std::uint64_t result_bytes = 0;
   Hash result;                   // hash of the result's bytes
   std::int64_t exit_status = 0;  // commands

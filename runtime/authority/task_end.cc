@@ -28,6 +28,7 @@ capsules::Object outcome_body(const LiveTask& task, const CallRecord& call, cons
   body.emplace_back("number", count_value(describe(outcome.code).number));
   body.emplace_back("name", describe(outcome.code).name);
   body.emplace_back("detail", printable(outcome.detail));
+  if (task.root().log_all_arguments) body.emplace_back("subject", printable(outcome.subject));
   body.emplace_back("result_bytes", count_value(outcome.result_bytes));
   body.emplace_back("result", outcome.result.hex());
   body.emplace_back("exit", outcome.exit_status);

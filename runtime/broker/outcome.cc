@@ -1,5 +1,7 @@
 #include "runtime/broker/outcome.h"
 
+#include <utility>
+
 #include "runtime/base/limits.h"
 
 namespace taper::broker {
@@ -46,6 +48,12 @@ authority::Outcome outcome_of(const sandbox::RunReport& report) {
   outcome.state = state_of(report.end);
   outcome.code = code_of_end(report);
   if (report.end != RunEnd::done) outcome.detail = to_line(report.error);
+  if (report.error.code() == Code::tool_failed) {
+    // A tool's own failure names a path or a value that came as an argument.
+    ErrorDetail detail = report.error.detail();
+    outcome.subject = std::exchange(detail.field, "");
+    outcome.detail = to_line(Error(Code::tool_failed, std::move(detail)));
+  }
   outcome.exit_status = report.exit_status;
   return outcome;
 }
