@@ -169,6 +169,7 @@ void TaskRun::start(std::size_t index, authority::Allowed&& allowed) {
   Running running{.step = index,
                   .call = allowed.call,
                   .report = begin_report(step(index)),
+                  .output_bytes = allowed.permit.facts().caps.output_bytes,
                   .deadline_boot_ms = allowed.permit.facts().deadline_boot_ms};
   running.report.decision = allowed.decision;
   running.report.verdict = "allow";
@@ -224,7 +225,14 @@ void TaskRun::take_report_of(const sandbox::RunReport& report) {
 void TaskRun::keep_result(const sandbox::RunReport& report, authority::Outcome& outcome) {
   const authority::Tool* tool = parts_.tools.find(step(running_->step).tool);
   TAPER_ASSERT(tool != nullptr);
-  const Result<RenderedResult> rendered = render_result(*tool, report);
+  Result<RenderedResult> rendered = render_result(*tool, report);
+  // A builtin's worker knows no cap: what goes beyond the bytes reserved is not released.
+  if (rendered.ok() && rendered->result_bytes > running_->output_bytes)
+    rendered = Error(Code::output_cap,
+                     {.field = "result",
+                      .expected = "at most " + std::to_string(running_->output_bytes) + " bytes",
+                      .got = std::to_string(rendered->result_bytes),
+                      .fix = ""});
   const Status written =
       rendered.ok() ? parts_.results.write(report_.task, running_->call, as_bytes(rendered->json))
                     : Status(rendered.error());

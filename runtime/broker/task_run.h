@@ -56,6 +56,7 @@ class TaskRun {
     std::size_t step = 0;
     CallId call;
     StepReport report;
+    std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;
   };
 
