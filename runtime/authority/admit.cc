@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "crypto/crypto.h"
+#include "runtime/authority/profile.h"
 #include "runtime/authority/state.h"
 
 namespace taper::authority {
@@ -166,7 +167,11 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
   if (node.tier < root_block.min_tier)
     return refusal(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
   candidate.task.emplace(crypto::random_id<TaskId>(), new_record(capsule, time, now), capsule);
-  return compile_profiles(*candidate.task, tools, node.forbidden_trees);
+  TAPER_CHECK(compile_profiles(*candidate.task, tools, node.forbidden_trees));
+  for (const auto& trees : candidate.task->trees) {
+    if (trees) TAPER_CHECK(check_mounts(*trees, node.mount_points));
+  }
+  return success();
 }
 
 Status Authority::State::check_proof(const ActivationRequest& request,

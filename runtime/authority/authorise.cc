@@ -55,7 +55,7 @@ Object decision_body(const TaskId& task, const TaskRecord& record, const Case& c
 // the value as a refusal tells it, or words of ours where there is none.
 std::string kind_of_value(const std::string& json) {
   if (json.empty() || json == "nothing") return json;
-  const std::string bytes = " of " + std::to_string(json.size()) + " bytes, not logged";
+  const std::string bytes = " of " + std::to_string(json.size()) + " bytes as JSON, not logged";
   switch (json.front()) {
     case '"': return "a string" + bytes;
     case '{': return "an object" + bytes;

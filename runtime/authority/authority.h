@@ -28,6 +28,9 @@ struct NodeFacts {
   // are always among them.
   std::vector<std::string> forbidden_trees;
   capsules::Tier tier = capsules::Tier::unset;  // what this host's sandbox reaches
+  // Where file systems are mounted. A granted tree with one of them strictly below it is refused:
+  // the cell would see what lies covered there, not what the host sees.
+  std::vector<std::string> mount_points;
 };
 
 enum class TaskState : std::uint8_t {

@@ -120,6 +120,12 @@ Status compile_profiles(LiveTask& task, const Tools& tools,
     const auto tool = tools.find(task.root().grants[grant].tool);
     if (tool == tools.end()) continue;
     TAPER_TRY(auto trees, compile_trees(task.levels[last][i].args, tool->second, forbidden));
+    if (last > 0) {
+      // A block's own rules may only take mounts away, whatever arguments they speak about.
+      TAPER_TRY(const auto granted,
+                compile_trees(task.levels[0][grant].args, tool->second, forbidden));
+      TAPER_CHECK(check_within(trees, granted));
+    }
     auto& have = task.trees[grant];
     if (!have) have.emplace();
     for (GrantedTree& tree : trees) {

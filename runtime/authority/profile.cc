@@ -127,6 +127,30 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args,
   return trees;
 }
 
+Status check_mounts(const std::vector<GrantedTree>& trees,
+                    const std::vector<std::string>& mount_points) {
+  for (const GrantedTree& tree : trees) {
+    for (const std::string& point : mount_points) {
+      if (tree.directory && point != tree.path && is_under(point, tree.path))
+        return refused(tree.path, "a directory with no file system mounted below it",
+                       "one at " + point);
+    }
+  }
+  return success();
+}
+
+Status check_within(const std::vector<GrantedTree>& trees,
+                    const std::vector<GrantedTree>& granted) {
+  for (const GrantedTree& tree : trees) {
+    const bool within = std::ranges::any_of(granted, [&tree](const GrantedTree& whole) {
+      const bool below = whole.directory && is_under(tree.path, whole.path);
+      return (below || whole.path == tree.path) && (whole.writable || !tree.writable);
+    });
+    if (!within) return refused(tree.path, "a path inside the root block's grant", tree.path);
+  }
+  return success();
+}
+
 CellCaps cell_caps(const capsules::CellLimits& limits) {
   CellCaps caps;
   const auto lower = [](auto& cap, const std::optional<std::int64_t>& limit) {

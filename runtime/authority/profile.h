@@ -21,6 +21,14 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<capsules::ArgRu
                                                const Tool& tool,
                                                const std::vector<std::string>& forbidden);
 
+// Error tree_refused where a directory has a mount point strictly below it.
+Status check_mounts(const std::vector<GrantedTree>& trees,
+                    const std::vector<std::string>& mount_points);
+
+// A narrowing block may only take mounts away: each of `trees` lies in one of `granted` that may do
+// as much. Error tree_refused.
+Status check_within(const std::vector<GrantedTree>& trees, const std::vector<GrantedTree>& granted);
+
 // The caps of a grant's cell: its own where smaller than limits.h.
 CellCaps cell_caps(const capsules::CellLimits& limits);
 

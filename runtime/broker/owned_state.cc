@@ -128,6 +128,7 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
   }
   TAPER_TRY(const std::vector<MountPoint> mounts, read_mounts());
   add_aliases(mounts, facts.forbidden_trees);
+  for (const MountPoint& mount : mounts) facts.mount_points.push_back(mount.point);
   return facts;
 }
 

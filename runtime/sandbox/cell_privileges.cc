@@ -21,9 +21,14 @@
 namespace taper::sandbox {
 namespace {
 
+// Where memory runs out, a cell dies before anything of the host's. Shared mappings are counted
+// by no limit of a process. The process must be dumpable, or root's.
+Status die_first() { return write_text("/proc/self/oom_score_adj", "1000"); }
+
 Status map_own_ids(const CellPlan& plan) {
   // The files belong to root while the process is not dumpable.
   if (::prctl(PR_SET_DUMPABLE, 1) != 0) return os_error("PR_SET_DUMPABLE", errno);
+  TAPER_CHECK(die_first());
   const auto line = [](std::uint32_t outer) {
     return std::to_string(limits::kCellInnerId) + " " + std::to_string(outer) + " 1";
   };
@@ -72,6 +77,7 @@ Status verify_no_capabilities() {
 
 Status take_identity(CellPlan& plan) {
   if (plan.starter == Starter::root) {
+    TAPER_CHECK(die_first());
     char byte = 0;
     if (::read(plan.mapped.get(), &byte, 1) != 1) return os_error("id maps", EPIPE);
     if (::setresgid(limits::kCellInnerId, limits::kCellInnerId, limits::kCellInnerId) != 0 ||

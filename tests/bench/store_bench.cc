@@ -37,7 +37,8 @@ struct Node {
                                                 .incarnation = record->incarnation,
                                                 .name = "bench",
                                                 .forbidden_trees = {state},
-                                                .tier = capsules::Tier::t2},
+                                                .tier = capsules::Tier::t2,
+                                                .mount_points = {}},
                                                clock.now());
     TAPER_ASSERT(started.ok());
     authority = std::move(started).value();
@@ -96,6 +97,7 @@ void bench_decide(benchmark::State& state) {
     const authority::Outcome outcome{.state = authority::CallState::done,
                                      .code = Code::ok,
                                      .detail = "",
+                                     .subject = "",
                                      .result_bytes = 10,
                                      .result = {},
                                      .exit_status = 0};

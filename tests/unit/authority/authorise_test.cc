@@ -67,7 +67,8 @@ TEST_CASE("the first question that fails is the answer, and the path is kept", "
                                           "tool digest", "arguments"});
   CHECK(view->answers.front().passed);
   CHECK_FALSE(view->answers.back().passed);
-  CHECK(view->answers.back().got.find("/etc/shadow") != std::string::npos);
+  CHECK(view->answers.back().expected == "path: under /var/log/plant");
+  CHECK(view->answers.back().got == "a string of 13 bytes as JSON, not logged");
   CHECK(member(view->record, "number") == "504");
 
   const auto allowed = node.allowed(task, "file.read", kRead);
@@ -237,6 +238,23 @@ TEST_CASE("arguments stand whole in the log only where the capsule says so", "[a
   const TaskId task = node.activated(capsule);
   node.allowed(task, "file.read", kRead);
   CHECK(member(node.store->records(LeafType::decision).at(0), "arguments") == kRead);
+}
+
+TEST_CASE("a refused value stays out of the log unless the capsule logs arguments", "[authority]") {
+  const bool whole = GENERATE(false, true);
+  Node node;
+  Capsule capsule = sample_capsule(node.fleet);
+  capsule.log_all_arguments = whole;
+  const TaskId task = node.activated(capsule);
+  const authority::Denial denial = node.denied(task, "file.read", R"({"path":"/etc/hunter2"})");
+  // Whoever asked hears it; the log, and what `why` reads, do not.
+  CHECK(denial.error.detail().got == R"("/etc/hunter2")");
+  const std::string record = node.store->records(LeafType::decision).at(0);
+  CHECK((record.find("hunter2") != std::string::npos) == whole);
+  const auto view = authority::explain_decision(*node.store, denial.decision);
+  REQUIRE(view.ok());
+  CHECK((view->record.find("hunter2") != std::string::npos) == whole);
+  CHECK((view->answers.back().got.find("hunter2") != std::string::npos) == whole);
 }
 
 TEST_CASE("one task has a record of each kind", "[authority][R59]") {

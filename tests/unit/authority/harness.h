@@ -31,11 +31,9 @@ struct Node {
   }
 
   authority::NodeFacts facts() const {
-    return {fleet.node,
-            fleet.incarnation,
-            "pump-07",
-            {"/var/lib/taper", "/etc/taper/keys"},
-            capsules::Tier::t2};
+    return {fleet.node,         fleet.incarnation,
+            "pump-07",          {"/var/lib/taper", "/etc/taper/keys"},
+            capsules::Tier::t2, {}};
   }
 
   void start() {

@@ -78,8 +78,9 @@ TEST_CASE("a task lives through closing and opening a state on disk", "[authorit
   fleet.node = record->sign;
   fleet.incarnation = record->incarnation;
   const authority::Tools tools = authority::builtin_tools();
-  const authority::NodeFacts facts{
-      record->sign, record->incarnation, "pump-07", {scratch.path.string()}, capsules::Tier::t2};
+  const authority::NodeFacts facts{record->sign,       record->incarnation,
+                                   "pump-07",          {scratch.path.string()},
+                                   capsules::Tier::t2, {}};
   ManualClock clock({1'000'000, kNowS, BootId{}});
   const Bytes file = sign_capsule(fleet, sample_capsule(fleet));
   constexpr auto kArguments = R"({"path":"/var/log/plant/a"})";

@@ -147,4 +147,25 @@ TEST_CASE("a template's words are whole arguments", "[authority][R35]") {
 }
 
 }  // namespace
+TEST_CASE("a directory with a mount below it is refused, a mount point itself is not",
+          "[authority]") {
+  const std::vector<GrantedTree> trees = {{"/srv/data", true, false},
+                                          {"/srv/one.txt", false, false}};
+  CHECK(authority::check_mounts(trees, {"/", "/srv", "/srv/data", "/srv/database"}).ok());
+  CHECK(authority::check_mounts(trees, {"/srv/data/sub"}).code() == Code::tree_refused);
+}
+
+TEST_CASE("narrowing never adds a mount", "[authority][R45]") {
+  const std::vector<GrantedTree> granted = {{"/srv/data", true, false}, {"/srv/out", true, true}};
+  using Trees = std::vector<GrantedTree>;
+  CHECK(authority::check_within(Trees{{"/srv/data/a", false, false}, {"/srv/out", true, true}},
+                                granted)
+            .ok());
+  for (const GrantedTree& wider :
+       Trees{{"/etc", true, false}, {"/srv", true, false}, {"/srv/data", true, true}}) {
+    INFO(wider.path);
+    CHECK(authority::check_within({wider}, granted).code() == Code::tree_refused);
+  }
+}
+
 }  // namespace taper::testing

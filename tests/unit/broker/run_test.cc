@@ -130,6 +130,25 @@ TEST_CASE("a refused step ends the plan with 613", "[broker][run][R25][R29]") {
   check_log(node);
 }
 
+TEST_CASE("a builtin's result never exceeds the bytes that were left", "[broker][run]") {
+  NodeForTests node;
+  node.write("in.txt", "123456");
+  capsules::Capsule capsule = node.capsule();
+  capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}})};
+  capsule.grants[0].budget.bytes = 8;
+  capsule.plan.steps = {
+      plan_step("first", "file.read", path_args(node, "in.txt")),
+      plan_step("second", "file.read", path_args(node, "in.txt"), {}, OnError::carry_on)};
+  const RunReport report = run_whole(node.options(node.sign(capsule)));
+  REQUIRE(report.steps.size() == 2);
+  CHECK(report.steps[0].outcome == "done");
+  CHECK(report.steps[1].verdict == "allow");
+  CHECK(report.steps[1].outcome != "done");
+  CHECK(report.steps[1].code == Code::output_cap);
+  CHECK(report.steps[1].result.empty());
+  check_log(node);
+}
+
 TEST_CASE("a plan carries on where its steps say so", "[broker][run]") {
   NodeForTests node;
   node.write("in.txt", "x");
