@@ -70,6 +70,10 @@ Result<std::unique_ptr<Store>> open_state(const StateOptions& options) {
   TAPER_TRY(const Marker marker, read_marker(directory));
   TAPER_TRY(LoadedLog loaded, load(*engine));
   TAPER_CHECK(check_marker(marker, loaded));
+  if (!options.origin.empty() && options.origin != loaded.identity.origin) {
+    return Error(Code::node_record_malformed,
+                 {"node.pub", loaded.identity.origin, options.origin, ""});
+  }
   TAPER_TRY(LogSeed stored, read_seed(directory));
   TAPER_TRY(LogSeed seed, ratchet_to(std::move(stored), loaded.state.epoch, loaded.state.key));
   TAPER_CHECK(files->open_files());

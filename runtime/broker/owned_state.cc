@@ -137,7 +137,9 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
   OwnedState owned;
   TAPER_TRY(owned.facts, node_facts(state, record, holder_key));
-  TAPER_TRY(owned.store, store::open_state({.directory = state, .read_only = false}));
+  TAPER_TRY(owned.store,
+            store::open_state(
+                {.directory = state, .read_only = false, .origin = authority::log_origin(record)}));
   TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
   TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(*owned.store, now));
   std::vector<TaskId> live;

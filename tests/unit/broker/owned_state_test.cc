@@ -9,6 +9,8 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
+#include "crypto/crypto.h"
+#include "runtime/authority/node.h"
 #include "tests/support/scratch_directory.h"
 
 namespace taper {
@@ -44,6 +46,19 @@ TEST_CASE("the state is forbidden at every path that shows it", "[broker][R16]")
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == found_all << 8);
+}
+
+TEST_CASE("another node's record beside the store is refused", "[broker][R8]") {
+  REQUIRE(crypto::initialise().ok());
+  const testing::ScratchDirectory scratch;
+  const std::filesystem::path base = std::filesystem::canonical(scratch.path());
+  REQUIRE(authority::create_node(base / "old", "n").ok());
+  REQUIRE(authority::create_node(base / "new", "n").ok());
+  REQUIRE(broker::own_state(base / "new", "", Now{}).ok());
+  std::filesystem::copy_file(base / "old/node.pub", base / "new/node.pub",
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto owned = broker::own_state(base / "new", "", Now{});
+  CHECK(owned.code() == Code::node_record_malformed);
 }
 
 }  // namespace
