@@ -133,9 +133,9 @@ class Store {
 };
 
 struct StateOptions {
-  std::string directory;   // holds data.mdb, marker, lock, log.seed, results/
-  bool read_only = false;  // no lock taken, write() refuses
-  std::string origin;      // the node record's; another state's is refused. Empty: not compared
+  std::string directory;    // holds data.mdb, marker, lock, log.seed, results/
+  bool read_only = false;   // no lock taken, write() refuses
+  std::string origin = {};  // the node record's; another state's is refused. Empty: not compared
 };
 
 // Makes a new, empty state (directory 0700) with `incarnation` and log key 0. Error: file_exists

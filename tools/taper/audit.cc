@@ -12,13 +12,15 @@ namespace {
 constexpr unsigned kPrivateMode = 0600;
 
 struct Audit {
-  std::string state, file, node, nonce, task;
+  std::string state, file, node, task;
+  std::optional<std::string> nonce;
 };
 
-Result<std::optional<Nonce>> nonce_option(const std::string& text) {
-  if (text.empty()) return std::optional<Nonce>();
-  const std::optional<Nonce> nonce = Nonce::from_hex(text);
-  if (!nonce) return usage_error("--nonce", "64 hex digits", text);
+// A nonce that is given and empty is a script's unset variable, not the absence of one.
+Result<std::optional<Nonce>> nonce_option(const std::optional<std::string>& text) {
+  if (!text) return std::optional<Nonce>();
+  const std::optional<Nonce> nonce = Nonce::from_hex(*text);
+  if (!nonce) return usage_error("--nonce", "64 hex digits", *text);
   return nonce;
 }
 

@@ -35,7 +35,7 @@ Answer look(const std::string& state, const std::string& whole, const std::strin
   return has(state) && has(whole + "/state") && has(keys) ? found_all : found_none;
 }
 
-TEST_CASE("the state is forbidden at every path that shows it", "[broker][R16]") {
+TEST_CASE("the state is forbidden at every path that shows it", "[broker]") {
   const testing::ScratchDirectory scratch;
   const std::filesystem::path base = std::filesystem::canonical(scratch.path());
   for (const char* name : {"a/state/keys", "whole mount", "keys"})

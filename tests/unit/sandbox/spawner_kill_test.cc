@@ -36,7 +36,7 @@ struct Haunted {
     REQUIRE(spawner->run(testing::permit_for_tests(std::move(facts)), &*program).ok());
   }
   bool haunted() const {
-    return eventually(5000, [&] { return processes_with(marker) >= kDaemons; });
+    return eventually(30'000, [&] { return processes_with(marker) >= kDaemons; });
   }
   bool gone(std::int64_t limit_ms) const {
     return eventually(limit_ms, [&] { return processes_with(marker) == 0; });
@@ -141,7 +141,7 @@ TEST_CASE("every cell dies with the broker", "[sandbox][cell][R16]") {
     }
   }
   REQUIRE(broker > 0);
-  const bool haunted = eventually(5000, [&] { return processes_with(marker) >= kDaemons; });
+  const bool haunted = eventually(30'000, [&] { return processes_with(marker) >= kDaemons; });
   ::kill(broker, SIGKILL);
   ::waitpid(broker, nullptr, 0);
   REQUIRE(haunted);
