@@ -9,5 +9,8 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 chmod 755 "$copy"
 cp "$directory/$program" "$directory/taper-spawnd" "$copy"
+for tool in "$directory"/hostile_*; do
+  [ ! -e "$tool" ] || cp "$tool" "$copy"
+done
 cd "$copy"
 setpriv --reuid=21212 --regid=21212 --clear-groups --bounding-set=-all "./$program" "$@"

@@ -40,8 +40,10 @@ const Escape kEscapes[] = {
 };
 
 constexpr std::int64_t kDeadlineMs = 20'000;
-const std::string kProgram = std::string(TAPER_BIN_DIR) + "/hostile_escape";
-const std::string kSpawnd = std::string(TAPER_BIN_DIR) + "/taper-spawnd";
+// Beside this program, wherever it was copied to for an ordinary user.
+const std::string kFolder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+const std::string kProgram = kFolder + "/hostile_escape";
+const std::string kSpawnd = kFolder + "/taper-spawnd";
 
 // A folder of its own for each try: an escape that works spoils it.
 class Ground {

@@ -17,7 +17,8 @@
 namespace taper::testing {
 
 std::string built_program(const std::string& name) {
-  return std::string(TAPER_BIN_DIR) + "/" + name;
+  // Beside this program, wherever it was copied to for an ordinary user.
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
 std::int64_t boot_ms() { return SystemClock().now().boot_ms; }
