@@ -13,7 +13,7 @@ if [ -z "$variant" ]; then
   exec "$program" $options -max_total_time="$seconds" -artifact_prefix="$work/" "$work/new" "$corpus"
 fi
 # shellcheck disable=SC2086
-if "$program" $options -max_total_time=$((seconds * 5)) -artifact_prefix="$work/" "$work/new" "$corpus" >"$work/out" 2>&1; then
+if "$program" $options -seed=1 -mutate_depth=1 -max_total_time=$((seconds * 5)) -artifact_prefix="$work/" "$work/new" "$corpus" >"$work/out" 2>&1; then
   echo "the planted bug was not found"
   exit 1
 fi
