@@ -43,13 +43,57 @@ struct Under {
 struct Glob {
   std::string pattern;
 };  // '*' any run without '/', '?' one such byte, rest literal
-using Constraint =
-    std::variant<AnyValue, Equals, OneOf, AtLeast, AtMost, Length, Prefix, Under, Glob>;
+struct NotOneOf {
+  std::vector<Value> values;
+};  // never empty
+struct Suffix {
+  std::string text;
+};
+struct Url {
+  std::vector<std::string> schemes;  // lower case; never empty
+  std::vector<std::string> hosts;    // exact names or addresses, lower case; never empty
+  std::vector<std::uint16_t> ports;  // empty: the scheme's own
+  std::string under;                 // "/" for every path
+};
+struct Cidr {
+  std::vector<std::string> blocks;  // "10.0.0.0/8", "fd00::/8"; never empty
+};
+struct Count {
+  std::int64_t least = 0;
+  std::int64_t most = 0;
+};  // items of an array
+struct TimeOfDay {
+  std::int32_t from_s = 0, to_s = 0;  // seconds of the day, from included, to excluded; from > to
+                                      // passes midnight
+  std::int32_t offset_s = 0;          // east of UTC
+};  // of the moment, whatever the value; denies where the time is not anchored
 
+struct Constraint;
 struct ArgRule {
   std::string name;
   bool optional = false;
   std::vector<Constraint> all;  // every one must hold; never empty
+};
+struct Argv {
+  std::vector<Constraint> words;
+};  // an array of exactly these strings, one constraint each; never empty
+struct Each {
+  std::vector<Constraint> all;
+};  // every item of an array; never empty
+struct Fields {
+  std::vector<ArgRule> rules;
+};  // an object, closed like a grant's arguments
+struct AllOf {
+  std::vector<Constraint> all;
+};  // never empty
+struct AnyOf {
+  std::vector<Constraint> any;
+};  // never empty
+using ConstraintKinds =
+    std::variant<AnyValue, Equals, OneOf, NotOneOf, AtLeast, AtMost, Length, Prefix, Suffix, Glob,
+                 Under, Url, Cidr, Argv, Each, Count, Fields, AllOf, AnyOf, TimeOfDay>;
+struct Constraint : ConstraintKinds {
+  using ConstraintKinds::ConstraintKinds;
 };
 
 enum class Effect : std::uint8_t { unset, read, write, irreversible };
@@ -72,9 +116,22 @@ enum class DigestKind : std::uint8_t {
   unpinned,  // written in the capsule in so many words
 };
 
+// A token bucket on the boot clock: holds `count`, refilled with `count` in each `per_ms`.
+struct Rate {
+  std::int64_t count = 0;
+  std::int64_t per_ms = 0;
+};
+// The sum of one argument over all calls; it must be present and in 0..2^63-1.
+struct Sum {
+  std::string argument;
+  std::int64_t most = 0;
+};
 struct Budget {
   std::optional<std::int64_t> calls;
-  std::optional<std::int64_t> bytes;  // result bytes
+  std::optional<Rate> rate;
+  std::optional<std::int64_t> bytes;   // result bytes
+  std::optional<std::int64_t> cpu_ms;  // of the tool's processes
+  std::optional<Sum> sum;
 };
 
 // Caps of one cell; absent means limits.h. A grant may only lower them.
@@ -95,6 +152,11 @@ struct Grant {
   std::vector<ArgRule> args;  // closed: an argument not named is refused
   Budget budget;
   Effect effect = Effect::unset;
+  std::vector<std::string> labels;        // the task bears them once the call is allowed
+  std::vector<std::string> refuse_after;  // labels that shut this grant
+  std::vector<std::string> after;         // grants of which a call must be done; no cycles
+  std::vector<std::string> secrets;       // names of the capsule's secrets that its calls get
+  std::string idempotency;                // the argument that carries the call's id; empty: none
   CellLimits cell;
 };
 
@@ -111,7 +173,7 @@ struct EndOn {
   bool clock_step = true;
 };
 
-enum class OnError : std::uint8_t { unset, stop, carry_on };
+enum class OnError : std::uint8_t { unset, stop, carry_on, retry };
 
 struct Step {
   std::string id;
@@ -120,6 +182,12 @@ struct Step {
                      // whole value
   std::vector<std::string> needs;  // ids of earlier steps
   OnError on_error = OnError::stop;
+  std::uint32_t retries = 0;    // where on_error is retry: at most so many more calls
+  std::int64_t backoff_ms = 0;  // before each of them
+  // Canonical JSON, an array or a reference to one: a call for each item, which the arguments name
+  // as {"$item":true}. Empty: one call.
+  std::string for_each = {};
+  std::uint32_t for_each_max = 0;  // more items fail the step
 };
 
 struct Plan {
@@ -132,6 +200,20 @@ enum class EntryKind : std::uint8_t { unset, session, plan, agent };
 struct Audience {
   PublicKey node;
   Incarnation incarnation;
+};
+
+// A secret sealed to the node's X25519 key. What lies in the box: docs/formats/capsule.md.
+struct SealedSecret {
+  std::string name;
+  Bytes box;
+};
+
+// Who may read the task's results after its end, for how long and how often. None: nobody, erased
+// at the end.
+struct ResultRule {
+  std::vector<Hash> readers;  // key ids; never empty
+  std::int64_t retention_ms = 0;
+  std::uint32_t reads = 0;  // of each result, by all readers together
 };
 
 struct Capsule {
@@ -154,7 +236,11 @@ struct Capsule {
   Plan plan;                   // where entry is plan
   std::uint8_t max_depth = 0;  // of delegation
   std::int64_t log_quota_bytes = 0;
-  bool log_all_arguments = false;  // else digests only
+  bool log_all_arguments = false;       // else digests only
+  std::vector<std::string> log_except;  // arguments of which only digests are logged even then
+  CellLimits cell;                      // where a grant names no smaller value
+  std::vector<SealedSecret> secrets;
+  std::optional<ResultRule> result;
 };
 
 // One narrowing block of a chain.
@@ -163,6 +249,7 @@ struct KeptGrant {
   std::string parent;         // id of a grant of the block directly before
   std::vector<ArgRule> args;  // further constraints
   Budget budget;              // smaller
+  std::vector<std::string> labels = {}, refuse_after = {};  // more
 };
 
 struct Block {

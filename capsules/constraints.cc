@@ -147,7 +147,8 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
-bool holds(const Constraint& constraint, const Value& value) {
+bool holds(const Constraint& constraint, const Value& value, const Moment& moment) {
+  static_cast<void>(moment);
   return std::visit(
       Overloaded{
           [](const AnyValue&) { return true; },
@@ -178,14 +179,17 @@ bool holds(const Constraint& constraint, const Value& value) {
             return text_holds(
                 value, [&c](std::string_view text) { return glob_matches(c.pattern, text); });
           },
+          [](const auto&) { return false; },
       },
-      constraint);
+      static_cast<const ConstraintKinds&>(constraint));
 }
 
 std::string_view constraint_name(const Constraint& constraint) {
-  constexpr std::string_view kNames[] = {"any",    "equals", "one_of", "at_least", "at_most",
-                                         "length", "prefix", "under",  "glob"};
-  static_assert(std::size(kNames) == std::variant_size_v<Constraint>);
+  constexpr std::string_view kNames[] = {
+      "any",    "equals", "one_of", "not_one_of", "at_least", "at_most",    "length",
+      "prefix", "suffix", "glob",   "under",      "url",      "cidr",       "argv",
+      "each",   "count",  "fields", "all_of",     "any_of",   "time_of_day"};
+  static_assert(std::size(kNames) == std::variant_size_v<ConstraintKinds>);
   return kNames[constraint.index()];
 }
 
@@ -204,12 +208,14 @@ std::string describe_constraint(const Constraint& constraint) {
           [&](const Prefix& c) { return name + " " + quoted(c.text); },
           [&](const Under& c) { return name + " " + c.tree; },
           [&](const Glob& c) { return name + " " + quoted(c.pattern); },
+          [&](const auto&) { return name; },
       },
-      constraint);
+      static_cast<const ConstraintKinds&>(constraint));
 }
 
 Status check_arguments(const std::vector<ArgRule>& rules, const std::vector<InputSpec>& inputs,
-                       const Object& arguments) {
+                       const Object& arguments, const Moment& moment) {
+  static_cast<void>(moment);
   for (const auto& [name, value] : arguments) {
     if (find_rule(rules, name) == nullptr) {
       return refusal(Code::argument_unknown, name, "only arguments that the grant names", &value);

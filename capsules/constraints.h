@@ -16,7 +16,13 @@ bool is_under(std::string_view path, std::string_view tree);
 // Linear time in the product of both lengths; '*' and '?' do not match '/'.
 bool glob_matches(std::string_view pattern, std::string_view text);
 
-bool holds(const Constraint& constraint, const Value& value);
+// The moment of a decision, for constraints about the time.
+struct Moment {
+  std::int64_t wall_s = 0;  // since 1970
+  bool anchored = false;    // known from a signed source; otherwise time_of_day holds for nothing
+};
+
+bool holds(const Constraint& constraint, const Value& value, const Moment& moment = {});
 std::string_view constraint_name(const Constraint& constraint);
 std::string describe_constraint(const Constraint& constraint);  // "under /var/log", for people
 
@@ -32,6 +38,6 @@ struct InputSpec {
 // with an `under` rule must be in plain form before any constraint. The first that fails is the
 // error: argument_unknown, argument_missing, path_malformed, argument_refused, tool_input.
 Status check_arguments(const std::vector<ArgRule>& rules, const std::vector<InputSpec>& inputs,
-                       const Object& arguments);
+                       const Object& arguments, const Moment& moment = {});
 
 }  // namespace taper::capsules

@@ -165,8 +165,10 @@ Budget decode_budget(const WireTable& owner, Field field) {
   using B = wire::Budget;
   const WireTable table = owner.maybe_table(field, B::VT_SUM);
   table.refuse({{B::VT_RATE, "rate"}, {B::VT_CPU_MS, "cpu_ms"}, {B::VT_SUM, "sum"}});
-  return {table.maybe_number({B::VT_CALLS, "calls"}, 0, kMost),
-          table.maybe_number({B::VT_BYTES, "bytes"}, 0, kMost)};
+  Budget out;
+  out.calls = table.maybe_number({B::VT_CALLS, "calls"}, 0, kMost);
+  out.bytes = table.maybe_number({B::VT_BYTES, "bytes"}, 0, kMost);
+  return out;
 }
 
 Grant decode_grant(const WireTable& table) {

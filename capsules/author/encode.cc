@@ -59,6 +59,7 @@ struct ConstraintWriter {
   Offset<wire::Constraint> operator()(const Glob& c) {
     return with_text(wire::ConstraintKind::glob, c.pattern);
   }
+  Offset<wire::Constraint> operator()(const auto&) { return plain(wire::ConstraintKind::none); }
 
  private:
   Offset<wire::Constraint> plain(wire::ConstraintKind kind,
@@ -78,7 +79,8 @@ auto write_rules(Builder& fbb, const std::vector<ArgRule>& rules) {
   for (const ArgRule& rule : rules) {
     Items<wire::Constraint> constraints;
     for (const Constraint& constraint : rule.all) {
-      constraints.push_back(std::visit(ConstraintWriter{fbb}, constraint));
+      constraints.push_back(
+          std::visit(ConstraintWriter{fbb}, static_cast<const ConstraintKinds&>(constraint)));
     }
     const auto name = fbb.CreateString(rule.name);
     const auto all = fbb.CreateVector(constraints);

@@ -67,6 +67,7 @@ struct ConstraintJson {
   void operator()(const Prefix& c) { out["prefix"] = text_json(c.text); }
   void operator()(const Under& c) { out["under"] = text_json(c.tree); }
   void operator()(const Glob& c) { out["glob"] = text_json(c.pattern); }
+  void operator()(const auto&) {}
 };
 
 json::array rules_json(const std::vector<ArgRule>& rules) {
@@ -75,7 +76,7 @@ json::array rules_json(const std::vector<ArgRule>& rules) {
     json::array constraints;
     for (const Constraint& constraint : rule.all) {
       json::object one;
-      std::visit(ConstraintJson{one}, constraint);
+      std::visit(ConstraintJson{one}, static_cast<const ConstraintKinds&>(constraint));
       constraints.emplace_back(std::move(one));
     }
     out.emplace_back(json::object{{"name", text_json(rule.name)},
