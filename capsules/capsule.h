@@ -127,11 +127,11 @@ struct Sum {
   std::int64_t most = 0;
 };
 struct Budget {
-  std::optional<std::int64_t> calls;
-  std::optional<Rate> rate;
-  std::optional<std::int64_t> bytes;   // result bytes
-  std::optional<std::int64_t> cpu_ms;  // of the tool's processes
-  std::optional<Sum> sum;
+  std::optional<std::int64_t> calls = {};
+  std::optional<Rate> rate = {};
+  std::optional<std::int64_t> bytes = {};   // result bytes
+  std::optional<std::int64_t> cpu_ms = {};  // of the tool's processes
+  std::optional<Sum> sum = {};
 };
 
 // Caps of one cell; absent means limits.h. A grant may only lower them.
