@@ -20,7 +20,7 @@ constexpr TypeName kTypeNames[] = {
     {LeafType::decision, "decision"},       {LeafType::outcome, "outcome"},
     {LeafType::ending, "ending"},           {LeafType::terminal, "terminal"},
     {LeafType::refusals, "refusals"},       {LeafType::evidence, "evidence"},
-    {LeafType::recovery, "recovery"},
+    {LeafType::recovery, "recovery"},       {LeafType::reading, "reading"},
 };
 
 LogRecord to_record(std::uint64_t number, ByteSpan bytes) {

@@ -50,6 +50,7 @@ enum class LeafType : std::uint16_t {
   refusals = 9,     // counted refusals before proof
   evidence = 10,    // something that should not exist
   recovery = 11,    // what a restart found and did
+  reading = 12,     // a reader asked for a kept result
 };
 
 // Proof that a transaction is durable. Only the store makes one.

@@ -28,6 +28,11 @@ inline constexpr std::size_t kLabelsMax = 32;
 inline constexpr std::size_t kStepsMax = 256;
 inline constexpr std::size_t kNeedsMax = 32;
 inline constexpr std::size_t kInputsMax = 32;
+inline constexpr std::uint32_t kRetriesMax = 100;     // of one step, or of one item of it
+inline constexpr std::uint32_t kForEachMax = 10'000;  // items of one step
+inline constexpr std::size_t kReadersMax = 32;        // of a task's results
+inline constexpr std::uint32_t kResultReadsMax = 1'000'000;
+inline constexpr std::int64_t kRetentionMaxMs = 366LL * 86'400 * 1000;
 inline constexpr std::size_t kIssuersMax = 64;
 inline constexpr std::size_t kRootKeysMax = 64;  // of each role
 inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
@@ -57,6 +62,7 @@ static_assert(kBrokerSilenceMs > 2 * kBrokerBeatMs);
 
 inline constexpr std::int64_t kLongLeaseMs = 3600LL * 1000;  // lint remarks on what is longer
 inline constexpr std::int64_t kLongWindowS = 7LL * 86'400;
+inline constexpr std::int64_t kLongRetentionMs = 30LL * 86'400 * 1000;
 
 // Key files.
 inline constexpr std::size_t kKeyFileBytesMax = 4096;
