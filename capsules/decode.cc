@@ -19,7 +19,6 @@ void refuse_unenforced(const WireTable& root) {
                {C::VT_CELL, "cell"},
                {C::VT_AGENT_ENTRY, "agent_entry"},
                {C::VT_SECRETS, "secrets"},
-               {C::VT_RESULT, "result"},
                {C::VT_HOSTS, "hosts"},
                {C::VT_HOST_CA, "host_ca"},
                {C::VT_PROOF, "proof"},
@@ -113,6 +112,9 @@ void decode_rest(const WireTable& root, Capsule& out) {
   out.max_depth = delegation.octet({D::VT_MAX_DEPTH, "max_depth"}, limits::kBlocksMax);
   using G = wire::Log;
   const WireTable log = root.table({C::VT_LOG, "log"}, G::VT_QUOTA_BYTES);
+  constexpr Field kResult{C::VT_RESULT, "result"};
+  if (root.has(kResult))
+    out.result = decode_result(root.table(kResult, wire::ResultRule::VT_READS));
   log.refuse({{G::VT_EXCEPT, "except"}});
   out.log_all_arguments = log.flag({G::VT_ALL_ARGUMENTS, "all_arguments"});
   out.log_quota_bytes = log.number({G::VT_QUOTA_BYTES, "quota_bytes"}, 1, kMost);

@@ -13,5 +13,6 @@ std::vector<ArgRule> decode_rules(const WireTable& owner, Field field);
 Budget decode_budget(const WireTable& owner, Field field);
 Grant decode_grant(const WireTable& table);
 Plan decode_plan(const WireTable& table);
+ResultRule decode_result(const WireTable& table);
 
 }  // namespace taper::capsules

@@ -9,6 +9,11 @@ using S = wire::Step;
 constexpr Field kId{S::VT_ID, "id"};
 constexpr Field kArgs{S::VT_ARGS, "args"};
 constexpr Field kNeeds{S::VT_NEEDS, "needs"};
+constexpr Field kOnError{S::VT_ON_ERROR, "on_error"};
+constexpr Field kRetries{S::VT_RETRIES, "retries"};
+constexpr Field kBackoff{S::VT_BACKOFF_MS, "backoff_ms"};
+constexpr Field kForEach{S::VT_FOR_EACH, "for_each"};
+constexpr Field kForEachMax{S::VT_FOR_EACH_MAX, "for_each_max"};
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -27,6 +32,7 @@ bool is_pointer(std::string_view text) {
 struct Known {
   const std::vector<std::string>& inputs;
   const std::vector<std::string>& earlier;  // ids of steps
+  bool item = false;                        // of a step that goes through items
 };
 
 bool is_text_of(const Value* value, const std::vector<std::string>& names) {
@@ -35,10 +41,14 @@ bool is_text_of(const Value* value, const std::vector<std::string>& names) {
 
 bool is_reference(const Object& object, const Known& known) {
   const Value whole(object);
-  if (object.size() == 1) return is_text_of(whole.find("$input"), known.inputs);
   const Value* at = whole.find("at");
-  return object.size() == 2 && is_text_of(whole.find("$step"), known.earlier) && at != nullptr &&
-         at->text() != nullptr && is_pointer(*at->text());
+  const bool points = at != nullptr && at->text() != nullptr && is_pointer(*at->text());
+  const Value* item = whole.find("$item");
+  if (item != nullptr && (!known.item || item->boolean() == nullptr || !*item->boolean()))
+    return false;
+  if (object.size() == 1) return item != nullptr || is_text_of(whole.find("$input"), known.inputs);
+  return object.size() == 2 && points &&
+         (item != nullptr || is_text_of(whole.find("$step"), known.earlier));
 }
 
 bool has_dollar_key(const Object& object) {
@@ -65,32 +75,52 @@ void check_args(const WireTable& table, const std::string& args, const Known& kn
     return table.invalid(kArgs, "a JSON object in canonical form", args);
   }
   if (has_dollar_key(*value->object()) || !references_hold(*value, known)) {
-    table.invalid(kArgs, "$input of this plan, or $step of an earlier step and at", args);
+    table.invalid(kArgs, "$input of this plan, $step of an earlier step and at, or $item", args);
+  }
+}
+
+void check_items(const WireTable& table, const std::string& items, const Known& known) {
+  const Result<Value> value = parse_value(as_bytes(items), limits::kCapsuleBytesMax);
+  if (!value || write_canonical(*value) != items)
+    return table.invalid(kForEach, "JSON in canonical form", items);
+  const Object* object = value->object();
+  const bool listed = value->array() != nullptr || (object != nullptr && has_dollar_key(*object));
+  if (!listed || !references_hold(*value, {known.inputs, known.earlier}))
+    table.invalid(kForEach, "an array, $input of this plan, or $step of an earlier step", items);
+}
+
+// Retries belong to on_error = retry, and a maximum to for_each: neither stands alone.
+void decode_repetition(const WireTable& table, const Known& known, Step& out) {
+  out.on_error = table.choice(kOnError, OnError::retry);
+  if (out.on_error == OnError::retry) {
+    out.retries = table.count(kRetries, limits::kRetriesMax);
+    out.backoff_ms = table.number(kBackoff, 0, limits::kLeaseTtlMaxMs);
+  } else if (table.has(kRetries) || table.has(kBackoff)) {
+    table.invalid(kRetries, "absent unless on_error is retry", "present");
+  }
+  if (table.has(kForEach)) {
+    out.for_each = table.text(kForEach, limits::kCapsuleBytesMax);
+    check_items(table, out.for_each, known);
+    out.for_each_max = table.count(kForEachMax, limits::kForEachMax);
+  } else if (table.has(kForEachMax)) {
+    table.invalid(kForEachMax, "absent without for_each", "present");
   }
 }
 
 Step decode_step(const WireTable& table, const Known& known) {
   Step out;
-  table.refuse({{S::VT_RETRIES, "retries"},
-                {S::VT_BACKOFF_MS, "backoff_ms"},
-                {S::VT_FOR_EACH, "for_each"},
-                {S::VT_FOR_EACH_MAX, "for_each_max"},
-                {S::VT_APPROVAL, "approval"}});
+  table.refuse({{S::VT_APPROVAL, "approval"}});
   out.id = table.text(kId, limits::kNameBytesMax);
   if (contains(known.earlier, out.id)) table.invalid(kId, "each id once", out.id);
+  if (out.id.find('[') != out.id.npos) table.invalid(kId, "no '[': items are named by it", out.id);
   out.tool = table.text({S::VT_TOOL, "tool"}, limits::kNameBytesMax);
   out.needs = table.names(kNeeds, limits::kNeedsMax);
   for (const std::string& need : out.needs) {
     if (!contains(known.earlier, need)) table.invalid(kNeeds, "ids of earlier steps", need);
   }
+  decode_repetition(table, known, out);
   out.args = table.text(kArgs, limits::kCapsuleBytesMax);
-  check_args(table, out.args, known);
-  constexpr Field kOnError{S::VT_ON_ERROR, "on_error"};
-  const auto on_error = table.choice(kOnError, wire::OnError::MAX);
-  if (on_error == wire::OnError::retry) {
-    table.fail(Code::not_enforced_yet, kOnError, "stop or carry_on", "retry");
-  }
-  out.on_error = static_cast<OnError>(on_error);
+  check_args(table, out.args, {known.inputs, known.earlier, !out.for_each.empty()});
   return out;
 }
 
@@ -107,6 +137,15 @@ Plan decode_plan(const WireTable& table) {
     earlier.push_back(out.steps.back().id);
   });
   table.require(kSteps, !out.steps.empty());
+  return out;
+}
+
+ResultRule decode_result(const WireTable& table) {
+  using R = wire::ResultRule;
+  ResultRule out;
+  out.readers = table.hashes({R::VT_READERS, "readers"}, limits::kReadersMax);
+  out.retention_ms = table.number({R::VT_RETENTION_MS, "retention_ms"}, 1, limits::kRetentionMaxMs);
+  out.reads = table.count({R::VT_READS, "reads"}, limits::kResultReadsMax);
   return out;
 }
 

@@ -203,6 +203,19 @@ ByteSpan WireTable::octets(Field field, std::optional<std::size_t> size) const {
   return {bytes->data(), bytes->size()};
 }
 
+std::vector<Hash> WireTable::hashes(Field field, std::size_t count_max) const {
+  const ByteSpan bytes = octets(field, std::nullopt);
+  require(field, !bytes.empty());
+  std::vector<Hash> out;
+  for (std::size_t at = 0; at + Hash::kSize <= bytes.size(); at += Hash::kSize)
+    out.push_back(Hash::from(bytes.subspan(at, Hash::kSize)).value_or(Hash{}));
+  const bool whole = out.size() * Hash::kSize == bytes.size();
+  if (!whole) invalid(field, "32 bytes each", std::to_string(bytes.size()) + " bytes");
+  if (!check_count(field, out.size(), count_max)) return {};
+  if (const auto* twice = repeated(out)) invalid(field, "each once", twice->hex());
+  return out;
+}
+
 std::string WireTable::checked_text(Field field, const flatbuffers::String& text,
                                     std::size_t bytes_max) const {
   constexpr std::size_t kNul = 1;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "runtime/base/bytes.h"
+#include "runtime/base/ids.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/result.h"
 
@@ -93,6 +94,8 @@ class WireTable {
     std::copy(bytes.begin(), bytes.end(), out.bytes.begin());
     return out;
   }
+  // 32 bytes each, joined; at least one, none twice.
+  std::vector<Hash> hashes(Field field, std::size_t count_max) const;
   // Neither 0 nor above `last`: feature_unknown.
   template <class Enum>
   Enum choice(Field field, Enum last) const {

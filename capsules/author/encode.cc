@@ -133,12 +133,31 @@ Offset<wire::Plan> write_plan(Builder& fbb, const Plan& plan) {
     const auto tool = fbb.CreateString(step.tool);
     const auto args = fbb.CreateString(step.args);
     const auto needs = fbb.CreateVectorOfStrings(step.needs);
-    steps.push_back(
-        wire::CreateStep(fbb, id, tool, args, needs, static_cast<wire::OnError>(step.on_error)));
+    flatbuffers::Optional<std::uint32_t> retries, for_each_max;
+    flatbuffers::Optional<std::int64_t> backoff_ms;
+    if (step.on_error == OnError::retry) {
+      retries = step.retries;
+      backoff_ms = step.backoff_ms;
+    }
+    Offset<flatbuffers::String> for_each;
+    if (!step.for_each.empty()) {
+      for_each = fbb.CreateString(step.for_each);
+      for_each_max = step.for_each_max;
+    }
+    steps.push_back(wire::CreateStep(fbb, id, tool, args, needs,
+                                     static_cast<wire::OnError>(step.on_error), retries, backoff_ms,
+                                     for_each, for_each_max));
   }
   const auto inputs = fbb.CreateVectorOfStrings(plan.inputs);
   const auto list = fbb.CreateVector(steps);
   return wire::CreatePlan(fbb, inputs, list);
+}
+
+Offset<wire::ResultRule> write_result(Builder& fbb, const ResultRule& rule) {
+  Bytes readers;
+  for (const Hash& reader : rule.readers)
+    readers.insert(readers.end(), reader.bytes.begin(), reader.bytes.end());
+  return wire::CreateResultRule(fbb, fbb.CreateVector(readers), rule.retention_ms, rule.reads);
 }
 
 Offset<wire::EndOn> write_end_on(Builder& fbb, const EndOn& end) {
@@ -190,6 +209,7 @@ struct CapsuleParts {
   Offset<wire::EndOn> end_on;
   Offset<flatbuffers::Vector<Offset<wire::Grant>>> grants;
   Offset<wire::Plan> plan;
+  Offset<wire::ResultRule> result;
   Offset<wire::Delegation> delegation;
   Offset<wire::Log> log;
 };
@@ -216,6 +236,7 @@ CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   for (const Grant& grant : capsule.grants) grants.push_back(write_grant(fbb, grant));
   parts.grants = fbb.CreateVector(grants);
   if (capsule.entry == EntryKind::plan) parts.plan = write_plan(fbb, capsule.plan);
+  if (capsule.result) parts.result = write_result(fbb, *capsule.result);
   parts.delegation = wire::CreateDelegation(fbb, capsule.max_depth);
   parts.log = wire::CreateLog(fbb, capsule.log_all_arguments, 0, capsule.log_quota_bytes);
   return parts;
@@ -248,6 +269,7 @@ Result<Bytes> encode_capsule(const Capsule& capsule) {
   out.add_min_tier(static_cast<wire::Tier>(capsule.min_tier));
   out.add_entry(static_cast<wire::EntryKind>(capsule.entry));
   if (!parts.plan.IsNull()) out.add_plan(parts.plan);
+  if (!parts.result.IsNull()) out.add_result(parts.result);
   out.add_delegation(parts.delegation);
   out.add_log(parts.log);
   wire::FinishCapsuleBuffer(fbb, out.Finish());

@@ -2,12 +2,15 @@
 
 #include "capsules/author/lint.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/text.h"
 
 namespace taper::capsules {
 namespace {
 
-bool allows_calls(const Grant& grant) {
-  return std::ranges::find(grant.verbs, Verb::call) != grant.verbs.end();
+constexpr std::int64_t kManyCalls = std::int64_t{1} << 40;
+
+bool allows(const Grant& grant, Verb verb) {
+  return std::ranges::find(grant.verbs, verb) != grant.verbs.end();
 }
 
 // What is known of a call before the plan runs: the literal arguments, and the names of the rest.
@@ -53,7 +56,7 @@ void lint_step(const Capsule& capsule, const KnownTools& tools, const Step& step
   bool granted = false;
   for (const Grant& grant : capsule.grants) {
     const auto tool = tools.find(grant.tool);
-    if (grant.tool != step.tool || !allows_calls(grant) || tool == tools.end()) continue;
+    if (grant.tool != step.tool || !allows(grant, Verb::call) || tool == tools.end()) continue;
     granted = true;
     const Status passed = may_pass(grant, tool->second, known_call(step));
     if (passed.ok()) return;
@@ -68,9 +71,63 @@ void lint_step(const Capsule& capsule, const KnownTools& tools, const Step& step
               "change the step's args, or widen the grant");
 }
 
+// What a retry needs beside the first call's permission.
+void lint_retry(const Capsule& capsule, const KnownTools& tools, const Step& step,
+                LintReport& report) {
+  if (step.on_error != OnError::retry) return;
+  const std::string path = "plan.steps." + step.id + ".on_error";
+  bool granted = false;
+  for (const Grant& grant : capsule.grants) {
+    if (grant.tool != step.tool || !allows(grant, Verb::retry)) continue;
+    granted = true;
+    const auto tool = tools.find(grant.tool);
+    const Effect known = tool == tools.end() ? Effect::unset : tool->second.effect;
+    if (std::max(grant.effect, known) != Effect::irreversible || !grant.idempotency.empty())
+      continue;
+    report.error(Code::source_invalid, path,
+                 "the grant '" + grant.id + "' cannot be undone and its calls carry no id",
+                 "add idempotency = \"ARGUMENT\" to the grant, or do not retry");
+  }
+  if (!granted)
+    report.error(Code::verb_not_granted, path,
+                 "no grant of '" + step.tool + "' includes the verb 'retry'",
+                 "add verbs = [\"call\", \"retry\"] to the grant");
+  if (capsule.end_on.failure)
+    report.note(path, "the capsule ends the task at the first failure, so nothing is retried",
+                "leave failure out of end_on");
+  if (step.backoff_ms >= capsule.lease_idle_ms)
+    report.note(path, "the task idles out while this step waits to retry",
+                "shorten the backoff, or lengthen idle");
+}
+
+// How often the step calls its tool, as far as that is known.
+std::size_t calls_of(const Step& step) {
+  if (step.for_each.empty()) return 1;
+  const Result<Value> items = parse_value(as_bytes(step.for_each), limits::kCapsuleBytesMax);
+  const Array* list = items ? items->array() : nullptr;
+  return list == nullptr ? step.for_each_max : list->size();
+}
+
+void lint_items(const Step& step, LintReport& report) {
+  const std::size_t calls = calls_of(step);
+  if (calls <= step.for_each_max || step.for_each.empty()) return;
+  report.error(Code::source_invalid, "plan.steps." + step.id + ".for_each",
+               std::to_string(calls) + " items are more than for_each_max, " +
+                   std::to_string(step.for_each_max) + ": the step would fail",
+               "raise for_each_max, or leave it out");
+}
+
+void lint_result(const Capsule& capsule, LintReport& report) {
+  if (!capsule.result || capsule.result->retention_ms <= limits::kLongRetentionMs) return;
+  report.note("capsule.result.retention",
+              "results that stay for " + format_duration_ms(capsule.result->retention_ms) +
+                  " after the task's end stay long",
+              "they need only last until their readers came");
+}
+
 void lint_calls(const Capsule& capsule, LintReport& report) {
   std::map<std::string, std::size_t> steps;
-  for (const Step& step : capsule.plan.steps) ++steps[step.tool];
+  for (const Step& step : capsule.plan.steps) steps[step.tool] += calls_of(step);
   for (const auto& [tool, count] : steps) {
     std::int64_t allowed = 0;
     bool bounded = false;
@@ -78,9 +135,8 @@ void lint_calls(const Capsule& capsule, LintReport& report) {
       if (grant.tool != tool) continue;
       bounded = grant.budget.calls.has_value();
       if (!bounded) break;
-      if (std::cmp_less(allowed, limits::kStepsMax)) {
-        allowed += std::min<std::int64_t>(*grant.budget.calls, limits::kStepsMax);
-      }
+      // Far above what the steps can add up to, and far below an overflow.
+      allowed = std::min(allowed, kManyCalls) + std::min(*grant.budget.calls, kManyCalls);
     }
     if (!bounded || std::cmp_less_equal(count, allowed)) continue;
     report.note("plan.steps",
@@ -102,8 +158,13 @@ bool has_reference(const Value& value) {
 }
 
 void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& report) {
-  for (const Step& step : capsule.plan.steps) lint_step(capsule, tools, step, report);
+  for (const Step& step : capsule.plan.steps) {
+    lint_step(capsule, tools, step, report);
+    lint_retry(capsule, tools, step, report);
+    lint_items(step, report);
+  }
   lint_calls(capsule, report);
+  lint_result(capsule, report);
 }
 
 }  // namespace taper::capsules

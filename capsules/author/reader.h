@@ -87,5 +87,6 @@ std::vector<ArgRule> read_rules(Section& args);
 void read_capsule(Section& section, Draft& draft);
 void read_grants(const toml::node& node, const KnownTools& tools, Draft& draft, Report& report);
 void read_plan(Section& section, Draft& draft);
+void read_result(Section& section, Capsule& capsule);
 
 }  // namespace taper::capsules

@@ -108,6 +108,20 @@ void show_grant(Page& page, const Grant& grant) {
   if (!cell.empty()) page.line("cell", cell, 2);
 }
 
+std::string on_error_text(const Step& step) {
+  if (step.on_error != OnError::retry) return std::string(word(step.on_error));
+  const std::string calls = step.retries == 1 ? " more call" : " more calls";
+  return "retry: at most " + std::to_string(step.retries) + calls + ", " +
+         format_duration_ms(step.backoff_ms) + " before each; then stop";
+}
+
+void show_result(Page& page, const ResultRule& rule) {
+  page.heading("result", "");
+  page.line("kept for", format_duration_ms(rule.retention_ms) + " after the task's end", 2);
+  page.line("reads", std::to_string(rule.reads) + " of each result", 2);
+  for (const Hash& reader : rule.readers) page.line("reader", reader.hex(), 2);
+}
+
 void show_plan(Page& page, const Plan& plan) {
   page.heading("plan", "");
   std::string inputs;
@@ -119,7 +133,10 @@ void show_plan(Page& page, const Plan& plan) {
     std::string needs;
     for (const std::string& need : step.needs) needs = added(needs, need);
     if (!needs.empty()) page.line("needs", needs, 4);
-    if (step.on_error != OnError::stop) page.line("on_error", word(step.on_error), 4);
+    if (step.on_error != OnError::stop) page.line("on_error", on_error_text(step), 4);
+    if (step.for_each.empty()) continue;
+    page.line("for each of", step.for_each, 4);
+    page.line("items", "at most " + std::to_string(step.for_each_max), 4);
   }
 }
 
@@ -206,6 +223,7 @@ std::string show_text(const UntrustedCapsule& capsule, std::optional<std::int64_
   show_terms(page, capsule.root, now_s);
   for (const Grant& grant : capsule.root.grants) show_grant(page, grant);
   if (capsule.root.entry == EntryKind::plan) show_plan(page, capsule.root.plan);
+  if (capsule.root.result) show_result(page, *capsule.root.result);
   std::size_t number = 0;
   for (const Block& block : capsule.blocks) show_block(page, block, ++number, now_s);
   return page.take();

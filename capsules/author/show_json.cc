@@ -3,6 +3,7 @@
 #include "capsules/author/author.h"
 #include "capsules/author/words.h"
 #include "crypto/key_file.h"
+#include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 
 namespace taper::capsules {
@@ -112,17 +113,37 @@ json::object grant_json(const Grant& grant) {
                                 {"wall_ms", optional_json(cell.wall_ms)}}}};
 }
 
+json::value number_or_null(bool there, std::int64_t number) {
+  return there ? json::value(number) : json::value(nullptr);
+}
+
+json::value result_json(const std::optional<ResultRule>& rule) {
+  if (!rule) return nullptr;
+  json::array readers;
+  for (const Hash& reader : rule->readers) readers.emplace_back(text_json(reader.hex()));
+  return json::object{{"readers", std::move(readers)},
+                      {"retention_ms", rule->retention_ms},
+                      {"reads", rule->reads}};
+}
+
 json::value plan_json(const Capsule& capsule) {
   if (capsule.entry != EntryKind::plan) return nullptr;
   json::array steps;
   for (const Step& step : capsule.plan.steps) {
     const Result<Object> arguments = parse_arguments(as_bytes(step.args));
     json::value args = arguments ? value_json(Value(*arguments)) : json::value(nullptr);
+    const bool retries = step.on_error == OnError::retry;
+    const bool each = !step.for_each.empty();
+    const Result<Value> items = parse_value(as_bytes(step.for_each), limits::kCapsuleBytesMax);
     steps.emplace_back(json::object{{"id", text_json(step.id)},
                                     {"tool", text_json(step.tool)},
                                     {"args", std::move(args)},
                                     {"needs", texts_json(step.needs)},
-                                    {"on_error", word(step.on_error)}});
+                                    {"on_error", word(step.on_error)},
+                                    {"retries", number_or_null(retries, step.retries)},
+                                    {"backoff_ms", number_or_null(retries, step.backoff_ms)},
+                                    {"for_each", items ? value_json(*items) : json::value(nullptr)},
+                                    {"for_each_max", number_or_null(each, step.for_each_max)}});
   }
   return json::object{{"inputs", texts_json(capsule.plan.inputs)}, {"steps", std::move(steps)}};
 }
@@ -217,6 +238,7 @@ std::string show_json(const UntrustedCapsule& shown) {
                            {"quota_bytes", capsule.log_quota_bytes}}},
       {"grants", std::move(grants)},
       {"plan", plan_json(capsule)},
+      {"result", result_json(capsule.result)},
       {"blocks", blocks_json(shown.blocks)}};
   return json::serialize(out);
 }

@@ -190,8 +190,8 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
                        "entry 'session' (no [plan]) is not enforced yet",
                        "add a [plan] with its steps");
   }
-  top.not_yet({"agent", "block", "secrets", "secret", "hosts", "proof", "offline", "approvers",
-               "result", "cell"});
+  top.not_yet(
+      {"agent", "block", "secrets", "secret", "hosts", "proof", "offline", "approvers", "cell"});
   top.finish();
 }
 
@@ -218,8 +218,9 @@ void read_capsule(Section& section, Draft& draft) {
   read_delegation(section, capsule);
   read_holder(section, draft);
   read_node(section, draft);
-  section.not_yet({"audience", "pools", "nodes", "secrets", "approvers", "result", "hosts",
-                   "host_ca", "proof", "offline", "cell", "features"});
+  read_result(section, capsule);
+  section.not_yet({"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca",
+                   "proof", "offline", "cell", "features"});
   section.finish();
 }
 

@@ -1,7 +1,10 @@
 #include <algorithm>
 
 #include "capsules/author/reader.h"
+#include "crypto/crypto.h"
+#include "crypto/key_file.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/text.h"
 
 namespace taper::capsules {
 namespace {
@@ -24,8 +27,9 @@ bool is_pointer(std::string_view text) {
 // Finds every reference in a step's arguments and checks its form and what it names.
 class References {
  public:
-  References(const Plan& plan, const ReadStep& step, Report& report)
-      : plan_(plan), step_(step), report_(report) {}
+  enum class Item : std::uint8_t { none, known };
+  References(const Plan& plan, const ReadStep& step, std::string key, Item item, Report& report)
+      : plan_(plan), step_(step), key_(std::move(key)), item_(item), report_(report) {}
 
   void check(const Value& value) {
     if (const Array* array = value.array()) {
@@ -45,7 +49,7 @@ class References {
 
  private:
   void error(Code code, std::string what, std::string fix) {
-    report_.error(code, {step_.place.path + ".args", step_.place.line}, std::move(what),
+    report_.error(code, {step_.place.path + "." + key_, step_.place.line}, std::move(what),
                   std::move(fix));
   }
 
@@ -53,16 +57,22 @@ class References {
     const Value* input = value.find("$input");
     const Value* step = value.find("$step");
     const Value* at = value.find("at");
-    if (keys == 1 && input != nullptr && input->text() != nullptr) {
+    const Value* item = value.find("$item");
+    const bool points = keys == 2 && at != nullptr && at->text() != nullptr;
+    if (item != nullptr && item->boolean() != nullptr && *item->boolean() &&
+        (keys == 1 || points)) {
+      check_item(points ? *at->text() : "");
+    } else if (keys == 1 && input != nullptr && input->text() != nullptr) {
       check_input(*input->text());
-    } else if (keys == 2 && step != nullptr && step->text() != nullptr && at != nullptr &&
-               at->text() != nullptr) {
+    } else if (points && step != nullptr && step->text() != nullptr) {
       check_step(*step->text(), *at->text());
     } else {
       error(Code::source_invalid,
-            "a reference is a table with exactly \"$input\", or \"$step\" and \"at\"; no other key "
-            "may begin with '$'",
-            "write { \"$input\" = \"name\" } or { \"$step\" = \"id\", at = \"/text\" }");
+            "a reference is a table with exactly \"$input\", or \"$step\" and \"at\", or "
+            "\"$item\"; no "
+            "other key may begin with '$'",
+            "write { \"$input\" = \"name\" }, { \"$step\" = \"id\", at = \"/text\" } or "
+            "{ \"$item\" = true }");
     }
   }
 
@@ -72,11 +82,21 @@ class References {
           "add inputs = [\"" + name + "\"] to [plan]");
   }
 
+  void check_pointer(const std::string& at) {
+    if (is_pointer(at)) return;
+    error(Code::source_invalid, "'at' is not a JSON pointer",
+          "it is empty for the whole value, or begins with '/': \"/text\"");
+  }
+
+  void check_item(const std::string& at) {
+    check_pointer(at);
+    if (item_ == Item::known) return;
+    error(Code::step_reference, "\"$item\" stands for nothing: the step goes through no items",
+          "add for_each to this step");
+  }
+
   void check_step(const std::string& id, const std::string& at) {
-    if (!is_pointer(at)) {
-      error(Code::source_invalid, "'at' is not a JSON pointer",
-            "it is empty for the whole result, or begins with '/': \"/text\"");
-    }
+    check_pointer(at);
     if (std::ranges::find(step_.step.needs, id) != step_.step.needs.end()) return;
     error(Code::step_reference, "'" + id + "' is referred to but not among the step's needs",
           "add needs = [\"" + id + "\"] to this step");
@@ -84,20 +104,64 @@ class References {
 
   const Plan& plan_;
   const ReadStep& step_;
+  std::string key_;
+  Item item_;
   Report& report_;
 };
+
+// on_error = { retry = 3, backoff = "2s" }
+void read_retry(Section section, Step& step) {
+  step.on_error = OnError::retry;
+  step.retries =
+      static_cast<std::uint32_t>(section.integer("retry", 1, limits::kRetriesMax).value_or(0));
+  if (!section.table().contains("retry")) section.missing("retry", "3");
+  step.backoff_ms = section.duration_ms("backoff").value_or(0);
+  if (!section.table().contains("backoff")) section.missing("backoff", "\"2s\"");
+  if (step.backoff_ms > limits::kLeaseTtlMaxMs)
+    section.wrong_type("backoff", "at most " + format_duration_ms(limits::kLeaseTtlMaxMs),
+                       "the lease ends while the step waits");
+  section.finish();
+}
 
 void read_on_error(Section& section, Step& step) {
   const toml::node* node = section.take("on_error");
   if (node == nullptr) return;
+  if (const toml::table* table = node->as_table())
+    return read_retry(Section(*table, section.place("on_error"), section.report()), step);
   const std::string word = node->is_string() ? node->as_string()->get() : "";
   if (word == "continue") {
     step.on_error = OnError::carry_on;
-  } else if (word.starts_with("retry") || node->is_table()) {
-    not_enforced_yet(section.report(), section.place("on_error"), "on_error = retry");
   } else if (word != "stop") {
-    section.wrong_type("on_error", "\"stop\" or \"continue\"", "leave it out for \"stop\"");
+    section.wrong_type("on_error", "\"stop\", \"continue\" or a table",
+                       "leave it out for \"stop\"; write { retry = 3, backoff = \"2s\" } to retry");
   }
+}
+
+// A list, or a reference to one; a list is its own maximum where none stands.
+void read_for_each(Section& section, const Plan& plan, ReadStep& read) {
+  const bool bounded = section.table().contains("for_each_max");
+  const auto most = section.integer("for_each_max", 1, limits::kForEachMax);
+  const toml::node* node = section.take("for_each");
+  if (node == nullptr) {
+    if (bounded) section.wrong_type("for_each_max", "nothing without for_each", "add for_each");
+    return;
+  }
+  const std::optional<Value> items = read_value(*node, section.place("for_each"), section.report());
+  if (!items) return;
+  const Array* list = items->array();
+  if (list == nullptr && (items->object() == nullptr || items->object()->empty() ||
+                          !items->object()->front().first.starts_with('$')))
+    return section.wrong_type(
+        "for_each", "a list, or a reference to one",
+        "write [\"a\", \"b\"] or { \"$step\" = \"list\", at = \"/entries\" }");
+  using enum References::Item;
+  References(plan, read, "for_each", none, section.report()).check(*items);
+  if (list == nullptr && !bounded) section.missing("for_each_max", "100");
+  const std::size_t own =
+      list == nullptr ? 0 : std::clamp<std::size_t>(list->size(), 1, limits::kForEachMax);
+  read.step.for_each = write_canonical(*items);
+  read.step.for_each_max =
+      static_cast<std::uint32_t>(most.value_or(static_cast<std::int64_t>(own)));
 }
 
 std::optional<Value> read_args(Section& section) {
@@ -118,12 +182,17 @@ ReadStep read_step(Section section, const Plan& plan) {
   section.report().remember({"plan.steps." + step.id, section.place().line});
   step.tool = section.required_text("tool", limits::kNameBytesMax, "\"file.read\"").value_or("");
   step.needs = section.words("needs", limits::kNeedsMax).value_or(std::vector<std::string>{});
+  if (step.id.find('[') != step.id.npos)
+    section.wrong_type("id", "a name without '['", "items of a step are named by it: \"read[0]\"");
   read_on_error(section, step);
+  read_for_each(section, plan, out);
   if (const std::optional<Value> args = read_args(section)) {
-    References(plan, out, section.report()).check(*args);
+    using enum References::Item;
+    const auto item = step.for_each.empty() ? none : known;
+    References(plan, out, "args", item, section.report()).check(*args);
     step.args = write_canonical(*args);
   }
-  section.not_yet({"for_each", "approval", "retry", "retries", "backoff"});
+  section.not_yet({"approval"});
   section.finish();
   return out;
 }
@@ -171,6 +240,33 @@ std::vector<Step> in_order(std::vector<ReadStep> steps, Report& report) {
 }
 
 }  // namespace
+
+void read_result(Section& section, Capsule& capsule) {
+  std::optional<Section> result = section.section("result");
+  if (!result) return;
+  ResultRule rule;
+  for (const std::string& text :
+       result->words("readers", limits::kReadersMax).value_or(std::vector<std::string>{})) {
+    const std::optional<PublicKey> key = crypto::parse_public_key_text(text);
+    const Hash reader = key ? Hash{crypto::key_id(*key).bytes} : Hash{};
+    if (!key || std::ranges::find(rule.readers, reader) != rule.readers.end()) {
+      result->wrong_type("readers", "\"tpk:\" and 64 hex digits, each once",
+                         "copy the line of each reader's .pub file");
+    }
+    rule.readers.push_back(reader);
+  }
+  if (rule.readers.empty()) result->missing("readers", "[\"tpk:…\"]");
+  rule.retention_ms = result->duration_ms("retention").value_or(0);
+  if (!result->table().contains("retention")) result->missing("retention", "\"7d\"");
+  if (rule.retention_ms > limits::kRetentionMaxMs)
+    result->wrong_type("retention", "at most " + format_duration_ms(limits::kRetentionMaxMs),
+                       "fetch the results sooner");
+  rule.reads =
+      static_cast<std::uint32_t>(result->integer("reads", 1, limits::kResultReadsMax).value_or(0));
+  if (!result->table().contains("reads")) result->missing("reads", "1");
+  result->finish();
+  capsule.result = std::move(rule);
+}
 
 void read_plan(Section& section, Draft& draft) {
   Plan& plan = draft.capsule.plan;

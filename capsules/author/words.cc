@@ -37,7 +37,7 @@ std::string_view word(EntryKind entry) {
 }
 
 std::string_view word(OnError on_error) {
-  return pick(std::to_array<std::string_view>({"unset", "stop", "continue"}), on_error);
+  return pick(std::to_array<std::string_view>({"unset", "stop", "continue", "retry"}), on_error);
 }
 
 }  // namespace taper::capsules
