@@ -9,8 +9,6 @@ namespace taper::capsules {
 namespace {
 
 constexpr std::string_view kMagic = "TPC1";
-constexpr std::uint8_t kRawEd25519 = 1;
-constexpr std::uint8_t kSshSk = 3;
 constexpr std::size_t kEd25519Bytes = std::tuple_size_v<crypto::Signature>;
 
 Error broken(std::string field, std::string expected) {
@@ -26,7 +24,7 @@ SignatureView read_signature(ByteReader& reader) {
 }
 
 bool fits(const SignatureView& view) {
-  if (view.kind == kRawEd25519) return view.signature.size() == kEd25519Bytes;
+  if (view.kind == kRawSignature) return view.signature.size() == kEd25519Bytes;
   return view.signature.size() <= limits::kSignatureBytesMax;
 }
 
@@ -50,12 +48,22 @@ Result<SignedPart> read_signed_part(ByteReader& reader, std::string_view magic,
 }
 
 void write_signed_part(ByteWriter& writer, std::string_view magic, ByteSpan payload,
-                       const std::vector<RootSignature>& signatures) {
+                       const std::vector<SignatureView>& signatures) {
   TAPER_ASSERT(!signatures.empty() && signatures.size() <= limits::kSignaturesMax);
   writer.raw(as_bytes(magic)).block(payload).u8(static_cast<std::uint8_t>(signatures.size()));
-  for (const RootSignature& signature : signatures) {
-    writer.raw(signature.key.span()).u8(kRawEd25519).u16(kEd25519Bytes).raw(signature.signature);
+  for (const SignatureView& view : signatures) {
+    TAPER_ASSERT(fits(view));
+    const auto size = static_cast<std::uint16_t>(view.signature.size());
+    writer.raw(view.key.span()).u8(view.kind).u16(size).raw(view.signature);
   }
+}
+
+std::vector<SignatureView> views(const std::vector<RootSignature>& signatures) {
+  std::vector<SignatureView> out;
+  for (const RootSignature& each : signatures) {
+    out.push_back({each.key, kRawSignature, each.signature});
+  }
+  return out;
 }
 
 Status check_signers(const std::vector<SignatureView>& signatures) {
@@ -65,16 +73,26 @@ Status check_signers(const std::vector<SignatureView>& signatures) {
     if (repeated) {
       return Error(Code::signer_repeated, {"signatures", "each key once", at->key.hex(), ""});
     }
-    if (at->kind == kRawEd25519) continue;
-    const bool known = at->kind > kRawEd25519 && at->kind <= kSshSk;
-    return Error(known ? Code::not_enforced_yet : Code::feature_unknown,
-                 {"signatures.kind", "1 (Ed25519)", std::to_string(at->kind), ""});
+    if (at->kind >= kRawSignature && at->kind <= kSkSshSignature) continue;
+    return Error(Code::feature_unknown,
+                 {"signatures.kind", "1 to 3", std::to_string(at->kind), ""});
   }
   return success();
 }
 
-Status check_signature(const PublicKey& key, std::string_view statement, ByteSpan payload,
-                       const SignatureView& signature) {
+Status check_signature(const PublicKey& key, crypto::Device device, std::string_view statement,
+                       ByteSpan payload, const SignatureView& signature) {
+  if ((signature.kind == kSkSshSignature) != (device != crypto::Device::none)) {
+    return Error(
+        Code::signature_wrong,
+        {"signatures.kind", device == crypto::Device::none ? "1 or 2" : "3, a security key",
+         std::to_string(signature.kind), ""});
+  }
+  if (signature.kind != kRawSignature) {
+    return crypto::verify_sshsig(key, device, statement,
+                                 crypto::pre_authentication_encoding(statement, payload),
+                                 signature.signature);
+  }
   if (crypto::verify(key, statement, payload, signature.signature)) return success();
   return Error(Code::signature_wrong,
                {"signatures", "a signature of key " + signature.key.hex(), "another", ""});
@@ -105,6 +123,10 @@ Result<Envelope> read_envelope(ByteSpan file) {
 }
 
 Bytes write_envelope(ByteSpan payload, const std::vector<RootSignature>& signatures) {
+  return assemble_envelope(payload, views(signatures));
+}
+
+Bytes assemble_envelope(ByteSpan payload, const std::vector<SignatureView>& signatures) {
   ByteWriter writer;
   write_signed_part(writer, kMagic, payload, signatures);
   return std::move(writer.u8(0)).bytes();

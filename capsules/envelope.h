@@ -16,13 +16,15 @@ struct SignedPart {
 Result<SignedPart> read_signed_part(ByteReader& reader, std::string_view magic,
                                     std::size_t payload_max);
 void write_signed_part(ByteWriter& writer, std::string_view magic, ByteSpan payload,
-                       const std::vector<RootSignature>& signatures);
+                       const std::vector<SignatureView>& signatures);
+// Of kind 1, pointing into what is given.
+std::vector<SignatureView> views(const std::vector<RootSignature>& signatures);
 
-// Distinct keys, kinds that are enforced. Errors: signer_repeated, not_enforced_yet,
-// feature_unknown.
+// Distinct keys, known kinds. Errors: signer_repeated, feature_unknown.
 Status check_signers(const std::vector<SignatureView>& signatures);
-// The order in which signers are known does not matter, that each is does. Error: signature_wrong.
-Status check_signature(const PublicKey& key, std::string_view statement, ByteSpan payload,
-                       const SignatureView& signature);
+// A security key signs with kind 3 alone, any other key with 1 or 2. The order in which signers are
+// known does not matter, that each is does. Errors: signature_wrong, user_unverified.
+Status check_signature(const PublicKey& key, crypto::Device device, std::string_view statement,
+                       ByteSpan payload, const SignatureView& signature);
 
 }  // namespace taper::capsules

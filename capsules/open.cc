@@ -25,7 +25,8 @@ Result<std::vector<KeyId>> check_signatures(const Envelope& envelope, const Trus
                   std::to_string(signers.size()), ""});
   }
   for (const SignatureView& signature : envelope.signatures) {
-    TAPER_CHECK(check_signature(root.issuer(signature.key)->key, crypto::statement::kCapsule,
+    const Issuer& issuer = *root.issuer(signature.key);
+    TAPER_CHECK(check_signature(issuer.key, issuer.device, crypto::statement::kCapsule,
                                 envelope.payload, signature));
   }
   return signers;
@@ -164,7 +165,10 @@ Result<UntrustedCapsule> read_untrusted(ByteSpan file, const std::vector<PublicK
       return Error(Code::signer_unknown,
                    {"signatures", "one of the keys given", signature.key.hex(), ""});
     }
-    TAPER_CHECK(check_signature(*key, crypto::statement::kCapsule, envelope.payload, signature));
+    const auto device =
+        signature.kind == kSkSshSignature ? crypto::Device::touched : crypto::Device::none;
+    TAPER_CHECK(
+        check_signature(*key, device, crypto::statement::kCapsule, envelope.payload, signature));
   }
   out.signatures_checked = !keys.empty();
   TAPER_TRY(out.root, decode_capsule(envelope.payload));

@@ -41,8 +41,8 @@ class VerifiedCapsule {
 Result<VerifiedCapsule> open(ByteSpan file, const TrustRoot& root);
 
 // For `explain` and `show` without a trust root: framing, structure and the signatures against the
-// public keys that `keys` gives (may be empty: then signatures are not checked). Never an
-// authority.
+// public keys that `keys` gives (may be empty: then signatures are not checked; whether one is a
+// security key is not known, so the signature's kind is believed). Never an authority.
 struct UntrustedCapsule {
   Capsule root;
   std::vector<Block> blocks;
@@ -57,9 +57,12 @@ Result<Capsule> decode_capsule(ByteSpan payload);
 Result<Block> decode_block(ByteSpan payload);
 
 // The framing. Spans point into the file given.
+inline constexpr std::uint8_t kRawSignature = 1;    // Ed25519, 64 bytes
+inline constexpr std::uint8_t kSshSignature = 2;    // SSHSIG ssh-ed25519
+inline constexpr std::uint8_t kSkSshSignature = 3;  // SSHSIG sk-ssh-ed25519@openssh.com
 struct SignatureView {
   KeyId key;
-  std::uint8_t kind = 0;  // 1 raw Ed25519, 2 SSHSIG ssh-ed25519, 3 SSHSIG sk-ssh-ed25519
+  std::uint8_t kind = 0;
   ByteSpan signature;
 };
 // A block's `previous` is the hash of `head` and `earlier` one after the other: all before it but
@@ -79,6 +82,8 @@ Result<Envelope> read_envelope(ByteSpan file);
 // What a block appended to `file` must name as its `previous`.
 Result<Hash> next_previous(ByteSpan file);
 Bytes write_envelope(ByteSpan payload, const std::vector<RootSignature>& signatures);
+// Of any kinds; 1 to 8, each at most limits::kSignatureBytesMax (asserted).
+Bytes assemble_envelope(ByteSpan payload, const std::vector<SignatureView>& signatures);
 // `file` with one more block at its end.
 Result<Bytes> append_block(ByteSpan file, ByteSpan block_payload,
                            const crypto::Signature& signature);

@@ -14,6 +14,7 @@ namespace {
 using T = wire::TrustRoot;
 
 constexpr std::string_view kMagic = "TPR1";
+constexpr std::string_view kSecurityKeys = "security-keys";  // the feature behind Issuer.device
 
 Error malformed(std::string field, std::string expected, std::string got) {
   return Error(Code::root_malformed, {std::move(field), std::move(expected), std::move(got), ""});
@@ -50,12 +51,14 @@ Issuer decode_issuer(const WireTable& table) {
   out.not_after_s = table.maybe_number({I::VT_NOT_AFTER_S, "not_after_s"},
                                        out.not_before_s.value_or(0), limits::kTimeMaxS);
   out.limits = decode_limits(table.table({I::VT_LIMITS, "limits"}, wire::IssuerLimits::VT_TOOLS));
+  constexpr Field kDevice{I::VT_DEVICE, "device"};
+  if (table.has(kDevice)) out.device = table.choice(kDevice, crypto::Device::verified);
   return out;
 }
 
 void decode_issuers(const WireTable& root, TrustRootData& out) {
   constexpr Field kIssuers{T::VT_ISSUERS, "issuers"};
-  root.each(kIssuers, limits::kIssuersMax, wire::Issuer::VT_LIMITS, [&](const WireTable& item) {
+  root.each(kIssuers, limits::kIssuersMax, wire::Issuer::VT_DEVICE, [&](const WireTable& item) {
     Issuer issuer = decode_issuer(item);
     for (const Issuer& other : out.issuers) {
       if (other.key == issuer.key) root.invalid(kIssuers, "each key once", issuer.key.hex());
@@ -83,6 +86,11 @@ void decode_roles(const WireTable& root, TrustRootData& out) {
   out.allocators = decode_keys(root, {T::VT_ALLOCATORS, "allocators"});
 }
 
+bool has_device(const std::vector<Issuer>& issuers) {
+  return std::any_of(issuers.begin(), issuers.end(),
+                     [](const Issuer& issuer) { return issuer.device != crypto::Device::none; });
+}
+
 Result<TrustRootData> decode_root(ByteSpan payload) {
   WireBuffer buffer(payload);
   TAPER_CHECK(buffer.verify<T>(wire::TrustRootIdentifier(), limits::kRootBytesMax));
@@ -90,7 +98,8 @@ Result<TrustRootData> decode_root(ByteSpan payload) {
   constexpr Field kFleet{T::VT_FLEET, "fleet"};
   constexpr Field kPrevious{T::VT_PREVIOUS, "previous"};
   TrustRootData out;
-  root.check_features({T::VT_FEATURES, "features"});
+  constexpr Field kFeatures{T::VT_FEATURES, "features"};
+  const std::vector<std::string> features = root.check_features(kFeatures, {kSecurityKeys});
   out.version = root.serial({T::VT_VERSION, "version"});
   if (root.has(kFleet)) out.fleet = root.id<Hash>(kFleet);
   if (root.has(kPrevious)) out.previous = root.id<Hash>(kPrevious);
@@ -98,6 +107,9 @@ Result<TrustRootData> decode_root(ByteSpan payload) {
   out.expires_s =
       root.maybe_number({T::VT_EXPIRES_S, "expires_s"}, out.issued_at_s, limits::kTimeMaxS);
   decode_roles(root, out);
+  if (features.empty() == has_device(out.issuers)) {
+    root.invalid(kFeatures, "security-keys exactly where an issuer has a device", "");
+  }
   TAPER_CHECK(buffer.finish());
   return out;
 }
@@ -130,7 +142,12 @@ Status check_root_signatures(const SignedPart& part, const TrustRootData& data) 
     if (key == data.root_keys.end()) {
       return malformed("signatures", "signatures of its own root keys", signature.key.hex());
     }
-    TAPER_CHECK(check_signature(*key, crypto::statement::kRoot, part.payload, signature));
+    if (signature.kind != kRawSignature) {
+      return Error(Code::not_enforced_yet,
+                   {"signatures.kind", "1 (Ed25519)", std::to_string(signature.kind), ""});
+    }
+    TAPER_CHECK(check_signature(*key, crypto::Device::none, crypto::statement::kRoot, part.payload,
+                                signature));
   }
   if (part.signatures.size() >= data.root_threshold) return success();
   return Error(Code::too_few_signatures, {"signatures", std::to_string(data.root_threshold),
@@ -161,8 +178,10 @@ auto write_issuers(Builder& fbb, const std::vector<Issuer>& issuers) {
         wire::CreateIssuerLimits(fbb, limits.max_ttl_ms, limits.max_validity_s,
                                  limits.max_revocation_age_s, limits.all_tools, tools);
     const auto key = fbb.CreateVector(issuer.key.bytes.data(), issuer.key.bytes.size());
+    flatbuffers::Optional<wire::Device> device = flatbuffers::nullopt;
+    if (issuer.device != crypto::Device::none) device = static_cast<wire::Device>(issuer.device);
     out.push_back(wire::CreateIssuer(fbb, key, maybe(issuer.not_before_s),
-                                     maybe(issuer.not_after_s), written));
+                                     maybe(issuer.not_after_s), written, device));
   }
   return fbb.CreateVector(out);
 }
@@ -209,7 +228,9 @@ Result<TrustRoot> open_root(ByteSpan file) {
 Result<Bytes> encode_root(const TrustRootData& data) {
   TAPER_CHECK(check_sense(data));
   Builder fbb;
-  const auto features = fbb.CreateVectorOfStrings({});
+  const auto features = fbb.CreateVectorOfStrings(
+      has_device(data.issuers) ? std::vector<std::string>{std::string(kSecurityKeys)}
+                               : std::vector<std::string>{});
   const auto fleet = write_hash(fbb, data.fleet);
   const auto previous = write_hash(fbb, data.previous);
   const auto root_keys = write_keys(fbb, data.root_keys);
@@ -234,7 +255,7 @@ Result<Bytes> encode_root(const TrustRootData& data) {
 
 Bytes frame_root(ByteSpan payload, const std::vector<RootSignature>& signatures) {
   ByteWriter writer;
-  write_signed_part(writer, kMagic, payload, signatures);
+  write_signed_part(writer, kMagic, payload, views(signatures));
   return std::move(writer).bytes();
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "crypto/sign.h"
+#include "crypto/sshsig.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 
@@ -25,6 +26,7 @@ struct Issuer {
   PublicKey key;
   std::optional<std::int64_t> not_before_s, not_after_s;  // when its signatures count, by issued_at
   IssuerLimits limits;
+  crypto::Device device = crypto::Device::none;
 };
 
 struct TrustRootData {

@@ -264,10 +264,14 @@ WireTable WireTable::maybe_table(Field field, voffset_t last) const {
   return {*buffer_, table, last, this, field.name, std::nullopt};
 }
 
-void WireTable::check_features(Field field) const {
-  for (const std::string& feature : texts(field, limits::kListItemsMax, limits::kNameBytesMax)) {
+std::vector<std::string> WireTable::check_features(
+    Field field, std::initializer_list<std::string_view> known) const {
+  const std::vector<std::string> out = names(field, limits::kListItemsMax);
+  for (const std::string& feature : out) {
+    if (std::find(known.begin(), known.end(), feature) != known.end()) continue;
     fail(Code::feature_unknown, field, "only features that this version knows", feature);
   }
+  return out;
 }
 
 }  // namespace taper::capsules

@@ -133,8 +133,9 @@ class WireTable {
   void refuse(std::initializer_list<Field> fields) const;
   // Of a list that must not be empty: field_missing.
   void require(Field field, bool is_there) const;
-  // The list of features that the signed table needs; none is known yet: feature_unknown.
-  void check_features(Field field) const;
+  // The features that the signed table needs, of those `known`. Error: feature_unknown.
+  std::vector<std::string> check_features(Field field,
+                                          std::initializer_list<std::string_view> known = {}) const;
 
   void fail(Code code, Field field, std::string expected, std::string got) const;
   void invalid(Field field, std::string expected, std::string got) const {

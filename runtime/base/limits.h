@@ -70,6 +70,10 @@ inline constexpr std::uint64_t kKdfOpsMax = 16;
 inline constexpr std::uint64_t kKdfMemBytesMax = 1024ULL * 1024 * 1024;
 inline constexpr std::size_t kPassphraseBytesMax = 1024;
 
+// ssh-agent.
+inline constexpr std::size_t kAgentReplyBytesMax = 4096;
+inline constexpr std::int64_t kAgentTimeoutMs = 60'000;  // somebody may have to touch or confirm
+
 // Store and audit log.
 inline constexpr std::size_t kStoreMapBytes = 16ULL * 1024 * 1024 * 1024;
 inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;

@@ -128,13 +128,13 @@ TEST_CASE("A signature over another statement, or under another name, is refused
         Code::signature_wrong);
 }
 
-TEST_CASE("Signature kinds are named when they are not enforced yet", "[capsules]") {
+TEST_CASE("A signature of another kind is refused", "[capsules]") {
   const Fixture f;
   Bytes file = signed_capsule(f.capsule);
   const std::size_t kind = 4 + 4 + testing::capsule_payload(f.capsule).size() + 1 + 32;
   for (const auto& [value, code] :
-       {std::pair{0, Code::feature_unknown}, std::pair{2, Code::not_enforced_yet},
-        std::pair{3, Code::not_enforced_yet}, std::pair{4, Code::feature_unknown}}) {
+       {std::pair{0, Code::feature_unknown}, std::pair{2, Code::signature_wrong},
+        std::pair{3, Code::signature_wrong}, std::pair{4, Code::feature_unknown}}) {
     file[kind] = static_cast<std::uint8_t>(value);
     CHECK(f.opened(file) == code);
   }
