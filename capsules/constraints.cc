@@ -1,23 +1,14 @@
 #include "capsules/constraints.h"
 
 #include <algorithm>
-#include <type_traits>
+#include <utility>
+
+#include "capsules/address.h"
+#include "capsules/url.h"
+#include "runtime/base/limits.h"
 
 namespace taper::capsules {
 namespace {
-
-template <class... Lambdas>
-struct Overloaded : Lambdas... {
-  using Lambdas::operator()...;
-};
-
-std::string quoted(std::string_view text) { return write_canonical(Value(text)); }
-
-template <class Test>
-bool text_holds(const Value& value, const Test& test) {
-  const std::string* text = value.text();
-  return text != nullptr && test(std::string_view(*text));
-}
 
 const ArgRule* find_rule(const std::vector<ArgRule>& rules, std::string_view name) {
   const auto found = std::find_if(rules.begin(), rules.end(),
@@ -62,26 +53,171 @@ bool has_type(const Value& value, InputType type) {
   return false;
 }
 
-bool is_path(const ArgRule& rule, const InputSpec* input) {
-  if (input != nullptr && input->type == InputType::path) return true;
-  return std::any_of(rule.all.begin(), rule.all.end(), [](const Constraint& constraint) {
-    return std::holds_alternative<Under>(constraint);
-  });
-}
-
 Error refusal(Code code, std::string_view name, std::string expected, const Value* got) {
   return Error(code, {std::string(name), std::move(expected),
                       got == nullptr ? "nothing" : write_canonical(*got), ""});
 }
 
-Status check_rule(const ArgRule& rule, const Value& value) {
-  // An empty list would hold for everything; it never comes out of a decoded capsule.
-  if (rule.all.empty()) return refusal(Code::argument_refused, rule.name, "a constraint", &value);
-  for (const Constraint& constraint : rule.all) {
-    if (holds(constraint, value)) continue;
-    return refusal(Code::argument_refused, rule.name, describe_constraint(constraint), &value);
+// What the constraints of one call may cost, and each of them.
+class Evaluation {
+ public:
+  explicit Evaluation(const Moment& moment) : moment_(moment) {}
+
+  bool holds(const Constraint& constraint, const Value& value) {
+    if (!pay(1)) return false;
+    return std::visit([&](const auto& c) { return look(c, value); },
+                      static_cast<const ConstraintKinds&>(constraint));
   }
-  return success();
+
+  Status check(const ArgRule& rule, const Value& value) {
+    // An empty list would hold for everything; it never comes out of a decoded capsule.
+    if (rule.all.empty()) return refusal(Code::argument_refused, rule.name, "a constraint", &value);
+    for (const Constraint& constraint : rule.all) {
+      if (holds(constraint, value)) continue;
+      return refusal(Code::argument_refused, rule.name, describe_constraint(constraint), &value);
+    }
+    return success();
+  }
+
+ private:
+  bool pay(std::size_t steps) {
+    const bool can = steps <= left_;
+    left_ = can ? left_ - steps : 0;
+    return can;
+  }
+  const std::string* scanned(const Value& value) {
+    const std::string* text = value.text();
+    return text != nullptr && pay(text->size()) ? text : nullptr;
+  }
+  bool all_hold(std::span<const Constraint> all, const Value& value) {
+    return !all.empty() && std::ranges::all_of(all, [&](const auto& c) { return holds(c, value); });
+  }
+  // As of an argument: where an `under` speaks, a text is a plain path before anything else.
+  bool is_allowed(std::span<const Constraint> all, bool path, const Value& value) {
+    if (path && value.text() != nullptr && !is_plain_path(*value.text())) return false;
+    return all_hold(all, value);
+  }
+  bool listed(const std::vector<Value>& values, const Value& value) {
+    return pay(values.size()) && std::ranges::find(values, value) != values.end();
+  }
+
+  bool look(const AnyValue&, const Value&) { return true; }
+  bool look(const Equals& c, const Value& value) { return value == c.value; }
+  bool look(const OneOf& c, const Value& value) { return listed(c.values, value); }
+  bool look(const NotOneOf& c, const Value& value);
+  bool look(const AtLeast& c, const Value& value) {
+    return value.integer() != nullptr && *value.integer() >= c.least;
+  }
+  bool look(const AtMost& c, const Value& value) {
+    return value.integer() != nullptr && *value.integer() <= c.most;
+  }
+  bool look(const Length& c, const Value& value) {
+    return value.text() != nullptr && std::cmp_greater_equal(value.text()->size(), c.least) &&
+           std::cmp_less_equal(value.text()->size(), c.most);
+  }
+  bool look(const Prefix& c, const Value& value) {
+    return value.text() != nullptr && value.text()->starts_with(c.text);
+  }
+  bool look(const Suffix& c, const Value& value) {
+    return value.text() != nullptr && value.text()->ends_with(c.text);
+  }
+  bool look(const Glob& c, const Value& value) {
+    constexpr std::size_t kCheapBytes = 64;
+    const std::string* text = value.text();
+    return text != nullptr && pay(text->size() * (1 + c.pattern.size() / kCheapBytes)) &&
+           glob_matches(c.pattern, *text);
+  }
+  bool look(const Under& c, const Value& value) {
+    const std::string* text = scanned(value);
+    return text != nullptr && is_plain_path(*text) && is_under(*text, c.tree);
+  }
+  bool look(const Url& c, const Value& value);
+  bool look(const Cidr& c, const Value& value);
+  bool look(const Argv& c, const Value& value);
+  bool look(const Each& c, const Value& value);
+  bool look(const Count& c, const Value& value) {
+    return value.array() != nullptr && std::cmp_greater_equal(value.array()->size(), c.least) &&
+           std::cmp_less_equal(value.array()->size(), c.most);
+  }
+  bool look(const Fields& c, const Value& value);
+  bool look(const AllOf& c, const Value& value) { return all_hold(c.all, value); }
+  bool look(const AnyOf& c, const Value& value) {
+    return std::ranges::any_of(c.any, [&](const auto& one) { return holds(one, value); });
+  }
+  bool look(const TimeOfDay& c, const Value&);
+
+  const Moment& moment_;
+  std::size_t left_ = limits::kConstraintStepsMax;
+};
+
+// Only a value of a type that the list speaks about: 1.0 is not "other than 1".
+bool Evaluation::look(const NotOneOf& c, const Value& value) {
+  if (listed(c.values, value)) return false;
+  return pay(1) && std::ranges::any_of(c.values, [&value](const Value& other) {
+           return (value.text() != nullptr && other.text() != nullptr) ||
+                  (value.integer() != nullptr && other.integer() != nullptr) ||
+                  (value.boolean() != nullptr && other.boolean() != nullptr);
+         });
+}
+
+bool Evaluation::look(const Url& c, const Value& value) {
+  const std::string* text = scanned(value);
+  const auto url = text == nullptr ? std::nullopt : parse_url(*text);
+  if (!url) return false;
+  const bool port = c.ports.empty() ? url->port == default_port(url->scheme)
+                                    : url->port && std::ranges::count(c.ports, *url->port) != 0;
+  return port && std::ranges::count(c.schemes, url->scheme) != 0 &&
+         std::ranges::count(c.hosts, url->host) != 0 && is_under(url->path, c.under);
+}
+
+bool Evaluation::look(const Cidr& c, const Value& value) {
+  if (value.text() == nullptr || !pay(c.blocks.size())) return false;
+  const auto address = parse_address(*value.text());
+  return address && std::ranges::any_of(c.blocks, [&address](const std::string& text) {
+           const auto block = parse_block(text);
+           return block && is_within(*address, *block);
+         });
+}
+
+bool Evaluation::look(const Argv& c, const Value& value) {
+  const Array* words = value.array();
+  if (words == nullptr || words->size() != c.words.size()) return false;
+  for (std::size_t i = 0; i < words->size(); ++i) {
+    const std::span<const Constraint> all(&c.words[i], 1);
+    if ((*words)[i].text() == nullptr || !is_allowed(all, speaks_of_path(all), (*words)[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Evaluation::look(const Each& c, const Value& value) {
+  const bool path = speaks_of_path(c.all);
+  return value.array() != nullptr && std::ranges::all_of(*value.array(), [&](const Value& item) {
+           return is_allowed(c.all, path, item);
+         });
+}
+
+bool Evaluation::look(const Fields& c, const Value& value) {
+  const Object* object = value.object();
+  if (object == nullptr || object->size() > c.rules.size()) return false;
+  for (const auto& [name, member] : *object) {
+    const ArgRule* rule = find_rule(c.rules, name);
+    if (rule == nullptr || !is_allowed(rule->all, speaks_of_path(rule->all), member)) return false;
+  }
+  return std::ranges::all_of(c.rules, [object](const ArgRule& rule) {
+    return rule.optional || find_argument(*object, rule.name) != nullptr;
+  });
+}
+
+bool Evaluation::look(const TimeOfDay& c, const Value&) {
+  if (moment_.any) return true;
+  if (!moment_.anchored) return false;
+  const std::int64_t local =
+      (moment_.wall_s % limits::kDayS + c.offset_s + 2 * limits::kDayS) % limits::kDayS;
+  const bool from = local >= c.from_s;
+  const bool to = local < c.to_s;
+  return c.from_s < c.to_s ? from && to : from || to;
 }
 
 Status check_inputs(const std::vector<InputSpec>& inputs, const Object& arguments) {
@@ -100,122 +236,22 @@ Status check_inputs(const std::vector<InputSpec>& inputs, const Object& argument
 
 }  // namespace
 
-bool is_plain_path(std::string_view path) {
-  if (path.empty() || path.front() != '/') return false;
-  if (path.find('\0') != path.npos) return false;
-  if (path == "/") return true;
-  while (!path.empty()) {
-    path.remove_prefix(1);
-    const std::size_t end = std::min(path.find('/'), path.size());
-    const std::string_view component = path.substr(0, end);
-    if (component.empty() || component == "." || component == "..") return false;
-    path.remove_prefix(end);
-  }
-  return true;
-}
-
-bool is_under(std::string_view path, std::string_view tree) {
-  if (tree == "/") return !path.empty() && path.front() == '/';
-  if (!path.starts_with(tree)) return false;
-  return path.size() == tree.size() || path[tree.size()] == '/';
-}
-
-// Greedy with one point of return. That is enough because neither '*' nor '?' takes a '/': the
-// slashes of pattern and text pair off, so giving an earlier star more could never help a later
-// one.
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  constexpr std::size_t kNone = std::string_view::npos;
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = kNone;
-  std::size_t resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' ? text[t] != '/' : pattern[p] == text[t])) {
-      ++p;
-      ++t;
-    } else if (star != kNone && text[resume] != '/') {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+bool speaks_of_path(std::span<const Constraint> all) {
+  return std::ranges::any_of(all, [](const Constraint& constraint) {
+    const auto* all_of = std::get_if<AllOf>(&constraint);
+    const auto* any_of = std::get_if<AnyOf>(&constraint);
+    return std::holds_alternative<Under>(constraint) ||
+           (all_of != nullptr && speaks_of_path(all_of->all)) ||
+           (any_of != nullptr && speaks_of_path(any_of->any));
+  });
 }
 
 bool holds(const Constraint& constraint, const Value& value, const Moment& moment) {
-  static_cast<void>(moment);
-  return std::visit(
-      Overloaded{
-          [](const AnyValue&) { return true; },
-          [&](const Equals& c) { return value == c.value; },
-          [&](const OneOf& c) {
-            return std::find(c.values.begin(), c.values.end(), value) != c.values.end();
-          },
-          [&](const AtLeast& c) {
-            return value.integer() != nullptr && *value.integer() >= c.least;
-          },
-          [&](const AtMost& c) { return value.integer() != nullptr && *value.integer() <= c.most; },
-          [&](const Length& c) {
-            return text_holds(value, [&c](std::string_view text) {
-              const auto size = static_cast<std::int64_t>(text.size());
-              return size >= c.least && size <= c.most;
-            });
-          },
-          [&](const Prefix& c) {
-            return text_holds(value,
-                              [&c](std::string_view text) { return text.starts_with(c.text); });
-          },
-          [&](const Under& c) {
-            return text_holds(value, [&c](std::string_view text) {
-              return is_plain_path(text) && is_under(text, c.tree);
-            });
-          },
-          [&](const Glob& c) {
-            return text_holds(
-                value, [&c](std::string_view text) { return glob_matches(c.pattern, text); });
-          },
-          [](const auto&) { return false; },
-      },
-      static_cast<const ConstraintKinds&>(constraint));
-}
-
-std::string_view constraint_name(const Constraint& constraint) {
-  constexpr std::string_view kNames[] = {
-      "any",    "equals", "one_of", "not_one_of", "at_least", "at_most",    "length",
-      "prefix", "suffix", "glob",   "under",      "url",      "cidr",       "argv",
-      "each",   "count",  "fields", "all_of",     "any_of",   "time_of_day"};
-  static_assert(std::size(kNames) == std::variant_size_v<ConstraintKinds>);
-  return kNames[constraint.index()];
-}
-
-std::string describe_constraint(const Constraint& constraint) {
-  const std::string name(constraint_name(constraint));
-  return std::visit(
-      Overloaded{
-          [&](const AnyValue&) { return name; },
-          [&](const Equals& c) { return name + " " + write_canonical(c.value); },
-          [&](const OneOf& c) { return name + " " + write_canonical(Value(c.values)); },
-          [&](const AtLeast& c) { return name + " " + std::to_string(c.least); },
-          [&](const AtMost& c) { return name + " " + std::to_string(c.most); },
-          [&](const Length& c) {
-            return name + " " + std::to_string(c.least) + ".." + std::to_string(c.most);
-          },
-          [&](const Prefix& c) { return name + " " + quoted(c.text); },
-          [&](const Under& c) { return name + " " + c.tree; },
-          [&](const Glob& c) { return name + " " + quoted(c.pattern); },
-          [&](const auto&) { return name; },
-      },
-      static_cast<const ConstraintKinds&>(constraint));
+  return Evaluation(moment).holds(constraint, value);
 }
 
 Status check_arguments(const std::vector<ArgRule>& rules, const std::vector<InputSpec>& inputs,
                        const Object& arguments, const Moment& moment) {
-  static_cast<void>(moment);
   for (const auto& [name, value] : arguments) {
     if (find_rule(rules, name) == nullptr) {
       return refusal(Code::argument_unknown, name, "only arguments that the grant names", &value);
@@ -227,13 +263,16 @@ Status check_arguments(const std::vector<ArgRule>& rules, const std::vector<Inpu
     }
   }
   for (const auto& [name, value] : arguments) {
-    const bool path = is_path(*find_rule(rules, name), find_input(inputs, name));
+    const InputSpec* input = find_input(inputs, name);
+    const bool path = (input != nullptr && input->type == InputType::path) ||
+                      speaks_of_path(find_rule(rules, name)->all);
     if (path && value.text() != nullptr && !is_plain_path(*value.text())) {
       return refusal(Code::path_malformed, name, "a path in plain form", &value);
     }
   }
+  Evaluation evaluation(moment);
   for (const auto& [name, value] : arguments) {
-    TAPER_CHECK(check_rule(*find_rule(rules, name), value));
+    TAPER_CHECK(evaluation.check(*find_rule(rules, name), value));
   }
   return check_inputs(inputs, arguments);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,9 +21,15 @@ bool glob_matches(std::string_view pattern, std::string_view text);
 struct Moment {
   std::int64_t wall_s = 0;  // since 1970
   bool anchored = false;    // known from a signed source; otherwise time_of_day holds for nothing
+  bool any = false;         // never for a call: asks what may hold at some time or other
 };
+inline constexpr Moment kAnyMoment{0, false, true};
 
+// Bounded by limits::kConstraintStepsMax; what takes more does not hold. No constraint negates
+// another, so that giving up never allows more.
 bool holds(const Constraint& constraint, const Value& value, const Moment& moment = {});
+// One `under` at least speaks about the same value: a text there must be a plain path.
+bool speaks_of_path(std::span<const Constraint> all);
 std::string_view constraint_name(const Constraint& constraint);
 std::string describe_constraint(const Constraint& constraint);  // "under /var/log", for people
 

@@ -1,5 +1,7 @@
 #include "capsules/wire.h"
 
+#include <limits>
+
 #include "runtime/base/text.h"
 
 namespace taper::capsules {
@@ -167,6 +169,13 @@ std::uint8_t WireTable::octet(Field field, std::uint8_t most) const {
 
 bool WireTable::flag(Field field) const { return octet(field, 1) == 1; }
 
+std::int32_t WireTable::offset(Field field, std::int32_t most) const {
+  require(field, has(field));
+  const auto value = scalar<std::int32_t>(field);
+  if (value) within(field, *value, -most, most);
+  return value.value_or(0);
+}
+
 std::uint8_t WireTable::enumerator(Field field, std::uint8_t last) const {
   require(field, has(field));
   const auto value = scalar<std::uint8_t>(field);
@@ -251,6 +260,20 @@ std::vector<std::string> WireTable::texts(Field field, std::size_t count_max,
 std::vector<std::string> WireTable::names(Field field, std::size_t count_max) const {
   std::vector<std::string> out = texts(field, count_max, limits::kNameBytesMax);
   if (const auto* twice = repeated(out)) invalid(field, "each once", *twice);
+  return out;
+}
+
+std::vector<std::uint16_t> WireTable::ports(Field field, std::size_t count_max) const {
+  const std::uint8_t* at = target(field);
+  if (at == nullptr) return {};
+  const auto* items = reinterpret_cast<const flatbuffers::Vector<std::uint16_t>*>(at);
+  buffer_->own(at, sizeof(uoffset_t) + sizeof(std::uint16_t) * items->size());
+  if (!check_count(field, items->size(), count_max)) return {};
+  std::vector<std::uint16_t> out;
+  for (uoffset_t i = 0; i < items->size(); ++i) {
+    out.push_back(items->Get(i));
+    within(field, out.back(), 1, std::numeric_limits<std::uint16_t>::max());
+  }
   return out;
 }
 

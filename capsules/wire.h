@@ -86,6 +86,7 @@ class WireTable {
   std::uint32_t count(Field field, std::uint32_t most) const;  // from 1
   std::uint8_t octet(Field field, std::uint8_t most) const;
   bool flag(Field field) const;
+  std::int32_t offset(Field field, std::int32_t most) const;   // from -most
   std::string text(Field field, std::size_t bytes_max) const;  // UTF-8, not empty
   template <class IdType>
   IdType id(Field field) const {
@@ -119,6 +120,7 @@ class WireTable {
   std::vector<std::string> texts(Field field, std::size_t count_max, std::size_t bytes_max) const;
   // As texts, each once.
   std::vector<std::string> names(Field field, std::size_t count_max) const;
+  std::vector<std::uint16_t> ports(Field field, std::size_t count_max) const;  // from 1
   // Calls `decode(WireTable)` for each of at most `most` tables, until something fails.
   template <class Decode>
   void each(Field field, std::size_t most, flatbuffers::voffset_t last, Decode decode) const {

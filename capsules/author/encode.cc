@@ -2,6 +2,7 @@
 
 #include "capsule_generated.h"
 #include "capsules/author/author.h"
+#include "capsules/author/encode_rules.h"
 #include "runtime/base/limits.h"
 
 namespace taper::capsules {
@@ -25,68 +26,6 @@ flatbuffers::Optional<std::int64_t> optional_long(std::optional<std::int64_t> va
 template <class IdType>
 auto id_bytes(Builder& fbb, const IdType& id) {
   return fbb.CreateVector(id.bytes.data(), id.bytes.size());
-}
-
-struct ConstraintWriter {
-  Builder& fbb;
-
-  Offset<wire::Constraint> operator()(const AnyValue&) { return plain(wire::ConstraintKind::any); }
-  Offset<wire::Constraint> operator()(const Equals& c) {
-    const auto json = fbb.CreateString(write_canonical(c.value));
-    return wire::CreateConstraint(fbb, wire::ConstraintKind::equals, json);
-  }
-  Offset<wire::Constraint> operator()(const OneOf& c) {
-    std::vector<std::string> texts;
-    for (const Value& value : c.values) texts.push_back(write_canonical(value));
-    const auto jsons = fbb.CreateVectorOfStrings(texts);
-    return wire::CreateConstraint(fbb, wire::ConstraintKind::one_of, 0, jsons);
-  }
-  Offset<wire::Constraint> operator()(const AtLeast& c) {
-    return plain(wire::ConstraintKind::at_least, c.least);
-  }
-  Offset<wire::Constraint> operator()(const AtMost& c) {
-    return plain(wire::ConstraintKind::at_most, c.most);
-  }
-  Offset<wire::Constraint> operator()(const Length& c) {
-    return plain(wire::ConstraintKind::length, c.least, c.most);
-  }
-  Offset<wire::Constraint> operator()(const Prefix& c) {
-    return with_text(wire::ConstraintKind::prefix, c.text);
-  }
-  Offset<wire::Constraint> operator()(const Under& c) {
-    return with_text(wire::ConstraintKind::under, c.tree);
-  }
-  Offset<wire::Constraint> operator()(const Glob& c) {
-    return with_text(wire::ConstraintKind::glob, c.pattern);
-  }
-  Offset<wire::Constraint> operator()(const auto&) { return plain(wire::ConstraintKind::none); }
-
- private:
-  Offset<wire::Constraint> plain(wire::ConstraintKind kind,
-                                 flatbuffers::Optional<std::int64_t> number = flatbuffers::nullopt,
-                                 flatbuffers::Optional<std::int64_t> upper = flatbuffers::nullopt) {
-    return wire::CreateConstraint(fbb, kind, 0, 0, number, upper);
-  }
-  Offset<wire::Constraint> with_text(wire::ConstraintKind kind, const std::string& text) {
-    const auto words = fbb.CreateString(text);
-    return wire::CreateConstraint(fbb, kind, 0, 0, flatbuffers::nullopt, flatbuffers::nullopt,
-                                  words);
-  }
-};
-
-auto write_rules(Builder& fbb, const std::vector<ArgRule>& rules) {
-  Items<wire::ArgRule> items;
-  for (const ArgRule& rule : rules) {
-    Items<wire::Constraint> constraints;
-    for (const Constraint& constraint : rule.all) {
-      constraints.push_back(
-          std::visit(ConstraintWriter{fbb}, static_cast<const ConstraintKinds&>(constraint)));
-    }
-    const auto name = fbb.CreateString(rule.name);
-    const auto all = fbb.CreateVector(constraints);
-    items.push_back(wire::CreateArgRule(fbb, name, rule.optional, all));
-  }
-  return fbb.CreateVector(items);
 }
 
 Offset<wire::Budget> write_budget(Builder& fbb, const Budget& budget) {

@@ -22,7 +22,7 @@ Error denial(Code code, std::string field, std::string expected, std::string got
 // Walks the blocks down from the root grant: in each, the first kept grant whose parent is the one
 // chosen and whose rules hold.
 Status descend(const LiveTask& task, const std::vector<capsules::InputSpec>& inputs,
-               const Object& arguments, Ruling& ruling) {
+               const Object& arguments, const capsules::Moment& moment, Ruling& ruling) {
   while (ruling.depth < task.levels.size()) {
     const Level& level = task.levels[ruling.depth];
     const std::size_t parent = ruling.line[ruling.depth - 1];
@@ -30,7 +30,7 @@ Status descend(const LiveTask& task, const std::vector<capsules::InputSpec>& inp
     for (std::size_t i = 0; i < level.size() && !status.ok(); ++i) {
       if (level[i].parent != parent) continue;
       ruling.line[ruling.depth] = i;
-      status = capsules::check_arguments(level[i].args, inputs, arguments);
+      status = capsules::check_arguments(level[i].args, inputs, arguments, moment);
     }
     if (status.code() == Code::unset)
       return denial(Code::tool_not_granted, "tool", "a grant that every block keeps",
@@ -48,7 +48,7 @@ bool has_verb(const Grant& grant, capsules::Verb verb) {
 // The first grant whose tool, verb and arguments match; when no arguments match, the last candidate
 // and what is wrong with them there. Later questions never move a call to another grant.
 Status choose(const LiveTask& task, const CallRequest& request, const Result<Object>& arguments,
-              Ruling& ruling) {
+              const capsules::Moment& moment, Ruling& ruling) {
   const std::vector<Grant>& grants = task.root().grants;
   const Grant* other_verb = nullptr;
   Status mismatch;
@@ -61,8 +61,9 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
     ruling.line[0] = i;
     ruling.depth = 1;
     if (ruling.tool == nullptr || !arguments) return success();
-    mismatch = capsules::check_arguments(task.levels[0][i].args, ruling.tool->inputs, *arguments);
-    if (mismatch.ok()) return descend(task, ruling.tool->inputs, *arguments, ruling);
+    mismatch =
+        capsules::check_arguments(task.levels[0][i].args, ruling.tool->inputs, *arguments, moment);
+    if (mismatch.ok()) return descend(task, ruling.tool->inputs, *arguments, moment, ruling);
   }
   if (ruling.depth != 0) return mismatch;
   if (other_verb != nullptr)
@@ -166,7 +167,9 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   if (fails(Question::time, check_lapse(over, Question::time, ruling))) return ruling;
   if (fails(Question::revocation, check_lapse(over, Question::revocation, ruling))) return ruling;
   if (fails(Question::node_policy, check_node(task, around))) return ruling;
-  const Status matched = choose(task, request, arguments, ruling);
+  // No signed source tells this node the time yet, so no moment is anchored.
+  const capsules::Moment moment{estimate(around.anchor, task.root().issued_at_s, now).s, false};
+  const Status matched = choose(task, request, arguments, moment, ruling);
   const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted;
   if (none && fails(Question::grant, matched)) return ruling;
   if (fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;

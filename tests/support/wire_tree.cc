@@ -27,6 +27,7 @@ struct ChildWriter {
   uoffset_t operator()(const WireTree::Words& words) const {
     return fbb.CreateVectorOfStrings(words).o;
   }
+  uoffset_t operator()(const WireTree::Ports& ports) const { return fbb.CreateVector(ports).o; }
   uoffset_t operator()(const WireTree& tree) const { return write(fbb, tree).o; }
   uoffset_t operator()(const WireTree::Trees& trees) const {
     std::vector<Offset<Table>> items;
@@ -80,6 +81,30 @@ Tree rule(const char* name, Trees constraints) {
   return {{{R::VT_NAME, text(name)}, {R::VT_OPTIONAL, false}, {R::VT_CONSTRAINTS, constraints}}};
 }
 
+Trees sample_structures() {
+  using C = wire::Constraint;
+  using Kind = wire::ConstraintKind;
+  const Tree any = constraint(Kind::any);
+  return {
+      constraint(Kind::not_one_of, {{C::VT_JSONS, Words{"1"}}}),
+      constraint(Kind::suffix, {{C::VT_TEXT, text(".log")}}),
+      constraint(Kind::url, {{C::VT_SCHEMES, Words{"https"}},
+                             {C::VT_HOSTS, Words{"a.example"}},
+                             {C::VT_PORTS, WireTree::Ports{443}},
+                             {C::VT_TEXT, text("/api")}}),
+      constraint(Kind::cidr, {{C::VT_TEXTS, Words{"10.0.0.0/8"}}}),
+      constraint(Kind::argv, {{C::VT_CHILDREN, Trees{any}}}),
+      constraint(Kind::each, {{C::VT_CHILDREN, Trees{any}}}),
+      constraint(Kind::count, {{C::VT_NUMBER, std::int64_t{1}}, {C::VT_UPPER, std::int64_t{9}}}),
+      constraint(Kind::fields, {{C::VT_RULES, Trees{rule("name", {any})}}}),
+      constraint(Kind::all_of, {{C::VT_CHILDREN, Trees{any}}}),
+      constraint(Kind::any_of, {{C::VT_CHILDREN, Trees{any}}}),
+      constraint(Kind::time_of_day, {{C::VT_NUMBER, std::int64_t{0}},
+                                     {C::VT_UPPER, std::int64_t{60}},
+                                     {C::VT_OFFSET_S, std::int32_t{-3600}}}),
+  };
+}
+
 Trees sample_rules() {
   using C = wire::Constraint;
   using Kind = wire::ConstraintKind;
@@ -93,7 +118,8 @@ Trees sample_rules() {
       rule("max_entries", {constraint(Kind::any), constraint(Kind::at_least, {{C::VT_NUMBER, one}}),
                            constraint(Kind::at_most, {{C::VT_NUMBER, nine}}),
                            constraint(Kind::one_of, {{C::VT_JSONS, Words{"1", "\"x\""}}}),
-                           constraint(Kind::equals, {{C::VT_JSON, text("{\"a\":[1,null]}")}})})};
+                           constraint(Kind::equals, {{C::VT_JSON, text("{\"a\":[1,null]}")}})}),
+      rule("more", sample_structures())};
 }
 
 Tree sample_grant() {

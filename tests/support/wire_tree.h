@@ -16,8 +16,9 @@ struct WireTree {
   using Octets = Bytes;
   using Words = std::vector<std::string>;
   using Trees = std::vector<WireTree>;
+  using Ports = std::vector<std::uint16_t>;
   using Member = std::variant<bool, std::uint8_t, std::uint32_t, std::int32_t, std::uint64_t,
-                              std::int64_t, std::string, Octets, Words, WireTree, Trees>;
+                              std::int64_t, std::string, Octets, Words, Ports, WireTree, Trees>;
   std::map<std::uint16_t, Member> members;  // by vtable offset
 
   WireTree& tree(std::uint16_t field) { return std::get<WireTree>(members.at(field)); }

@@ -124,10 +124,6 @@ TEST_CASE("Every part that is not enforced yet is refused by its name", "[author
     CHECK(finding->where.starts_with("line "));
     CHECK_FALSE(finding->fix.empty());
   };
-  for (const char* key : {"not_one_of", "suffix", "url", "cidr", "argv", "each", "count", "fields",
-                          "all_of", "any_of", "time_of_day"}) {
-    refused(source_of_rule("{ under = \"/a\", " + std::string(key) + " = 1 }"), key);
-  }
   for (const char* key : {"action", "labels", "refuse_after", "approval", "secrets", "after",
                           "idempotency", "parent"}) {
     refused(source_with("[[grant]]\ntool=\"time.now\"\n" + std::string(key) + " = []\n"), key);

@@ -4,19 +4,19 @@
 #include "capsules/constraints.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
+#include "tests/support/constraint_json.h"
 #include "tests/support/vector_file.h"
 
 namespace taper::capsules {
 namespace {
 
+using testing::constraints_of;
+using testing::optional_name;
 using testing::Row;
+using testing::rules_of;
 using testing::vector_rows;
 
-Value json(const std::string& text) {
-  auto value = parse_value(as_bytes(text), limits::kArgumentBytesMax);
-  REQUIRE(value.ok());
-  return std::move(value).value();
-}
+Value json(const std::string& text) { return testing::json_value(text); }
 
 void check_value_row(const Row& row) {
   const bool hex = row.verdict.ends_with("-hex");
@@ -45,27 +45,12 @@ TEST_CASE("values.vec: arguments are read strictly", "[capsules][vectors][R35]")
   }
 }
 
-Constraint constraint_of(const std::string& name, const Value& operand) {
-  const auto text = [&] { return operand.text() == nullptr ? "" : *operand.text(); };
-  const auto number = [&] { return operand.integer() == nullptr ? 0 : *operand.integer(); };
-  if (name == "any") return AnyValue{};
-  if (name == "equals") return Equals{operand};
-  if (name == "one_of") return OneOf{*operand.array()};
-  if (name == "at_least") return AtLeast{number()};
-  if (name == "at_most") return AtMost{number()};
-  if (name == "length") {
-    return Length{*operand.array()->at(0).integer(), *operand.array()->at(1).integer()};
-  }
-  if (name == "prefix") return Prefix{text()};
-  if (name == "under") return Under{text()};
-  REQUIRE(name == "glob");
-  return Glob{text()};
-}
-
-std::vector<Constraint> constraints_of(const Value& table) {
-  std::vector<Constraint> out;
-  for (const auto& [name, operand] : *table.object()) out.push_back(constraint_of(name, operand));
-  return out;
+// "1790000000" or "1790000000 anchored"; absent: nothing is known of the time.
+Moment moment_of(const Row& row) {
+  const auto found = row.given.find("moment");
+  if (found == row.given.end()) return {};
+  return {*json(found->second.substr(0, found->second.find(' '))).integer(),
+          found->second.ends_with(" anchored")};
 }
 
 TEST_CASE("constraints.vec: each constraint holds and fails", "[capsules][vectors][R33][R35]") {
@@ -73,15 +58,8 @@ TEST_CASE("constraints.vec: each constraint holds and fails", "[capsules][vector
     INFO(row.where << ": " << row.verdict << " " << row.rest);
     const Constraint constraint = constraints_of(json(row.given.at("constraint"))).at(0);
     CHECK(row.given.at("constraint").find(constraint_name(constraint)) == 2);
-    CHECK(holds(constraint, json(row.rest)) == (row.verdict == "holds"));
+    CHECK(holds(constraint, json(row.rest), moment_of(row)) == (row.verdict == "holds"));
   }
-}
-
-// "name?" → optional.
-std::pair<std::string, bool> named(std::string name) {
-  const bool optional = name.ends_with('?');
-  if (optional) name.pop_back();
-  return {name, optional};
 }
 
 std::vector<InputSpec> inputs_of(std::string_view text) {
@@ -94,17 +72,8 @@ std::vector<InputSpec> inputs_of(std::string_view text) {
   while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find(' '));
     text.remove_prefix(std::min(word.size() + 1, text.size()));
-    const auto [name, optional] = named(std::string(word.substr(0, word.find('='))));
+    const auto [name, optional] = optional_name(std::string(word.substr(0, word.find('='))));
     out.push_back({name, types.at(word.substr(word.find('=') + 1)), optional});
-  }
-  return out;
-}
-
-std::vector<ArgRule> rules_of(const Value& grant) {
-  std::vector<ArgRule> out;
-  for (const auto& [key, table] : *grant.object()) {
-    const auto [name, optional] = named(key);
-    out.push_back({name, optional, constraints_of(table)});
   }
   return out;
 }
@@ -115,8 +84,9 @@ TEST_CASE("arguments.vec: the world of a grant is closed", "[capsules][vectors][
     const std::size_t brace = row.rest.find('{');
     const auto arguments = parse_arguments(as_bytes(std::string_view(row.rest).substr(brace)));
     REQUIRE(arguments.ok());
-    const Status status = check_arguments(rules_of(json(row.given.at("grant"))),
-                                          inputs_of(row.given.at("inputs")), *arguments);
+    const Status status =
+        check_arguments(rules_of(json(row.given.at("grant"))), inputs_of(row.given.at("inputs")),
+                        *arguments, moment_of(row));
     CHECK(std::string(describe(status.code()).name) == row.verdict);
     if (!status.ok()) CHECK(status.error().detail().field + " " == row.rest.substr(0, brace));
   }
