@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "capsules/author/author.h"
+#include "capsules/author/show_rules.h"
 #include "capsules/author/words.h"
 #include "crypto/key_file.h"
 #include "runtime/base/limits.h"
@@ -11,11 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-// JSON text must be UTF-8 whatever the capsule holds.
-json::string text_json(std::string_view text) {
-  return json::string(is_utf8(text) ? std::string(text) : escape_text(text));
-}
-
 json::value optional_json(const std::optional<std::int64_t>& value) {
   return value ? json::value(*value) : json::value(nullptr);
 }
@@ -24,66 +20,9 @@ json::value time_json(const std::optional<std::int64_t>& unix_s) {
   return unix_s ? json::value(text_json(format_utc_s(*unix_s))) : json::value(nullptr);
 }
 
-json::array texts_json(const std::vector<std::string>& texts) {
-  json::array out;
-  for (const std::string& text : texts) out.emplace_back(text_json(text));
-  return out;
-}
-
 json::array keys_json(const std::vector<PublicKey>& keys) {
   json::array out;
   for (const PublicKey& key : keys) out.emplace_back(text_json(crypto::public_key_text(key)));
-  return out;
-}
-
-json::value value_json(const Value& value) {
-  if (const bool* truth = value.boolean()) return *truth;
-  if (const std::int64_t* integer = value.integer()) return *integer;
-  if (const Number* number = value.number()) return json::object{{"number", number->text}};
-  if (const std::string* text = value.text()) return text_json(*text);
-  if (const Array* array = value.array()) {
-    json::array out;
-    for (const Value& item : *array) out.emplace_back(value_json(item));
-    return out;
-  }
-  if (const Object* object = value.object()) {
-    json::object out;
-    for (const auto& [name, member] : *object)
-      out.insert_or_assign(text_json(name), value_json(member));
-    return out;
-  }
-  return nullptr;
-}
-
-struct ConstraintJson {
-  json::object& out;
-  void operator()(const AnyValue&) { out["any"] = true; }
-  void operator()(const Equals& c) { out["equals"] = value_json(c.value); }
-  void operator()(const OneOf& c) { out["one_of"] = value_json(Value(c.values)); }
-  void operator()(const AtLeast& c) { out["at_least"] = c.least; }
-  void operator()(const AtMost& c) { out["at_most"] = c.most; }
-  void operator()(const Length& c) {
-    out["length"] = json::object{{"at_least", c.least}, {"at_most", c.most}};
-  }
-  void operator()(const Prefix& c) { out["prefix"] = text_json(c.text); }
-  void operator()(const Under& c) { out["under"] = text_json(c.tree); }
-  void operator()(const Glob& c) { out["glob"] = text_json(c.pattern); }
-  void operator()(const auto&) {}
-};
-
-json::array rules_json(const std::vector<ArgRule>& rules) {
-  json::array out;
-  for (const ArgRule& rule : rules) {
-    json::array constraints;
-    for (const Constraint& constraint : rule.all) {
-      json::object one;
-      std::visit(ConstraintJson{one}, static_cast<const ConstraintKinds&>(constraint));
-      constraints.emplace_back(std::move(one));
-    }
-    out.emplace_back(json::object{{"name", text_json(rule.name)},
-                                  {"optional", rule.optional},
-                                  {"all", std::move(constraints)}});
-  }
   return out;
 }
 

@@ -2,69 +2,26 @@
 
 #include <algorithm>
 
-#include "capsules/constraints.h"
+#include "capsules/granted_paths.h"
 
 namespace taper::authority {
 namespace {
 
 using capsules::ArgRule;
-using capsules::Constraint;
 using capsules::is_under;
 
 Error refused(std::string field, std::string expected, std::string got) {
   return Error(Code::tree_refused, {std::move(field), std::move(expected), std::move(got), ""});
 }
 
-bool is_path_input(const Tool& tool, const std::string& name) {
-  return std::any_of(tool.inputs.begin(), tool.inputs.end(), [&name](const auto& input) {
-    return input.name == name && input.type == capsules::InputType::path;
-  });
+capsules::InputType input_type(const Tool& tool, const std::string& name) {
+  const auto input = std::ranges::find(tool.inputs, name, &capsules::InputSpec::name);
+  return input == tool.inputs.end() ? capsules::InputType::unset : input->type;
 }
 
 std::string parent_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// The exact values a rule names, those that all its constraints bear; nothing when it names none.
-std::optional<std::vector<std::string>> exact_paths(const ArgRule& rule) {
-  std::vector<capsules::Value> named;
-  for (const Constraint& constraint : rule.all) {
-    if (const auto* equals = std::get_if<capsules::Equals>(&constraint)) named = {equals->value};
-    if (const auto* one_of = std::get_if<capsules::OneOf>(&constraint)) named = one_of->values;
-    if (!named.empty()) break;
-  }
-  if (named.empty()) return std::nullopt;
-  std::vector<std::string> paths;
-  for (const capsules::Value& value : named) {
-    const bool fits = std::all_of(rule.all.begin(), rule.all.end(), [&value](const Constraint& c) {
-      return capsules::holds(c, value);
-    });
-    if (fits && value.text() != nullptr && capsules::is_plain_path(*value.text()))
-      paths.push_back(*value.text());
-  }
-  return paths;
-}
-
-// The deepest of a rule's `under` trees; empty when it has none, or they share no path.
-std::string common_tree(const ArgRule& rule) {
-  std::string deepest;
-  for (const Constraint& constraint : rule.all) {
-    const auto* under = std::get_if<capsules::Under>(&constraint);
-    if (under == nullptr) continue;
-    if (deepest.empty() || is_under(under->tree, deepest)) {
-      deepest = under->tree;
-    } else if (!is_under(deepest, under->tree)) {
-      return {};
-    }
-  }
-  return deepest;
-}
-
-bool has_under(const ArgRule& rule) {
-  return std::any_of(rule.all.begin(), rule.all.end(), [](const Constraint& constraint) {
-    return std::holds_alternative<capsules::Under>(constraint);
-  });
 }
 
 Status check_tree(const GrantedTree& tree, const std::vector<std::string>& forbidden) {
@@ -106,17 +63,16 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args,
   const bool whole_directory = builtin && (writable || tool.name == "file.list");
   std::vector<GrantedTree> trees;
   for (const ArgRule& rule : args) {
-    const bool path_input = is_path_input(tool, rule.name);
-    if (!path_input && !has_under(rule)) continue;
-    const auto exact = path_input ? exact_paths(rule) : std::nullopt;
-    if (!exact && !has_under(rule))
-      return refused(rule.name, "under, equals or one_of", "no constraint that names a path");
-    if (exact) {
-      for (const std::string& path : *exact) {
+    const auto paths = capsules::granted_paths(rule, input_type(tool, rule.name));
+    if (!paths)
+      return refused(rule.name, "under, equals or one_of, in every alternative",
+                     "no constraint that names a path");
+    for (const auto& [path, tree] : *paths) {
+      if (tree) {
+        add_tree(trees, {path, true, writable});
+      } else {
         add_tree(trees, {builtin && writable ? parent_of(path) : path, whole_directory, writable});
       }
-    } else if (const std::string tree = common_tree(rule); !tree.empty()) {
-      add_tree(trees, {tree, true, writable});
     }
   }
   for (const GrantedTree& tree : trees) TAPER_CHECK(check_tree(tree, forbidden));

@@ -78,6 +78,73 @@ TEST_CASE("path rules become the trees of a cell", "[authority][R29]") {
   CHECK(trees(apart, read).empty());
 }
 
+capsules::Constraint under(std::string tree) { return capsules::Under{std::move(tree)}; }
+capsules::Constraint equals(std::string_view path) { return capsules::Equals{Value(path)}; }
+
+TEST_CASE("nested path rules become trees, never more than they allow", "[authority][R29]") {
+  using capsules::AllOf;
+  using capsules::AnyOf;
+  const Tool read = builtin("file.read", Effect::read);
+  const Tool write = builtin("file.write", Effect::write);
+  using Trees = std::vector<GrantedTree>;
+  const GrantedTree data{"/srv/data", true, false};
+  const auto of = [&](std::vector<capsules::Constraint> all) {
+    return trees(path_rule(std::move(all)), read);
+  };
+  const auto code = [&](std::vector<capsules::Constraint> all) {
+    return authority::compile_trees(path_rule(std::move(all)), read, {"/var/lib/taper"}).code();
+  };
+  CHECK(of({AllOf{{under("/srv/data"), capsules::Suffix{".log"}}}}) == Trees{data});
+  CHECK(of({AllOf{{under("/srv"), AllOf{{under("/srv/data")}}}}}) == Trees{data});
+  CHECK(of({AnyOf{{under("/srv/data"), equals("/opt/x")}}}) ==
+        Trees{data, {"/opt/x", false, false}});
+  CHECK(trees(path_rule({AnyOf{{under("/srv/data"), equals("/opt/x")}}}), write) ==
+        Trees{{"/srv/data", true, true}, {"/opt", true, true}});
+  // Every alternative is bounded by what stands beside the any_of.
+  CHECK(of({under("/srv"), AnyOf{{under("/srv/data"), under("/opt"), equals("/etc/x")}}}) ==
+        Trees{data});
+  CHECK(of({under("/srv/data"), AnyOf{{under("/srv"), capsules::AnyValue{}}}}) == Trees{data});
+  CHECK(of({AnyOf{{AllOf{{under("/srv"), under("/opt")}}, under("/srv/data")}}}) == Trees{data});
+  CHECK(of({AnyOf{{equals("/srv/a"), equals("/srv/b")}}, equals("/srv/b")}) ==
+        Trees{{"/srv/b", false, false}});
+  // The time of the call is not known when the cell is planned.
+  CHECK(of({equals("/srv/a"), capsules::TimeOfDay{0, 60, 0}}) == Trees{{"/srv/a", false, false}});
+  // What names no path, or names it only in part, grants none.
+  CHECK(code({AnyOf{{under("/srv/data"), capsules::Prefix{"/opt"}}}}) == Code::tree_refused);
+  CHECK(code({AnyOf{{under("/srv/data"), capsules::AnyValue{}}}}) == Code::tree_refused);
+  CHECK(code({capsules::NotOneOf{{Value("/etc/passwd")}}}) == Code::tree_refused);
+  CHECK(code({capsules::Suffix{".log"}}) == Code::tree_refused);
+  CHECK(code({AnyOf{{under("/srv/data"), under("/var/lib")}}}) == Code::tree_refused);
+  CHECK(of({under("/srv/data"), capsules::NotOneOf{{Value("/srv/data/x")}}}) == Trees{data});
+  CHECK(of({AnyOf{{equals("x"), equals("/srv/../etc")}}}).empty());
+}
+
+TEST_CASE("an `under` inside of arrays and objects becomes a tree", "[authority][R29]") {
+  Tool tool = command(Effect::read);
+  tool.inputs = {{"files", InputType::json, false}, {"where", InputType::string, true}};
+  using Trees = std::vector<GrantedTree>;
+  const auto of = [&tool](const char* name, std::vector<capsules::Constraint> all) {
+    return trees({{name, false, std::move(all)}}, tool);
+  };
+  const GrantedTree data{"/srv/data", true, false};
+  CHECK(of("files", {capsules::Each{{under("/srv/data")}}}) == Trees{data});
+  CHECK(of("files", {capsules::Each{{under("/srv")}}, capsules::Each{{under("/srv/data")}}}) ==
+        Trees{data});
+  CHECK(of("files", {capsules::Argv{{equals("cat"), under("/srv/data")}}}) == Trees{data});
+  CHECK(of("files", {capsules::Fields{{{"in", false, {under("/srv/data")}},
+                                       {"n", true, {capsules::AtMost{3}}}}}}) == Trees{data});
+  CHECK(of("files", {capsules::AnyOf{{capsules::Each{{under("/srv/data")}}, equals("none")}}}) ==
+        Trees{data});
+  CHECK(of("files", {capsules::AnyValue{}}).empty());
+  CHECK(of("files", {capsules::Each{{equals("/srv/data/x")}}}).empty());  // not said to be a path
+  CHECK(of("where", {under("/srv/data"), equals("/srv/data/x")}) ==
+        Trees{{"/srv/data/x", false, false}});
+  const auto open =
+      capsules::Each{{capsules::AnyOf{{under("/srv/data"), equals("-"), capsules::Prefix{"/"}}}}};
+  CHECK(authority::compile_trees({{"files", false, {open}}}, tool, {}).code() ==
+        Code::tree_refused);
+}
+
 TEST_CASE("a command is refused where it would see what is forbidden", "[authority]") {
   const auto rule = path_rule({capsules::Under{"/srv"}});
   const auto code = [&rule](const Tool& tool, const std::string& forbidden) {
