@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "capsules/author/author.h"
+#include "capsules/author/each_constraint.h"
 #include "capsules/author/words.h"
 #include "runtime/base/text.h"
 
@@ -60,7 +61,7 @@ struct Found {
 
 // The first grant whose arguments match; else the first of the tool, with why not.
 Found find_grant(const std::vector<const Grant*>& candidates, const KnownTool* tool,
-                 const Object& arguments) {
+                 const Object& arguments, const Moment& moment) {
   Found first;
   for (const Grant* grant : candidates) {
     std::vector<InputSpec> inputs;
@@ -70,7 +71,7 @@ Found find_grant(const std::vector<const Grant*>& candidates, const KnownTool* t
       // Without the tool's own inputs each named argument may be of any type.
       for (const ArgRule& rule : grant->args) inputs.push_back({rule.name, InputType::json, true});
     }
-    Status checked = check_arguments(grant->args, inputs, arguments);
+    Status checked = check_arguments(grant->args, inputs, arguments, moment);
     if (checked.ok()) return {grant, std::move(checked)};
     if (first.grant == nullptr) first = {grant, std::move(checked)};
   }
@@ -122,6 +123,18 @@ void ask_arguments(const Found& found, Path& path) {
   path.failed("arguments", error.code(), detail.field + ": " + detail.expected, detail.got);
 }
 
+// Only a node knows whether its time comes from a signed source, which time_of_day asks for.
+void ask_time_of_day(const Grant& grant, Path& path) {
+  std::string times;
+  for (const ArgRule& whole : grant.args) {
+    each_constraint(whole, [&times](const ArgRule& rule, const Constraint& constraint) {
+      if (!std::holds_alternative<TimeOfDay>(constraint)) return;
+      times += (times.empty() ? "" : ", ") + rule.name + ": " + describe_constraint(constraint);
+    });
+  }
+  if (!times.empty()) path.needs_node("time of day", "an anchored time; " + times);
+}
+
 void ask_budgets(const Grant& grant, Path& path) {
   if (!grant.budget.calls && !grant.budget.bytes) {
     path.passed("budgets", "no budget: lease and log quota bound it", "none to spend");
@@ -137,7 +150,7 @@ void ask_budgets(const Grant& grant, Path& path) {
 
 // Grant, tool digest, arguments, budgets. What follows a grant cannot be asked without one.
 void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan arguments,
-              const KnownTools& tools, Path& path) {
+              const KnownTools& tools, const Moment& moment, Path& path) {
   const std::vector<const Grant*> candidates = grants_of(capsule, tool_name, true);
   if (candidates.empty()) {
     const bool other_verbs = !grants_of(capsule, tool_name, false).empty();
@@ -151,14 +164,17 @@ void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan argum
   const Result<Object> parsed = parse_arguments(arguments);
   Found found{candidates.front(), success()};
   if (parsed.ok()) {
-    found = find_grant(candidates, tool, *parsed);
+    found = find_grant(candidates, tool, *parsed, moment);
   } else {
     found.arguments = Error(parsed.error());
   }
   path.passed("grant", "a grant of " + std::string(tool_name), "grant " + found.grant->id);
   ask_digest(*found.grant, tool, path);
   ask_arguments(found, path);
-  if (found.arguments.ok()) path.out().grant = found.grant->id;
+  if (found.arguments.ok()) {
+    path.out().grant = found.grant->id;
+    ask_time_of_day(*found.grant, path);
+  }
   ask_budgets(*found.grant, path);
 }
 
@@ -176,7 +192,7 @@ Explanation explain(const Capsule& capsule, std::string_view tool, ByteSpan argu
                                     " old, time " + std::string(word(capsule.time_assurance)));
   path.needs_node("node policy", "no refusal by the node; sandbox tier " +
                                      std::string(word(capsule.min_tier)) + " or stronger");
-  ask_call(capsule, tool, arguments, tools, path);
+  ask_call(capsule, tool, arguments, tools, at_s ? Moment{*at_s, true} : kAnyMoment, path);
   return std::move(path.out());
 }
 

@@ -103,12 +103,6 @@ void lint_pin(const Grant& grant, const KnownTool& tool, const std::string& path
   }
 }
 
-bool is_wildcard(const ArgRule& rule) {
-  return std::ranges::all_of(rule.all, [](const Constraint& constraint) {
-    return std::holds_alternative<AnyValue>(constraint);
-  });
-}
-
 void lint_arguments(const Grant& grant, const KnownTool& tool, const std::string& path,
                     LintReport& report) {
   std::set<std::string, std::less<>> names;
@@ -126,7 +120,7 @@ void lint_arguments(const Grant& grant, const KnownTool& tool, const std::string
                    near.empty() ? known : "did you mean '" + near + "'?");
       continue;
     }
-    if (irreversible && is_wildcard(rule)) {
+    if (irreversible && is_wildcard(rule.all)) {
       report.error(Code::source_invalid, place, "\"any\" on a tool whose effect cannot be undone",
                    "name the values that are meant: equals, one_of, under or bounds");
     }

@@ -31,6 +31,12 @@ void lint_rule(const ArgRule& rule, const InputSpec& input, const std::string& p
                LintReport& report);
 // Why no value at all passes the rule; empty: one may.
 std::string never_holds(const ArgRule& rule, InputType type);
+// The parts of it that look inside; `rule` is flattened.
+std::string nested_contradiction(const ArgRule& rule, InputType type);
+// The rule without all_of: their constraints stand beside the others.
+ArgRule flattened(const ArgRule& rule);
+// Nothing that the constraints ask for says which values are meant, at some place of the argument.
+bool is_wildcard(const std::vector<Constraint>& all);
 // What the sandbox would have to give to the tool for this rule.
 void lint_trees(const ArgRule& rule, const KnownTool& tool, const std::string& path,
                 LintReport& report);

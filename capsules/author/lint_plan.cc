@@ -44,7 +44,7 @@ Status may_pass(const Grant& grant, const KnownTool& tool, const KnownCall& call
   std::vector<InputSpec> inputs = tool.inputs;
   std::erase_if(inputs,
                 [&call](const InputSpec& input) { return call.filled_later.contains(input.name); });
-  return check_arguments(rules, inputs, call.literals);
+  return check_arguments(rules, inputs, call.literals, kAnyMoment);
 }
 
 // A step that will be denied is remarked on, not refused: the denial is the node's, and a plan may

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "capsules/author/lint.h"
+#include "capsules/granted_paths.h"
 
 namespace taper::capsules {
 namespace {
@@ -20,7 +21,7 @@ bool has(const ArgRule& rule) {
 }
 
 bool is_path(const ArgRule& rule, InputType type) {
-  return type == InputType::path || has<Under>(rule);
+  return type == InputType::path || speaks_of_path(rule.all);
 }
 
 bool fits_type(const Value& value, InputType type) {
@@ -40,8 +41,9 @@ bool value_passes(const ArgRule& rule, InputType type, const Value& value) {
   if (is_path(rule, type) && (value.text() == nullptr || !is_plain_path(*value.text()))) {
     return false;
   }
-  return std::ranges::all_of(
-      rule.all, [&value](const Constraint& constraint) { return holds(constraint, value); });
+  return std::ranges::all_of(rule.all, [&value](const Constraint& constraint) {
+    return holds(constraint, value, kAnyMoment);
+  });
 }
 
 // The values that the rule names one by one; empty: it names none.
@@ -75,6 +77,8 @@ std::string text_contradiction(const ArgRule& rule, InputType type) {
   const bool diverge =
       starts.size() == 2 && !starts[0].starts_with(starts[1]) && !starts[1].starts_with(starts[0]);
   if (diverge) return "its prefix and its glob begin differently";
+  if (has<Url>(rule) && is_path(rule, type)) return "a URL is no path";
+  if (const Suffix* suffix = find<Suffix>(rule)) shortest = std::max(shortest, suffix->text.size());
   const Under* under = find<Under>(rule);
   if (under != nullptr) shortest = std::max(shortest, under->tree.size());
   for (const std::string& start : starts) {
@@ -92,14 +96,19 @@ std::string text_contradiction(const ArgRule& rule, InputType type) {
 }
 
 std::string type_contradiction(const ArgRule& rule, InputType type) {
-  const bool of_text = has<Length, Prefix, Under, Glob>(rule);
+  const bool of_text = has<Length, Prefix, Suffix, Glob, Under, Url, Cidr>(rule);
   const bool of_number = has<AtLeast, AtMost>(rule);
-  if (of_text && of_number) return "it asks for a text and for a number at once";
+  const bool of_array = has<Argv, Each, Count>(rule);
+  const bool of_object = has<Fields>(rule);
+  if (of_text + of_number + of_array + of_object > 1)
+    return "it asks for values of two types at once";
+  const bool takes_all = type == InputType::json || type == InputType::unset;
   const bool takes_text = type != InputType::integer && type != InputType::boolean;
-  const bool takes_number =
-      type == InputType::integer || type == InputType::json || type == InputType::unset;
   if (of_text && !takes_text) return "the tool takes no text here";
-  if (of_number && !takes_number) return "the tool takes no whole number here";
+  if (of_number && !takes_all && type != InputType::integer) {
+    return "the tool takes no whole number here";
+  }
+  if ((of_array || of_object) && !takes_all) return "the tool takes no array or object here";
   const AtLeast* least = find<AtLeast>(rule);
   const AtMost* most = find<AtMost>(rule);
   if (least != nullptr && most != nullptr && least->least > most->most) {
@@ -108,29 +117,32 @@ std::string type_contradiction(const ArgRule& rule, InputType type) {
   return "";
 }
 
-// The folders and files that the sandbox would mount for the rule.
-std::vector<std::string> granted_paths(const ArgRule& rule, const KnownTool& tool) {
-  std::vector<std::string> out;
-  if (const Under* under = find<Under>(rule)) out.push_back(under->tree);
+// The folders and files that the sandbox would mount for the rule; nothing: it cannot know them.
+std::optional<std::vector<std::string>> mounted_paths(const ArgRule& rule, InputType type,
+                                                      const KnownTool& tool) {
+  const auto paths = granted_paths(rule, type);
+  if (!paths) return std::nullopt;
   const bool parent_too = tool.builtin && tool.effect != Effect::read;
-  for (const Value& value : named_values(rule)) {
-    const std::string* text = value.text();
-    if (text == nullptr || !is_plain_path(*text)) continue;
-    const std::size_t slash = text->rfind('/');
-    out.push_back(parent_too ? (slash == 0 ? "/" : text->substr(0, slash)) : *text);
+  std::vector<std::string> out;
+  for (const auto& [path, tree] : *paths) {
+    const std::size_t slash = path.rfind('/');
+    const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
+    out.push_back(parent_too && !tree ? parent : path);
   }
   return out;
 }
 
 }  // namespace
 
-std::string never_holds(const ArgRule& rule, InputType type) {
+std::string never_holds(const ArgRule& nested, InputType type) {
+  const ArgRule rule = flattened(nested);
   if (rule.all.empty()) return "it has no constraint";
   if (const OneOf* one_of = find<OneOf>(rule); one_of != nullptr && one_of->values.empty()) {
     return "one_of is empty";
   }
   if (std::string why = type_contradiction(rule, type); !why.empty()) return why;
   if (std::string why = text_contradiction(rule, type); !why.empty()) return why;
+  if (std::string why = nested_contradiction(rule, type); !why.empty()) return why;
   const std::vector<Value> values = named_values(rule);
   const bool none = std::ranges::none_of(
       values, [&](const Value& value) { return value_passes(rule, type, value); });
@@ -140,8 +152,9 @@ std::string never_holds(const ArgRule& rule, InputType type) {
   return "";
 }
 
-void lint_rule(const ArgRule& rule, const InputSpec& input, const std::string& path,
+void lint_rule(const ArgRule& nested, const InputSpec& input, const std::string& path,
                LintReport& report) {
+  const ArgRule rule = flattened(nested);
   const std::string why = never_holds(rule, input.type);
   if (!why.empty()) {
     report.error(Code::source_invalid, path, "no value can ever match: " + why,
@@ -161,16 +174,17 @@ void lint_rule(const ArgRule& rule, const InputSpec& input, const std::string& p
 void lint_trees(const ArgRule& rule, const KnownTool& tool, const std::string& path,
                 LintReport& report) {
   const auto input = std::ranges::find(tool.inputs, rule.name, &InputSpec::name);
-  if (input == tool.inputs.end() || !is_path(rule, input->type)) return;
-  if (!has<Under, Equals, OneOf>(rule)) {
+  if (input == tool.inputs.end()) return;
+  const auto mounted = mounted_paths(rule, input->type, tool);
+  if (!mounted) {
     report.error(Code::source_invalid, path,
                  "the sandbox gives a tool only what a path argument names: 'under', 'equals' or "
-                 "'one_of' is missing",
+                 "'one_of' is missing, or stands in some alternatives only",
                  "write " + rule.name + " = { under = \"/a/folder\" }");
     return;
   }
   constexpr std::array<std::string_view, 3> kForbidden = {"/proc", "/sys", "/dev"};
-  for (const std::string& granted : granted_paths(rule, tool)) {
+  for (const std::string& granted : *mounted) {
     for (const std::string_view forbidden : kForbidden) {
       if (!is_under(granted, forbidden) && !is_under(forbidden, granted)) continue;
       report.error(Code::tree_refused, path,

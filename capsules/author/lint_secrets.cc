@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "capsules/author/each_constraint.h"
 #include "capsules/author/lint.h"
 
 namespace taper::capsules {
@@ -126,16 +127,20 @@ class Finder {
   LintReport& report_;
 };
 
-void find_in_rule(const ArgRule& rule, const std::string& path, Finder& finder) {
-  for (const Constraint& constraint : rule.all) {
+void find_in_rule(const ArgRule& whole, const std::string& path, Finder& finder) {
+  each_constraint(whole, [&](const ArgRule& rule, const Constraint& constraint) {
     if (const auto* equals = std::get_if<Equals>(&constraint)) {
       finder.value(path, rule.name, equals->value);
     } else if (const auto* one_of = std::get_if<OneOf>(&constraint)) {
       finder.value(path, rule.name, Value(one_of->values));
+    } else if (const auto* others = std::get_if<NotOneOf>(&constraint)) {
+      finder.value(path, rule.name, Value(others->values));
     } else if (const auto* prefix = std::get_if<Prefix>(&constraint)) {
       finder.text(path, prefix->text);
+    } else if (const auto* suffix = std::get_if<Suffix>(&constraint)) {
+      finder.text(path, suffix->text);
     }
-  }
+  });
 }
 
 }  // namespace
