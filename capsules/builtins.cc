@@ -9,6 +9,17 @@ namespace {
 InputSpec required(const char* name, InputType type) { return {name, type, false}; }
 InputSpec optional(const char* name, InputType type) { return {name, type, true}; }
 
+constexpr std::array<std::string_view, 4> kEffects = {"unset", "read", "write", "irreversible"};
+constexpr std::array<std::string_view, 6> kInputTypes = {"unset",   "string",  "path",
+                                                         "integer", "boolean", "json"};
+
+// The enumerator whose word it is; unset, the first, when none is.
+template <class Kind, std::size_t Count>
+Kind of_word(const std::array<std::string_view, Count>& words, std::string_view word) {
+  const auto found = std::find(words.begin(), words.end(), word);
+  return found == words.end() ? Kind::unset : static_cast<Kind>(found - words.begin());
+}
+
 const std::array<BuiltinSpec, 6>& table() {
   static const std::array<BuiltinSpec, 6> builtins = {{
       {"file.read",
@@ -49,5 +60,10 @@ const BuiltinSpec* find_builtin(std::string_view name) {
                                   [name](const BuiltinSpec& spec) { return spec.name == name; });
   return found == specs.end() ? nullptr : &*found;
 }
+
+std::string_view word(Effect effect) { return kEffects.at(static_cast<std::size_t>(effect)); }
+std::string_view word(InputType type) { return kInputTypes.at(static_cast<std::size_t>(type)); }
+Effect effect_of(std::string_view word) { return of_word<Effect>(kEffects, word); }
+InputType input_type_of(std::string_view word) { return of_word<InputType>(kInputTypes, word); }
 
 }  // namespace taper::capsules

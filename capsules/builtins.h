@@ -20,4 +20,10 @@ struct BuiltinSpec {
 std::span<const BuiltinSpec> builtins();
 const BuiltinSpec* find_builtin(std::string_view name);  // null pointer: none
 
+// The words for effects and types of input wherever a text is written or read; "unset" for neither.
+std::string_view word(Effect effect);
+std::string_view word(InputType type);
+Effect effect_of(std::string_view word);  // unset: no such word
+InputType input_type_of(std::string_view word);
+
 }  // namespace taper::capsules

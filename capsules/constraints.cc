@@ -266,6 +266,11 @@ Status check_arguments(const std::vector<ArgRule>& rules, const std::vector<Inpu
     const InputSpec* input = find_input(inputs, name);
     const bool path = (input != nullptr && input->type == InputType::path) ||
                       speaks_of_path(find_rule(rules, name)->all);
+    if (path && value.text() != nullptr && value.text()->size() > limits::kTextBytesMax) {
+      return Error(Code::path_malformed,
+                   {name, "at most " + std::to_string(limits::kTextBytesMax) + " bytes",
+                    std::to_string(value.text()->size()) + " bytes", ""});
+    }
     if (path && value.text() != nullptr && !is_plain_path(*value.text())) {
       return refusal(Code::path_malformed, name, "a path in plain form", &value);
     }

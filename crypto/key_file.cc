@@ -37,6 +37,13 @@ Status check_directory_of(const std::string& path) {
   return success();
 }
 
+// A public key file lies open by design; the caller meant its other half.
+bool is_public_key_file(int fd) {
+  std::array<char, kPublicTitle.size()> front{};
+  return ::pread(fd, front.data(), front.size(), 0) == static_cast<ssize_t>(front.size()) &&
+         std::string_view(front.data(), front.size()) == kPublicTitle;
+}
+
 Status check_owner(int fd, const std::string& path) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) return os_error("stat " + path, errno);
@@ -56,6 +63,9 @@ Result<Secret> read_guarded(const std::string& path) {
     return Error(errno == ENOENT ? Code::file_missing : Code::file_unreadable,
                  {path, "", std::strerror(errno), ""});
   }
+  if (is_public_key_file(file.get()))
+    return with_path(malformed_key_file("a public key, F.pub, where the secret F.key is needed"),
+                     path);
   TAPER_CHECK(check_owner(file.get(), path));
   TAPER_CHECK(check_directory_of(path));
   Secret text(limits::kKeyFileBytesMax + 1);

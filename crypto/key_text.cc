@@ -15,7 +15,6 @@ namespace taper::crypto {
 namespace {
 
 constexpr std::string_view kSecretTitle = "taper-secret-key v1";
-constexpr std::string_view kPublicTitle = "taper-public-key v1";
 constexpr std::string_view kUnprotected = "none, not protected by a passphrase";
 constexpr std::string_view kKeyPrefix = "tpk:";
 constexpr std::size_t kSeedBytes = crypto_sign_SEEDBYTES;
@@ -36,6 +35,21 @@ std::optional<std::string_view> take_line(std::string_view& rest, std::string_vi
   const std::string_view value = rest.substr(label.size(), end - label.size());
   rest.remove_prefix(end + 1);
   return value;
+}
+
+// The lines that both kinds of key file begin with.
+Result<PublicKeyFile> take_header(std::string_view& rest, std::string_view title) {
+  if (rest.size() > limits::kKeyFileBytesMax) return malformed_key_file("it is too large");
+  const auto title_rest = take_line(rest, title);
+  const auto role_text = take_line(rest, "role: ");
+  const auto key_text = take_line(rest, "key: ");
+  if (!title_rest || !role_text || !key_text)
+    return malformed_key_file("a line is missing or not in its place");
+  const std::optional<Role> role = parse_role(*role_text);
+  const std::optional<PublicKey> key = parse_public_key_text(*key_text);
+  if (!role) return malformed_key_file("the role is unknown");
+  if (!key) return malformed_key_file("the public key is malformed");
+  return PublicKeyFile{*role, *key};
 }
 
 std::string kdf_text(const std::optional<Kdf>& kdf) {
@@ -142,22 +156,13 @@ std::string header_text(const SecretKeyText& fields) {
 }
 
 Result<SecretKeyText> parse_secret_key_text(std::string_view text) {
-  if (text.size() > limits::kKeyFileBytesMax) return malformed_key_file("it is too large");
   std::string_view rest = text;
-  const auto title = take_line(rest, kSecretTitle);
-  const auto role_text = take_line(rest, "role: ");
-  const auto key_text = take_line(rest, "key: ");
+  TAPER_TRY(const PublicKeyFile header_key, take_header(rest, kSecretTitle));
   const auto kdf_line = take_line(rest, "kdf: ");
-  if (!title || !role_text || !key_text || !kdf_line) {
-    return malformed_key_file("a line is missing or not in its place");
-  }
+  if (!kdf_line) return malformed_key_file("a line is missing or not in its place");
   SecretKeyText fields;
-  const std::optional<Role> role = parse_role(*role_text);
-  const std::optional<PublicKey> key = parse_public_key_text(*key_text);
-  if (!role) return malformed_key_file("the role is unknown");
-  if (!key) return malformed_key_file("the public key is malformed");
-  fields.role = *role;
-  fields.key = *key;
+  fields.role = header_key.role;
+  fields.key = header_key.key;
   if (*kdf_line != kUnprotected) {
     fields.kdf = parse_kdf(*kdf_line);
     if (!fields.kdf) return malformed_key_file("the kdf is unknown or demands too much");
@@ -209,18 +214,11 @@ std::string public_key_file_text(Role role, const PublicKey& key) {
 }
 
 Result<PublicKeyFile> parse_public_key_file(std::string_view text) {
-  if (text.size() > limits::kKeyFileBytesMax) return malformed_key_file("it is too large");
   std::string_view rest = text;
-  const auto title = take_line(rest, kPublicTitle);
-  const auto role_text = take_line(rest, "role: ");
-  const auto key_text = take_line(rest, "key: ");
-  if (!title || !role_text || !key_text) return malformed_key_file("a line is missing");
-  const std::optional<Role> role = parse_role(*role_text);
-  const std::optional<PublicKey> key = parse_public_key_text(*key_text);
-  if (!role) return malformed_key_file("the role is unknown");
-  if (!key) return malformed_key_file("the public key is malformed");
-  if (public_key_file_text(*role, *key) != text) return malformed_key_file("more than a key");
-  return PublicKeyFile{*role, *key};
+  TAPER_TRY(const PublicKeyFile file, take_header(rest, kPublicTitle));
+  if (public_key_file_text(file.role, file.key) != text)
+    return malformed_key_file("more than a key");
+  return file;
 }
 
 }  // namespace taper::crypto

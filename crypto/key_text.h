@@ -10,6 +10,8 @@
 
 namespace taper::crypto {
 
+inline constexpr std::string_view kPublicTitle = "taper-public-key v1";
+
 // argon2id's parameters. Absent in a file without a passphrase.
 struct Kdf {
   std::uint64_t ops = 0;

@@ -116,7 +116,8 @@ class Store {
   // signed in the same transaction. The result exists only after the data is synced.
   // Errors besides those of `change`: store_full, store_failure, commit_unknown (then the store
   // refuses every later write: stop and recover).
-  // `change` must not wait, spawn or call write.
+  // `change` must not wait, spawn, or call `write` or `read` of the same store: it looks through
+  // its own transaction.
   Result<Committed> write(const std::function<Status(WriteTxn&)>& change);
   virtual Status read(const std::function<Status(const ReadTxn&)>& look) const = 0;
 

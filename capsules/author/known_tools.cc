@@ -21,19 +21,15 @@ Result<std::string> text_of(const Value& item, std::string_view key) {
 
 Result<InputType> input_type(const Value& item) {
   TAPER_TRY(const std::string name, text_of(item, "type"));
-  if (name == "string") return InputType::string;
-  if (name == "path") return InputType::path;
-  if (name == "integer") return InputType::integer;
-  if (name == "boolean") return InputType::boolean;
-  if (name == "json") return InputType::json;
+  const InputType type = input_type_of(name);
+  if (type != InputType::unset) return type;
   return malformed("type", "string, path, integer, boolean or json", item.find("type"));
 }
 
-Result<Effect> effect_of(const Value& item) {
+Result<Effect> tool_effect(const Value& item) {
   TAPER_TRY(const std::string name, text_of(item, "effect"));
-  if (name == "read") return Effect::read;
-  if (name == "write") return Effect::write;
-  if (name == "irreversible") return Effect::irreversible;
+  const Effect effect = effect_of(name);
+  if (effect != Effect::unset) return effect;
   return malformed("effect", "read, write or irreversible", item.find("effect"));
 }
 
@@ -63,7 +59,7 @@ Result<KnownTool> read_known_tool(const Value& item) {
   TAPER_TRY(tool.name, text_of(item, "name"));
   TAPER_TRY(const std::string kind, text_of(item, "kind"));
   tool.builtin = kind == "builtin";
-  TAPER_TRY(tool.effect, effect_of(item));
+  TAPER_TRY(tool.effect, tool_effect(item));
   TAPER_TRY(tool.inputs, inputs_of(item));
   const Value* digest = item.find("digest");
   if (digest != nullptr && !digest->is_null()) {

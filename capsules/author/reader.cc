@@ -254,14 +254,14 @@ std::optional<Section> Section::section(std::string_view key) {
 void Section::not_yet(std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
     if (table_.contains(key)) not_enforced_yet(report_, place(key), key);
-    known_.emplace(key);
+    refused_.emplace(key);
   }
 }
 
 void Section::finish() {
   for (const auto& [key, node] : table_) {
     const std::string name(key.str());
-    if (known_.contains(name)) continue;
+    if (known_.contains(name) || refused_.contains(name)) continue;
     const std::string near = nearest(name, known_);
     std::string fix = near.empty() ? "leave it out; known here:" : "did you mean '" + near + "'?";
     if (near.empty()) {

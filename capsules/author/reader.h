@@ -72,6 +72,7 @@ class Section {
   Place place_;
   Report& report_;
   std::set<std::string, std::less<>> known_;
+  std::set<std::string, std::less<>> refused_;  // known, but not enforced yet
 };
 
 void not_enforced_yet(Report& report, const Place& place, std::string_view name);

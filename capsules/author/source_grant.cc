@@ -59,9 +59,8 @@ Effect read_effect(Section& grant, const KnownTool* tool) {
     }
     return Effect::unset;
   }
-  if (*name == "read") return Effect::read;
-  if (*name == "write") return Effect::write;
-  if (*name == "irreversible") return Effect::irreversible;
+  const Effect effect = effect_of(*name);
+  if (effect != Effect::unset) return effect;
   grant.wrong_type("effect", "\"read\", \"write\" or \"irreversible\"", "state the tool's effect");
   return Effect::unset;
 }

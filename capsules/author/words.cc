@@ -13,10 +13,6 @@ std::string_view pick(const std::array<std::string_view, Count>& words, Kind kin
 
 }  // namespace
 
-std::string_view word(Effect effect) {
-  return pick(std::to_array<std::string_view>({"unset", "read", "write", "irreversible"}), effect);
-}
-
 std::string_view word(Verb verb) {
   return pick(std::to_array<std::string_view>({"unset", "discover", "call", "poll", "result",
                                                "update", "cancel", "retry", "resume"}),

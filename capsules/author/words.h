@@ -1,13 +1,12 @@
-// The words for enumerated values, in texts for people and in JSON alike.
+// The words for enumerated values (effects: builtins.h), in texts for people and in JSON alike.
 #pragma once
 
 #include <string_view>
 
-#include "capsules/capsule.h"
+#include "capsules/builtins.h"
 
 namespace taper::capsules {
 
-std::string_view word(Effect effect);
 std::string_view word(Verb verb);
 std::string_view word(TimeAssurance assurance);
 std::string_view word(Tier tier);

@@ -195,17 +195,6 @@ Error Authority::State::count_refusal(const Error& error, const Now& now) {
   return error;
 }
 
-Error Authority::State::log_refusal(const Error& error, const LiveTask& task, const Now& now) {
-  TaskRecord record = task.record;
-  capsules::Object body = task_body("activate", task.id, record, now);
-  body.emplace_back("verdict", "deny");
-  add_error(body, error);
-  const auto committed = commit(now, [&](store::WriteTxn& txn) {
-    return append_for(txn, store::LeafType::activation, body, record);
-  });
-  return committed.ok() ? error : committed.error();
-}
-
 Result<Activation> Authority::State::make_task(Candidate candidate,
                                                const ActivationRequest& request, const Now& now) {
   LiveTask& task = *candidate.task;
@@ -277,10 +266,7 @@ Result<Activation> Authority::activate(const ActivationRequest& request, const T
   Status inputs = check_inputs(capsule->root(), request.inputs);
   if (inputs.ok() && candidate.resumes != nullptr && candidate.resumes->inputs != request.inputs)
     inputs = refusal(Code::input_unknown, "inputs", "those of the first activation", "others");
-  if (!inputs) {
-    const LiveTask& task = candidate.resumes ? *candidate.resumes : *candidate.task;
-    return state.log_refusal(inputs.error(), task, now);
-  }
+  if (!inputs) return state.count_refusal(inputs.error(), now);
   return candidate.resumes != nullptr ? state.take_up(std::move(candidate), request, now)
                                       : state.make_task(std::move(candidate), request, now);
 }

@@ -38,10 +38,9 @@ struct Authority::State {
                Candidate& candidate);
   Status check_proof(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule);
   Status keep_evidence(const capsules::VerifiedCapsule& capsule, const Hash& known, const Now& now);
-  // A refusal before proof: counted, and in the log with the next write that is due.
+  // A refused activation: counted, and in the log with the next write that is due. Whoever asks
+  // again and again fills no log.
   Error count_refusal(const Error& error, const Now& now);
-  // A refusal after proof: in the log.
-  Error log_refusal(const Error& error, const LiveTask& task, const Now& now);
   Result<Activation> make_task(Candidate candidate, const ActivationRequest& request,
                                const Now& now);
   Result<Activation> take_up(Candidate candidate, const ActivationRequest& request, const Now& now);

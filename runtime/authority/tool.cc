@@ -8,32 +8,8 @@ namespace taper::authority {
 namespace {
 
 using capsules::Array;
-using capsules::Effect;
-using capsules::InputType;
 using capsules::Object;
 using capsules::Value;
-
-const char* effect_text(Effect effect) {
-  switch (effect) {
-    case Effect::unset: break;
-    case Effect::read: return "read";
-    case Effect::write: return "write";
-    case Effect::irreversible: return "irreversible";
-  }
-  return "unset";
-}
-
-const char* input_type_text(InputType type) {
-  switch (type) {
-    case InputType::unset: break;
-    case InputType::string: return "string";
-    case InputType::path: return "path";
-    case InputType::integer: return "integer";
-    case InputType::boolean: return "boolean";
-    case InputType::json: return "json";
-  }
-  return "unset";
-}
 
 Array argv_value(const std::vector<ArgvWord>& words) {
   Array out;
@@ -60,10 +36,10 @@ Hash tool_digest(std::string_view definition, const Hash& program) {
 void define_tool(Tool& tool) {
   Array inputs;
   for (const capsules::InputSpec& input : tool.inputs) {
-    inputs.emplace_back(Object{
-        {"name", input.name}, {"optional", input.optional}, {"type", input_type_text(input.type)}});
+    inputs.emplace_back(
+        Object{{"name", input.name}, {"optional", input.optional}, {"type", word(input.type)}});
   }
-  Object definition{{"effect", effect_text(tool.effect)},
+  Object definition{{"effect", word(tool.effect)},
                     {"inputs", std::move(inputs)},
                     {"kind", tool.kind == ToolKind::command ? "command" : "builtin"},
                     {"name", tool.name}};

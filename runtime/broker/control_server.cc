@@ -38,6 +38,20 @@ struct Peer {
   asio::steady_timer deadline;
 };
 
+// What an owner that was killed left behind. Anything else there is not ours to remove.
+Status remove_stale(const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) != 0)
+    return errno == ENOENT ? success() : Status(os_error("stat control.sock", errno));
+  if (!S_ISSOCK(found.st_mode))
+    return Error(Code::file_exists, {.field = "control.sock",
+                                     .expected = "a socket, or nothing",
+                                     .got = "another file",
+                                     .fix = "move control.sock out of the state"});
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("unlink control.sock", errno);
+  return success();
+}
+
 Result<Fd> bind_socket(const std::string& path) {
   Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return os_error("socket", errno);
@@ -45,7 +59,7 @@ Result<Fd> bind_socket(const std::string& path) {
   address.sun_family = AF_UNIX;
   TAPER_ASSERT(path.size() < sizeof(address.sun_path));
   std::memcpy(address.sun_path, path.c_str(), path.size());
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("unlink control.sock", errno);
+  TAPER_CHECK(remove_stale(path));
   // The mode of the socket itself bounds that of its name, so it is never open to others.
   if (::fchmod(socket.get(), S_IRUSR | S_IWUSR) != 0) return os_error("fchmod", errno);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)

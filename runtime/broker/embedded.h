@@ -41,6 +41,7 @@ struct StepReport {
   std::string outcome;    // "done", "failed", "killed", "interrupted", "" where it never ran
   Error error{Code::ok};  // detail for the operator
   std::string result;     // JSON; empty where none
+  std::string err;        // what a command that failed said on stderr: cut and escaped
 };
 
 struct RunOptions {

@@ -1,5 +1,6 @@
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,7 +71,20 @@ constexpr int kCancelAttempts = 3;
 
 }  // namespace
 
+// Another user can neither ask the owner nor take the state.
+Status check_caller(const std::string& state) {
+  struct stat facts{};
+  if (::stat(state.c_str(), &facts) != 0) return os_error("stat " + state, errno);
+  if (::geteuid() == 0 || ::geteuid() == facts.st_uid) return success();
+  return Error(Code::control_unreachable,
+               {.field = state,
+                .expected = "its owner, uid " + std::to_string(facts.st_uid) + ", or root",
+                .got = "uid " + std::to_string(::geteuid()),
+                .fix = "run it as that user"});
+}
+
 Status task_cancel(const std::string& state, const TaskId& task) {
+  TAPER_CHECK(check_caller(state));
   Error last(Code::control_unreachable);
   for (int attempt = 0; attempt < kCancelAttempts; ++attempt) {
     TAPER_TRY(const authority::TaskView view, task_show(state, task));

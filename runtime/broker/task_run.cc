@@ -4,6 +4,7 @@
 
 #include "runtime/authority/plan.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/text.h"
 #include "runtime/broker/outcome.h"
 
 namespace taper::broker {
@@ -215,6 +216,8 @@ void TaskRun::take_report_of(const sandbox::RunReport& report) {
   }
   authority::Outcome outcome = outcome_of(report);
   running_->report.error = report.end == sandbox::RunEnd::done ? Error(Code::ok) : report.error;
+  if (report.end != sandbox::RunEnd::done)
+    running_->report.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
   if (report.end == sandbox::RunEnd::killed && ending_ != EndReason::none)
     outcome.code = code_of(ending_);
   if (outcome.state == CallState::done && ending_ == EndReason::none) keep_result(report, outcome);

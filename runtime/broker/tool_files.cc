@@ -104,28 +104,6 @@ bool is_tool_name(std::string_view name) {
   });
 }
 
-std::string_view effect_word(capsules::Effect effect) {
-  switch (effect) {
-    case capsules::Effect::read: return "read";
-    case capsules::Effect::write: return "write";
-    case capsules::Effect::irreversible: return "irreversible";
-    case capsules::Effect::unset: break;
-  }
-  return "unset";
-}
-
-std::string_view type_word(capsules::InputType type) {
-  switch (type) {
-    case capsules::InputType::string: return "string";
-    case capsules::InputType::path: return "path";
-    case capsules::InputType::integer: return "integer";
-    case capsules::InputType::boolean: return "boolean";
-    case capsules::InputType::json: return "json";
-    case capsules::InputType::unset: break;
-  }
-  return "unset";
-}
-
 std::vector<std::string> tool_directories(const std::string& state) {
   std::vector<std::string> directories;
   for (const std::string& candidate : {state + "/tools.d", std::string(kHostDirectory)})

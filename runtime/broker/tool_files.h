@@ -16,10 +16,6 @@ namespace taper::broker {
 // A tool name is a file name without ".toml": letters, digits, '.', '_' and '-', a letter first.
 bool is_tool_name(std::string_view name);
 
-// The words of a tool file; "unset" for what is not set.
-std::string_view effect_word(capsules::Effect effect);
-std::string_view type_word(capsules::InputType type);
-
 // What a file says, before its program is looked at: `program`, `digest` and `definition`
 // are not set.
 // Error: tool_file_malformed with the key in `field`.

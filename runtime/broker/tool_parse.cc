@@ -11,7 +11,6 @@ namespace {
 
 using authority::ArgvWord;
 using authority::Tool;
-using capsules::InputType;
 
 Error wrong(std::string_view field, std::string_view expected, std::string_view got = "") {
   return Error(Code::tool_file_malformed, {.field = std::string(field),
@@ -49,10 +48,8 @@ Result<capsules::InputSpec> parse_input(std::string_view name, const toml::node&
   TAPER_TRY(const std::string type, text_of(*table, "type"));
   capsules::InputSpec input;
   input.name = name;
-  for (const InputType candidate : {InputType::string, InputType::path, InputType::integer,
-                                    InputType::boolean, InputType::json})
-    if (type_word(candidate) == type) input.type = candidate;
-  if (input.type == InputType::unset)
+  input.type = capsules::input_type_of(type);
+  if (input.type == capsules::InputType::unset)
     return wrong(where + ".type", "string, path, integer, boolean or json", type);
   if (table->contains("optional")) {
     const toml::value<bool>* optional = (*table)["optional"].as_boolean();
@@ -129,9 +126,7 @@ Status parse_header(const toml::table& file, Tool& tool) {
   if (kind != "command") return wrong("kind", "command", kind);
   tool.kind = authority::ToolKind::command;
   TAPER_TRY(const std::string effect, text_of(file, "effect"));
-  for (const auto candidate :
-       {capsules::Effect::read, capsules::Effect::write, capsules::Effect::irreversible})
-    if (effect_word(candidate) == effect) tool.effect = candidate;
+  tool.effect = capsules::effect_of(effect);
   if (tool.effect == capsules::Effect::unset)
     return wrong("effect", "read, write or irreversible", effect);
   TAPER_TRY(const std::string output, text_of(file, "output"));

@@ -12,11 +12,11 @@ json::object tool_json(const authority::Tool& tool) {
   json::array inputs;
   for (const capsules::InputSpec& input : tool.inputs)
     inputs.emplace_back(json::object{
-        {"name", input.name}, {"type", type_word(input.type)}, {"optional", input.optional}});
+        {"name", input.name}, {"type", word(input.type)}, {"optional", input.optional}});
   const bool command = tool.kind == authority::ToolKind::command;
   json::object out{{"name", tool.name},
                    {"kind", command ? "command" : "builtin"},
-                   {"effect", effect_word(tool.effect)},
+                   {"effect", word(tool.effect)},
                    {"digest", nullptr},
                    {"inputs", std::move(inputs)}};
   if (command) out["digest"] = tool.digest.hex();

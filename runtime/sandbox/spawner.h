@@ -68,7 +68,9 @@ struct RunReport {
 
 class Spawner {
  public:
-  // Starts `spawnd_path` (absolute). Errors: program_missing, os_failure.
+  // Starts `spawnd_path` (absolute). Call it on a thread that lives as long as the spawner: spawnd
+  // dies with the thread that started it (PR_SET_PDEATHSIG), not with the process. Errors:
+  // program_missing, os_failure.
   static Result<std::unique_ptr<Spawner>> launch(const std::string& spawnd_path);
   ~Spawner();  // closes the lifeline: spawnd and every cell die
   Spawner(const Spawner&) = delete;

@@ -1,6 +1,7 @@
 // What this does to the host: starts a tool that ignores every signal it can and leaves dozens of
 // daemons that start more, then takes away one process after the other: the lease's end, the owner,
-// the spawner. Each time all of it must be gone within five seconds.
+// the spawner. Each time all of it must go. How fast is the benchmarks' business: a test on a busy
+// machine waits for what it expects, not for a time.
 #include <unistd.h>
 
 #include <csignal>
@@ -56,30 +57,37 @@ struct Swarm {
     static int value = 0;
     return value;
   }
-  // Whether the swarm has grown, within five seconds.
-  bool grown() const {
-    for (int i = 0; i < 500; ++i, testing::pause_ms(10))
-      if (testing::processes_with(marker) > kDaemons / 2) return true;
-    return false;
+  bool is_grown() const { return testing::processes_with(marker) > kDaemons / 2; }
+  // Whether the swarm has grown while `owner` lives.
+  bool grown(ChildProcess& owner) const {
+    while (!is_grown()) {
+      if (!owner.running()) return false;
+      testing::pause_ms(10);
+    }
+    return true;
   }
 };
 
 TEST_CASE("a swarm of daemons is gone when the lease ends", "[broker][crash][R16]") {
-  Swarm swarm(4000);
+  // The longer the lease, the slower a machine may be and still show that the swarm was there.
   bool seen = false;
-  ChildProcess watcher([&] { return swarm.grown() ? 0 : 1; });
-  const Result<RunReport> report = run(swarm.node.options(swarm.file));
-  seen = watcher.wait() == 0;
+  for (std::int64_t ttl_ms = 3000; !seen && ttl_ms <= 48'000; ttl_ms *= 2) {
+    const Swarm swarm(ttl_ms);
+    ChildProcess owner([&] {
+      const Result<RunReport> report = run(swarm.node.options(swarm.file));
+      return report.ok() && report->state == TaskState::expired ? 0 : 1;
+    });
+    seen = swarm.grown(owner);
+    CHECK(owner.wait() == 0);
+    CHECK(testing::processes_with(swarm.marker) == 0);
+  }
   CHECK(seen);
-  REQUIRE(report.ok());
-  CHECK(testing::processes_with(swarm.marker) == 0);
-  CHECK(report->state == TaskState::expired);
 }
 
 TEST_CASE("a swarm of daemons is gone after kill -9 of its owner", "[broker][crash][R53]") {
   Swarm swarm(60'000);
   ChildProcess owner([&] { return run(swarm.node.options(swarm.file)).ok() ? 0 : 1; });
-  CHECK(swarm.grown());
+  REQUIRE(swarm.grown(owner));
   owner.kill_now();
   CHECK(owner.wait() == 128 + SIGKILL);
   CHECK(testing::wait_until_fewer(swarm.marker, 0) == 0);
@@ -91,7 +99,7 @@ TEST_CASE("a swarm of daemons is gone after kill -9 of the spawner", "[broker][c
     const Result<RunReport> report = run(swarm.node.options(swarm.file));
     return report.code() == Code::spawner_lost ? 0 : 1;
   });
-  CHECK(swarm.grown());
+  REQUIRE(swarm.grown(owner));
   const std::vector<pid_t> spawners = testing::children_of(owner.pid());
   REQUIRE(spawners.size() == 1);
   REQUIRE(::kill(spawners[0], SIGKILL) == 0);

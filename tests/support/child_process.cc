@@ -81,9 +81,11 @@ int processes_with(const std::string& marker) {
   return found;
 }
 
+constexpr int kLooks = 6000;  // a minute: what has not gone by then is not going
+
 int wait_until_fewer(const std::string& marker, int most) {
   int found = processes_with(marker);
-  for (int i = 0; i < 500 && found > most; ++i) {
+  for (int i = 0; i < kLooks && found > most; ++i) {
     pause_ms(10);
     found = processes_with(marker);
   }

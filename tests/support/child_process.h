@@ -34,7 +34,7 @@ void pause_ms(int milliseconds);
 
 // Processes on this host that have `marker` in their command line; this one is not counted.
 int processes_with(const std::string& marker);
-// The same, once they are at most `most` or five seconds have passed.
+// The same, once they are at most `most`, or a minute has passed.
 int wait_until_fewer(const std::string& marker, int most);
 // Children of a process, by /proc.
 std::vector<pid_t> children_of(pid_t parent);

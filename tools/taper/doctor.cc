@@ -150,6 +150,7 @@ Status doctor(const std::string& state, Output& out) {
                              .detail = to_line(spawnd.error()),
                              .fix = ""});
   }
+  const auto sandbox_checks = static_cast<std::ptrdiff_t>(report.checks.size());
   if (!state.empty()) {
     TAPER_TRY(std::vector<Check> more, state_checks(state));
     report.checks.insert(report.checks.end(), more.begin(), more.end());
@@ -165,8 +166,10 @@ Status doctor(const std::string& state, Output& out) {
   say_speed(report, out);
   out.set("checks", check_values(report.checks));
   if (failed == nullptr) return success();
+  // The first checks are the sandbox's own; what fails after them is this state.
+  const bool layer = failed - report.checks.data() < sandbox_checks;
   return Error(
-      Code::sandbox_layer,
+      layer ? Code::sandbox_layer : Code::host_unfit,
       {.field = failed->name, .expected = "OK", .got = failed->detail, .fix = failed->fix});
 }
 

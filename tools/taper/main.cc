@@ -54,8 +54,9 @@ std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> rest = app.remaining(true);
   const bool verb_missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
                             !at->get_subcommands([](const CLI::App*) { return true; }).empty();
-  if (!verb_missing || rest.empty() || rest.front().starts_with('-')) return error.what();
-  return "'" + rest.front() + "', which is no verb";
+  if (!verb_missing || rest.empty()) return error.what();
+  const bool option = rest.front().starts_with('-');
+  return "'" + rest.front() + (option ? "', which is no option here" : "', which is no verb");
 }
 
 bool asks_for_json(int argc, char** argv) {
@@ -71,8 +72,8 @@ bool asks_for_json(int argc, char** argv) {
 void store_cut_off(int /*signal*/) {
   constexpr std::string_view kLine =
       "taper: E802 store_corrupt: stored state does not verify; field data.mdb; expected every "
-      "page "
-      "of it; got a file that was cut off; fix: export what can be read and make a new state\n";
+      "page of it; got a file that was cut off; fix: keep a copy of it for inquiry and make a new "
+      "state; what was exported before stays valid\n";
   const ssize_t written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
   ::_exit(written < 0 ? 1 : exit_code(Code::store_corrupt));
 }

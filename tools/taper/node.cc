@@ -47,40 +47,18 @@ Status import_root(const Import& options, Output& out) {
   return success();
 }
 
-std::string_view type_name(capsules::InputType type) {
-  switch (type) {
-    case capsules::InputType::string: return "string";
-    case capsules::InputType::path: return "path";
-    case capsules::InputType::integer: return "integer";
-    case capsules::InputType::boolean: return "boolean";
-    case capsules::InputType::json: return "json";
-    case capsules::InputType::unset: break;
-  }
-  return "unknown";
-}
-
-std::string_view effect_name(capsules::Effect effect) {
-  switch (effect) {
-    case capsules::Effect::read: return "read";
-    case capsules::Effect::write: return "write";
-    case capsules::Effect::irreversible: return "irreversible";
-    case capsules::Effect::unset: break;
-  }
-  return "unknown";
-}
-
 Status tools_list(const std::string& state, Output& out) {
   TAPER_TRY(const authority::Tools tools, broker::tools_list(state));
   out.set_document(broker::tools_json(tools));
   for (const auto& [name, tool] : tools) {
     std::string line = escape_text(name);
     line += tool.kind == authority::ToolKind::builtin ? "  builtin  " : "  command  ";
-    line += effect_name(tool.effect);
+    line += word(tool.effect);
     line += "  {";
     for (const capsules::InputSpec& input : tool.inputs) {
       if (line.back() != '{') line += ", ";
       line += escape_text(input.name) + (input.optional ? "?" : "") + ": ";
-      line += type_name(input.type);
+      line += word(input.type);
     }
     out.line(line + "}");
   }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <utility>
 
@@ -14,6 +15,46 @@ void print(std::FILE* stream, const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stream);
   std::fputc('\n', stream);
   std::fflush(stream);
+}
+
+// How many bytes the character takes that begins with `lead`; the text is UTF-8.
+std::size_t length_of(char lead) {
+  const auto byte = static_cast<std::uint8_t>(lead);
+  return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+}
+
+std::uint32_t code_point(std::string_view character) {
+  const auto bits = [](char c, unsigned mask) { return static_cast<std::uint8_t>(c) & mask; };
+  std::uint32_t point =
+      bits(character[0], character.size() == 1 ? 0x7FU : 0xFFU >> (character.size() + 1));
+  for (const char c : character.substr(1)) point = point << 6U | bits(c, 0x3FU);
+  return point;
+}
+
+// The same JSON, with what a terminal would obey or hide as \uNNNN: such characters stand only
+// inside strings, so the document means the same.
+std::string shown_json(std::string_view text) {
+  std::string out;
+  std::array<char, 16> buffer{};
+  const auto add = [&](std::uint32_t unit) {
+    std::snprintf(buffer.data(), buffer.size(), "\\u%04x", unit);
+    out += buffer.data();
+  };
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, length_of(text.front()));
+    const std::uint32_t point = code_point(character);
+    const bool hidden = point == 0x7F || (point >= 0x80 && escape_text(character) != character);
+    text.remove_prefix(character.size());
+    if (!hidden) {
+      out += character;
+    } else if (point < 0x10000) {
+      add(point);
+    } else {
+      add(0xD800U + ((point - 0x10000U) >> 10U));
+      add(0xDC00U + (point & 0x3FFU));
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -30,7 +71,7 @@ void Output::set(std::string name, capsules::Value value) {
 
 void Output::stream_json(const std::string& json_text) {
   streaming_ = true;
-  print(stdout, json_text);
+  print(stdout, shown_json(json_text));
 }
 
 int Output::finish(const Status& status) {
@@ -38,7 +79,7 @@ int Output::finish(const Status& status) {
   if (json && !streaming_) {
     if (error != nullptr) set("error", error_value(*error));
     const bool whole = error == nullptr && !document_.empty();
-    print(stdout, whole ? document_ : capsules::write_canonical(std::move(fields_)));
+    print(stdout, shown_json(whole ? document_ : capsules::write_canonical(std::move(fields_))));
   }
   if (error == nullptr) return 0;
   print(stderr, "taper: " + to_line(*error));

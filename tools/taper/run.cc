@@ -51,6 +51,7 @@ void say_step(const broker::StepReport& step, const Run& options, const Output& 
     out.line("       whole path: taper why " + step.decision.hex() + " --state " +
              escape_text(options.state));
   if (options.results && !step.result.empty()) out.line("       " + escape_text(step.result));
+  if (options.results && !step.err.empty()) out.line("       stderr: " + step.err);
 }
 
 capsules::Value step_value(const broker::StepReport& step, bool with_result) {
@@ -68,6 +69,7 @@ capsules::Value step_value(const broker::StepReport& step, bool with_result) {
         capsules::parse_value(as_bytes(step.result), limits::kResultBytesMax);
     if (parsed.ok()) value.emplace_back("result", std::move(*parsed));
   }
+  if (with_result && !step.err.empty()) value.emplace_back("stderr", step.err);
   return value;
 }
 

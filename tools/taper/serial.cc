@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -15,7 +17,8 @@
 namespace taper::tools {
 namespace {
 
-constexpr unsigned kSerialShift = 32;
+constexpr unsigned kSecondShift = 32;
+constexpr unsigned kNanosecondShift = 2;  // a second of them fills the bits below
 // Fixed width, so that the next number overwrites the last one whole.
 constexpr std::size_t kSerialDigits = 20;
 constexpr std::size_t kSerialBytes = kSerialDigits + 1;
@@ -43,6 +46,16 @@ Status write_serial(int fd, const std::string& path, std::uint64_t serial) {
   return success();
 }
 
+Result<std::uint64_t> first_serial(int fd, const std::string& path, std::int64_t now_s) {
+  struct stat made{};
+  if (::futimens(fd, nullptr) != 0 || ::fstat(fd, &made) != 0)
+    return os_error("stat " + path, errno);
+  const std::int64_t seconds = std::max<std::int64_t>(now_s, made.st_mtim.tv_sec);
+  const bool same = seconds == made.st_mtim.tv_sec;  // else the file system has another clock
+  const auto below = static_cast<std::uint64_t>(same ? made.st_mtim.tv_nsec : 0);
+  return (static_cast<std::uint64_t>(seconds) << kSecondShift) + (below << kNanosecondShift);
+}
+
 // The counter's name must be on the disk before a serial from it is used.
 Status sync_directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -63,8 +76,10 @@ Result<std::uint64_t> take_serial(const std::string& key_path, std::int64_t now_
     if (errno != EINTR) return os_error("lock " + path, errno);
   }
   TAPER_TRY(const Bytes bytes, read_fd(fd.get(), path, kSerialBytes));
-  std::uint64_t next = static_cast<std::uint64_t>(now_s) << kSerialShift;
-  if (!bytes.empty()) {
+  std::uint64_t next = 0;
+  if (bytes.empty()) {
+    TAPER_TRY(next, first_serial(fd.get(), path, now_s));
+  } else {
     TAPER_TRY(const std::uint64_t last, parse_serial(path, as_text(bytes)));
     if (last == std::numeric_limits<std::uint64_t>::max())
       return Error(Code::key_file_malformed, {.field = path,

@@ -2,11 +2,11 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <string>
 #include <utility>
 
@@ -20,8 +20,17 @@ namespace {
 
 constexpr unsigned kNewFileMode = 0644;  // the umask takes from it
 constexpr unsigned kKeptModeBits = 0666;
+constexpr std::size_t kTemporaryTagBytes = 8;
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+Fd open_here(int directory, const char* name, int flags, unsigned mode) {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  how.mode = mode;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  return Fd(static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how)));
+}
 
 // A new file in `directory`, under a name that nothing else has.
 struct Temporary {
@@ -40,24 +49,41 @@ struct Temporary {
   }
 };
 
+bool is_held(int file) { return ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; }
+
+// Who writes holds the lock until the rename, so a file that can be locked is what a killed write
+// left behind.
+void remove_leftover(int directory, const char* name) {
+  const Fd file = open_here(directory, name, O_WRONLY, 0);
+  struct stat held{};
+  struct stat named{};
+  if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return;
+  if (::fstat(file.get(), &held) != 0 || !S_ISREG(held.st_mode)) return;
+  if (::fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (named.st_ino == held.st_ino && named.st_dev == held.st_dev) ::unlinkat(directory, name, 0);
+}
+
+// The names follow from the target's, so that the next write of it finds what one left behind.
 Result<Temporary> make_temporary(int directory, const std::string& path, unsigned mode) {
   Temporary temporary;
   temporary.directory = directory;
+  const Hash target = crypto::hash(as_bytes(name_of(path)));
+  const std::string stem = ".taper-" + to_hex(target.span().first(kTemporaryTagBytes)) + "-";
   int error_number = EEXIST;
   for (int i = 0; i < limits::kTemporaryNameTries && error_number == EEXIST; ++i) {
-    std::array<std::uint8_t, 8> random{};
-    crypto::random_bytes(random);
-    const std::string name = ".taper-" + to_hex(random) + ".tmp";
-    open_how how{};
-    how.flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    how.mode = mode;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    temporary.file.reset(
-        static_cast<int>(::syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how)));
+    const std::string name = stem + std::to_string(i) + ".tmp";
+    remove_leftover(directory, name.c_str());
+    temporary.file = open_here(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL, mode);
     error_number = temporary.file ? 0 : errno;
-    if (temporary.file) temporary.name = name;
+    if (!temporary.file) continue;
+    struct stat made{};
+    // Another write may have taken it for a leftover before it could be locked.
+    const bool lost = is_held(temporary.file.get()) || ::fstat(temporary.file.get(), &made) != 0 ||
+                      made.st_nlink == 0;
+    if (lost) error_number = EEXIST;
+    if (!lost) temporary.name = name;
   }
-  if (!temporary.file) return tool_failure(path, error_number);
+  if (temporary.name.empty()) return tool_failure(path, error_number);
   return temporary;
 }
 

@@ -199,7 +199,9 @@ TEST_CASE("a plan's inputs are exactly those it names", "[authority]") {
   CHECK(code({{"day", "x"}, {"night", "y"}}) == Code::input_unknown);
   CHECK(code({{"day", std::string(limits::kTextBytesMax + 1, 'x')}}) == Code::too_large);
   CHECK(code({{"day", "\xff"}}) == Code::too_large);
-  CHECK(node.store->records(LeafType::activation).size() == 4);  // after proof, each in the log
+  // However often: counted, and in the log once in a while like every refused activation.
+  CHECK(node.store->records(LeafType::activation).empty());
+  CHECK(node.store->records(LeafType::evidence).size() <= 1);
   CHECK(code({{"day", "monday"}}) == Code::ok);
 
   SECTION("and the same again on resume") {

@@ -42,6 +42,9 @@ TEST_CASE("each question of a call has its own number", "[authority][R29][R35]")
   CHECK(node.refused(task, "file.read", R"({"path":"/var/log/plant2"})") == Code::argument_refused);
   CHECK(node.refused(task, "file.read", R"({"path":"/var/log/plant/../x"})") ==
         Code::path_malformed);
+  const std::string long_path = "/var/log/plant/" + std::string(limits::kTextBytesMax, 'x');
+  CHECK(node.refused(task, "file.read", "{\"path\":\"" + long_path + "\"}") ==
+        Code::path_malformed);
   CHECK(node.refused(task, "file.read", R"({})") == Code::argument_missing);
   CHECK(node.refused(task, "file.read", R"({"path":"/var/log/plant","offset":1})") ==
         Code::argument_unknown);

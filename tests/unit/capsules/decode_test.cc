@@ -214,7 +214,8 @@ TEST_CASE("Constraint kinds take their own operands and no others", "[capsules][
   CHECK(with_constraint({{K::VT_KIND, kind(Kind::prefix)},
                          {K::VT_TEXT, text("x")},
                          {K::VT_CHILDREN, Trees{}}}) == is(Code::field_invalid, "children"));
-  for (const char* json : {"", "1 ", "01", "{\"b\":1,\"a\":2}", "\"\\u0041\"", "x", "1,2"}) {
+  for (const char* json : {"", "1 ", "01", "{\"b\":1,\"a\":2}", "\"\\u0041\"", "x", "1,2", "1.5",
+                           "1e3", "[1,{\"a\":0.5}]"}) {
     const Answer got =
         with_constraint({{K::VT_KIND, kind(Kind::equals)}, {K::VT_JSON, text(json)}});
     CHECK(got == is(*json == '\0' ? Code::field_missing : Code::field_invalid, "json"));

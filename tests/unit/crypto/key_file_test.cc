@@ -135,6 +135,11 @@ TEST_CASE("a key file that others can reach is refused", "[crypto]") {
     REQUIRE(::link(made.secret.c_str(), (made.directory / "second").c_str()) == 0);
     CHECK(code(made.secret) == Code::key_file_exposed);
   }
+  SECTION("the public half") {
+    CHECK(code(made.open) == Code::key_file_malformed);
+    CHECK(to_line(inspect_key_file(made.open).error()).find("F.key is needed") !=
+          std::string::npos);
+  }
   SECTION("directory") { CHECK(code(made.directory.path()) == Code::key_file_exposed); }
   SECTION("fifo") {
     REQUIRE(::mkfifo((made.directory / "fifo").c_str(), 0600) == 0);

@@ -1,6 +1,7 @@
 #include "runtime/sandbox/builtin/worker.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -247,6 +248,28 @@ TEST_CASE("file.write creates and replaces whole files", "[sandbox][R1]") {
   struct stat facts{};
   REQUIRE(::stat(path.c_str(), &facts) == 0);
   CHECK((facts.st_mode & 07777) == 0640);
+  CHECK(files.entries() == 2);
+}
+
+TEST_CASE("the next write of a file removes what a killed one left behind", "[sandbox]") {
+  const Fixture files;
+  const std::string path = files.tree + "/new";
+  const std::string tag = to_hex(crypto::hash(as_bytes("new")).span().first(8));
+  const std::string left = ".taper-" + tag + "-0.tmp";
+  files.put(left, "half");
+  const Worker worker({files.granted()});
+  // One that is being written is not taken for a leftover.
+  const Fd busy(::open((files.tree + "/" + left).c_str(), O_WRONLY | O_CLOEXEC));
+  REQUIRE(::flock(busy.get(), LOCK_EX | LOCK_NB) == 0);
+  REQUIRE(
+      worker.call("file.write", {{"path", path}, {"content", std::string("one")}}).error.code() ==
+      Code::ok);
+  CHECK(files.get(left) == "half");
+  REQUIRE(::flock(busy.get(), LOCK_UN) == 0);
+  REQUIRE(
+      worker.call("file.write", {{"path", path}, {"content", std::string("two")}}).error.code() ==
+      Code::ok);
+  CHECK(files.get("new") == "two");
   CHECK(files.entries() == 2);
 }
 
