@@ -238,6 +238,152 @@ TEST_CASE("Constraint kinds take their own operands and no others", "[capsules][
   CHECK(length(5, 4) == is(Code::field_invalid, "upper"));
 }
 
+TEST_CASE("Operands of each kind are there, whole and in their one form", "[capsules][R35]") {
+  using Kind = wire::ConstraintKind;
+  const std::string path = "grants[0].args[0].constraints[0].";
+  const auto is = [&](Code code, const char* field) { return Answer{code, path + field}; };
+  const Answer good{Code::ok, ""};
+  const WireTree any{{{K::VT_KIND, kind(Kind::any)}}};
+  const auto of = [](Kind which, std::map<std::uint16_t, WireTree::Member> members) {
+    members.emplace(K::VT_KIND, kind(which));
+    return with_constraint(std::move(members));
+  };
+  const auto missing = [&](Kind which, const char* field) {
+    CHECK(of(which, {}) == is(Code::field_missing, field));
+    CHECK(of(which, {{K::VT_JSON, text("1")}}).code != Code::ok);
+  };
+  missing(Kind::suffix, "text");
+  missing(Kind::url, "schemes");
+  missing(Kind::cidr, "texts");
+  missing(Kind::argv, "children");
+  missing(Kind::each, "children");
+  missing(Kind::all_of, "children");
+  missing(Kind::any_of, "children");
+  missing(Kind::count, "number");
+  missing(Kind::fields, "rules");
+  missing(Kind::time_of_day, "number");
+  CHECK(of(Kind::not_one_of, {}) == is(Code::field_missing, "jsons"));
+  CHECK(of(Kind::not_one_of, {{K::VT_JSONS, Words{"1", "\"a\"", "true"}}}) == good);
+  for (const char* json : {"null", "[1]", "{}", "1.5", "[1.5]", "1 "}) {
+    CHECK(of(Kind::not_one_of, {{K::VT_JSONS, Words{json}}}) == is(Code::field_invalid, "jsons"));
+  }
+  for (const char* json : {"1.0", "[1.5]", "{\"a\":[9223372036854775808]}"}) {
+    CHECK(of(Kind::equals, {{K::VT_JSON, text(json)}}) == is(Code::field_invalid, "json"));
+    CHECK(of(Kind::one_of, {{K::VT_JSONS, Words{json}}}) == is(Code::field_invalid, "jsons"));
+  }
+  for (const Kind many : {Kind::each, Kind::all_of}) {
+    CHECK(of(many, {{K::VT_CHILDREN, Trees(16, any)}}) == good);
+    CHECK(of(many, {{K::VT_CHILDREN, Trees(17, any)}}) == is(Code::field_invalid, "children"));
+  }
+  CHECK(of(Kind::any_of, {{K::VT_CHILDREN, Trees(64, any)}}) == good);
+  CHECK(of(Kind::any_of, {{K::VT_CHILDREN, Trees(65, any)}}) ==
+        is(Code::field_invalid, "children"));
+  CHECK(of(Kind::argv, {{K::VT_CHILDREN, Trees(256, any)}}) == good);
+  CHECK(of(Kind::argv, {{K::VT_CHILDREN, Trees(257, any)}}) == is(Code::field_invalid, "children"));
+  CHECK(of(Kind::each, {{K::VT_CHILDREN, Trees{WireTree{}}}}) ==
+        is(Code::field_missing, "children[0].kind"));
+  const auto count = [&](std::int64_t least, std::int64_t most) {
+    return of(Kind::count, {{K::VT_NUMBER, number(least)}, {K::VT_UPPER, number(most)}});
+  };
+  CHECK(count(0, 0) == good);
+  CHECK(count(-1, 0) == is(Code::field_invalid, "number"));
+  CHECK(count(2, 1) == is(Code::field_invalid, "upper"));
+}
+
+TEST_CASE("URLs, address blocks and times of day are in their one form", "[capsules][R35]") {
+  using Kind = wire::ConstraintKind;
+  const std::string path = "grants[0].args[0].constraints[0].";
+  const auto invalid = [&](const char* field) { return Answer{Code::field_invalid, path + field}; };
+  const auto missing = [&](const char* field) { return Answer{Code::field_missing, path + field}; };
+  const auto url = [](std::uint16_t field, std::optional<WireTree::Member> member) {
+    std::map<std::uint16_t, WireTree::Member> members = {{K::VT_KIND, kind(Kind::url)},
+                                                         {K::VT_SCHEMES, Words{"https"}},
+                                                         {K::VT_HOSTS, Words{"a.example"}},
+                                                         {K::VT_TEXT, text("/")}};
+    members.erase(field);
+    if (member) members.emplace(field, *member);
+    return with_constraint(members);
+  };
+  using Ports = WireTree::Ports;
+  CHECK(url(K::VT_PORTS, std::nullopt) == Answer{Code::ok, ""});
+  CHECK(url(K::VT_PORTS, Ports{}) == Answer{Code::ok, ""});
+  CHECK(url(K::VT_PORTS, Ports{1, 65535}) == Answer{Code::ok, ""});
+  CHECK(url(K::VT_PORTS, Ports{443, 0}) == invalid("ports"));
+  CHECK(url(K::VT_PORTS, Ports(1025, 1)) == invalid("ports"));
+  CHECK(url(K::VT_SCHEMES, std::nullopt) == missing("schemes"));
+  CHECK(url(K::VT_HOSTS, std::nullopt) == missing("hosts"));
+  CHECK(url(K::VT_TEXT, std::nullopt) == missing("text"));
+  CHECK(url(K::VT_SCHEMES, Words{}) == missing("schemes"));
+  CHECK(url(K::VT_HOSTS, Words{""}) == missing("hosts"));
+  CHECK(url(K::VT_HOSTS, Words{"a", "a"}) == invalid("hosts"));
+  CHECK(url(K::VT_TEXTS, Words{"x"}) == invalid("texts"));
+  for (const char* scheme : {"HTTPS", "1a", "a b", "https:", "é"}) {
+    CHECK(url(K::VT_SCHEMES, Words{scheme}) == invalid("schemes"));
+  }
+  for (const char* host : {"A.example", "a.example.", "a:80", "127.1", "::1", "[::ffff:1.2.3.4]"}) {
+    CHECK(url(K::VT_HOSTS, Words{host}) == invalid("hosts"));
+  }
+  for (const char* under :
+       {"api", "/api/", "//", "/a/../b", "/a b", "/é", "/%2e", "/a?b", "/a#b"}) {
+    CHECK(url(K::VT_TEXT, text(under)) == invalid("text"));
+  }
+  for (const char* block :
+       {"10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/-1",
+        "10.0.0.1/31", "10.0.0/8", "10.0.0.0/8 ", "/8", "fd00::/129", "FD00::/8", "fd00::1/127",
+        "::ffff:0:0/96", "::ffff:10.0.0.0/104", "a.example/8", "10.0.0.0/8/8"}) {
+    INFO(block);
+    CHECK(with_constraint({{K::VT_KIND, kind(Kind::cidr)}, {K::VT_TEXTS, Words{block}}}) ==
+          invalid("texts"));
+  }
+  const auto time = [](std::int64_t from, std::int64_t to, std::int32_t offset) {
+    return with_constraint({{K::VT_KIND, kind(Kind::time_of_day)},
+                            {K::VT_NUMBER, number(from)},
+                            {K::VT_UPPER, number(to)},
+                            {K::VT_OFFSET_S, offset}});
+  };
+  CHECK(time(0, 86'399, 50'400) == Answer{Code::ok, ""});
+  CHECK(time(86'399, 0, -50'400) == Answer{Code::ok, ""});
+  CHECK(time(-1, 5, 0) == invalid("number"));
+  CHECK(time(0, 86'400, 0) == invalid("upper"));
+  CHECK(time(5, 5, 0) == invalid("upper"));
+  CHECK(time(0, 5, 50'401) == invalid("offset_s"));
+  CHECK(time(0, 5, -50'401) == invalid("offset_s"));
+}
+
+TEST_CASE("Constraints nest so deep and no deeper", "[capsules]") {
+  using Kind = wire::ConstraintKind;
+  const auto nested = [](int levels, Kind which) {
+    WireTree tree{{{K::VT_KIND, kind(Kind::any)}}};
+    for (int i = 1; i < levels; ++i) {
+      tree = WireTree{{{K::VT_KIND, kind(which)}, {K::VT_CHILDREN, Trees{tree}}}};
+    }
+    return with_constraint(tree.members);
+  };
+  for (const Kind which : {Kind::each, Kind::all_of, Kind::any_of, Kind::argv}) {
+    CHECK(nested(8, which).code == Code::ok);
+    CHECK(nested(9, which).code == Code::field_invalid);
+    CHECK(nested(9, which).field.ends_with("children[0].kind"));
+    CHECK(nested(14, which).code == Code::payload_malformed);
+  }
+  const WireTree any{{{K::VT_KIND, kind(Kind::any)}}};
+  const auto rule = [](const char* name, const WireTree& constraint) {
+    return WireTree{{{wire::ArgRule::VT_NAME, text(name)},
+                     {wire::ArgRule::VT_OPTIONAL, false},
+                     {wire::ArgRule::VT_CONSTRAINTS, Trees{constraint}}}};
+  };
+  const auto fields = [](Trees rules) {
+    return WireTree{{{K::VT_KIND, kind(Kind::fields)}, {K::VT_RULES, std::move(rules)}}};
+  };
+  CHECK(with_constraint(fields({rule("a", any), rule("b", any)}).members).code == Code::ok);
+  CHECK(with_constraint(fields({rule("a", any), rule("a", any)}).members).code ==
+        Code::field_invalid);
+  CHECK(with_constraint(fields({rule("a", WireTree{})}).members).code == Code::field_missing);
+  CHECK(with_constraint(fields(Trees(65, rule("a", any))).members).code == Code::field_invalid);
+  WireTree deep = any;
+  for (int i = 0; i < 7; ++i) deep = fields({rule("a", deep)});
+  CHECK(with_constraint(deep.members).code == Code::payload_malformed);  // of the buffer's depth
+}
+
 TEST_CASE("Values outside their range are refused", "[capsules][R13]") {
   const auto invalid = [](const char* field) { return Answer{Code::field_invalid, field}; };
   CHECK(with(set(C::VT_ISSUER, Bytes(31))) == invalid("issuer"));
