@@ -119,7 +119,7 @@ Status write_key_pair(const std::string& secret_path, const std::string& public_
   wipe({reinterpret_cast<std::uint8_t*>(hex.data()), hex.size()});
   wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   if (!written.ok()) return Error(written.error());
-  const std::string public_text = public_key_file_text(role, key.public_key());
+  const std::string public_text = public_key_file_text({role, key.public_key()});
   Status published = create_file(public_path, as_bytes(public_text), 0644);
   if (!published.ok()) ::unlink(secret_path.c_str());
   return published;

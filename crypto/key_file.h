@@ -36,6 +36,7 @@ std::optional<PublicKey> parse_public_key_text(std::string_view text);
 struct PublicKeyFile {
   Role role = Role::unset;
   PublicKey key;
+  bool security_key = false;  // it lives in a FIDO security key
 };
 
 // Protection of the seed at rest. `none` is for machines and stands in the file in plain words.
@@ -65,5 +66,6 @@ Result<SigningKey> read_key_file(const std::string& path, Role role, const Passp
 // Errors: file_missing, key_file_malformed; key_role when `role` is given and differs.
 Result<PublicKeyFile> read_public_key_file(const std::string& path, std::optional<Role> role);
 Result<PublicKeyFile> parse_public_key_file(std::string_view text);
+std::string public_key_file_text(const PublicKeyFile& file);  // the only form that is parsed
 
 }  // namespace taper::crypto

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view kSecretTitle = "taper-secret-key v1";
 constexpr std::string_view kUnprotected = "none, not protected by a passphrase";
+constexpr std::string_view kDeviceLine = "device: security key\n";
 constexpr std::string_view kKeyPrefix = "tpk:";
 constexpr std::size_t kSeedBytes = crypto_sign_SEEDBYTES;
 constexpr std::size_t kNonceBytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
@@ -208,16 +209,17 @@ Result<SigningKey> open_seed(const SecretKeyText& fields, std::string_view passp
   return key;
 }
 
-std::string public_key_file_text(Role role, const PublicKey& key) {
-  return std::string(kPublicTitle) + "\nrole: " + std::string(role_name(role)) +
-         "\nkey: " + public_key_text(key) + "\n";
+std::string public_key_file_text(const PublicKeyFile& file) {
+  return std::string(kPublicTitle) + "\nrole: " + std::string(role_name(file.role)) +
+         "\nkey: " + public_key_text(file.key) + "\n" +
+         std::string(file.security_key ? kDeviceLine : "");
 }
 
 Result<PublicKeyFile> parse_public_key_file(std::string_view text) {
   std::string_view rest = text;
-  TAPER_TRY(const PublicKeyFile file, take_header(rest, kPublicTitle));
-  if (public_key_file_text(file.role, file.key) != text)
-    return malformed_key_file("more than a key");
+  TAPER_TRY(PublicKeyFile file, take_header(rest, kPublicTitle));
+  file.security_key = rest == kDeviceLine;
+  if (public_key_file_text(file) != text) return malformed_key_file("more than a key");
   return file;
 }
 

@@ -41,8 +41,6 @@ Result<Bytes> close_seed(const SecretKeyText& fields, const SigningKey& key,
 // Errors: key_file_malformed, passphrase_wrong, os_failure.
 Result<SigningKey> open_seed(const SecretKeyText& fields, std::string_view passphrase);
 
-std::string public_key_file_text(Role role, const PublicKey& key);
-
 Error malformed_key_file(std::string_view what);
 
 }  // namespace taper::crypto

@@ -207,6 +207,9 @@ void show_issuer(Page& page, const Issuer& issuer) {
   const IssuerLimits& limits = issuer.limits;
   if (issuer.not_before_s) page.line("from", format_utc_s(*issuer.not_before_s), 2);
   if (issuer.not_after_s) page.line("until", format_utc_s(*issuer.not_after_s), 2);
+  if (issuer.device != crypto::Device::none) {
+    page.line("key in", "a security key, user " + std::string(word(issuer.device)), 2);
+  }
   page.line("max ttl", format_duration_ms(limits.max_ttl_ms), 2);
   page.line("max validity", format_duration_ms(limits.max_validity_s * kMsPerS), 2);
   page.line("max news age", format_duration_ms(limits.max_revocation_age_s * kMsPerS), 2);

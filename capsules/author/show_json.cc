@@ -130,6 +130,7 @@ json::array issuers_json(const std::vector<Issuer>& issuers) {
         json::object{{"key", text_json(crypto::public_key_text(issuer.key))},
                      {"not_before_s", optional_json(issuer.not_before_s)},
                      {"not_after_s", optional_json(issuer.not_after_s)},
+                     {"device", word(issuer.device)},
                      {"limits", json::object{{"max_ttl_ms", limits.max_ttl_ms},
                                              {"max_validity_s", limits.max_validity_s},
                                              {"max_revocation_age_s", limits.max_revocation_age_s},

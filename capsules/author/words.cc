@@ -36,4 +36,8 @@ std::string_view word(OnError on_error) {
   return pick(std::to_array<std::string_view>({"unset", "stop", "continue", "retry"}), on_error);
 }
 
+std::string_view word(crypto::Device device) {
+  return pick(std::to_array<std::string_view>({"none", "touched", "verified"}), device);
+}
+
 }  // namespace taper::capsules

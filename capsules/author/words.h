@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "capsules/builtins.h"
+#include "crypto/sshsig.h"
 
 namespace taper::capsules {
 
@@ -12,5 +13,6 @@ std::string_view word(TimeAssurance assurance);
 std::string_view word(Tier tier);
 std::string_view word(EntryKind entry);
 std::string_view word(OnError on_error);
+std::string_view word(crypto::Device device);
 
 }  // namespace taper::capsules

@@ -202,6 +202,7 @@ void add_capsule_verbs(Command& command) {
   CLI::App* capsule = command.group("capsule", "Write, sign and read capsules");
   add_writing_verbs(command, capsule);
   add_sign_verb(command, capsule);
+  add_assemble_verb(command, capsule);
 
   auto shown = std::make_shared<Show>();
   CLI::App* show = command.verb(capsule, "show", "Show the whole of a capsule",

@@ -23,8 +23,9 @@ struct Command {
                  const std::string& example, std::function<Status()> run);
 };
 
-// Part of the capsule group.
+// Parts of the capsule group.
 void add_sign_verb(Command& command, CLI::App* capsule);
+void add_assemble_verb(Command& command, CLI::App* capsule);
 
 // One function for each file of verbs.
 void add_key_verbs(Command& command);

@@ -1,9 +1,13 @@
+#include "capsules/author/request.h"
+#include "runtime/base/file.h"
+#include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "tools/taper/keys.h"
 
 namespace taper::tools {
 namespace {
 
+constexpr unsigned kPublicMode = 0644;
 constexpr std::string_view kSecretSuffix = ".key";
 
 struct NewKey {
@@ -49,6 +53,28 @@ Status key_new(const NewKey& options, Output& out) {
   return success();
 }
 
+struct FromSsh {
+  std::string file, out;
+  std::string role = "issuer";
+};
+
+Status key_from_ssh(const FromSsh& options, Output& out) {
+  TAPER_TRY(const crypto::Role role, role_option(options.role));
+  if (role != crypto::Role::issuer)
+    return usage_error("--role", "issuer: no other role signs by SSH", options.role);
+  TAPER_TRY(const Bytes text, read_file(options.file, limits::kKeyFileBytesMax));
+  TAPER_TRY(crypto::PublicKeyFile key, capsules::parse_ssh_public_key(as_text(text)));
+  key.role = role;
+  TAPER_CHECK(create_file(options.out, as_bytes(crypto::public_key_file_text(key)), kPublicMode));
+  const std::string shown = crypto::public_key_text(key.key);
+  out.line(shown + (key.security_key ? " (in a security key)" : ""));
+  out.set("role", crypto::role_name(role));
+  out.set("key", shown);
+  out.set("security_key", key.security_key);
+  out.set("public_file", text_value(options.out));
+  return success();
+}
+
 Status key_show(const std::string& path, Output& out) {
   crypto::KeyFileInfo info;
   Result<crypto::PublicKeyFile> open = crypto::read_public_key_file(path, std::nullopt);
@@ -89,6 +115,16 @@ void add_key_verbs(Command& command) {
   make->add_flag("--no-passphrase", options->no_passphrase,
                  "For machines: the secret is not locked, and the file says so");
   options->passphrase.add_to(make);
+
+  auto ssh = std::make_shared<FromSsh>();
+  CLI::App* import =
+      command.verb(key, "from-ssh", "Make an issuer's public key file from OpenSSH's",
+                   "taper key from-ssh id_ed25519.pub --out issuer.pub",
+                   [&command, ssh] { return key_from_ssh(*ssh, command.out); });
+  import->add_option("FILE", ssh->file, "An OpenSSH .pub file of type ed25519 or ed25519-sk")
+      ->required();
+  import->add_option("--role", ssh->role, "issuer")->capture_default_str();
+  import->add_option("--out", ssh->out, "F.pub; an existing file is never replaced")->required();
 
   auto path = std::make_shared<std::string>();
   CLI::App* show = command.verb(key, "show", "Show the role and public half of a key file",

@@ -124,9 +124,14 @@ Result<crypto::Secret> new_passphrase(const std::string& path, const PassphraseO
   return first;
 }
 
+Result<crypto::PublicKeyFile> public_key_file_option(const std::string& given, crypto::Role role) {
+  if (const std::optional<PublicKey> key = crypto::parse_public_key_text(given))
+    return crypto::PublicKeyFile{.role = role, .key = *key};
+  return crypto::read_public_key_file(given, role);
+}
+
 Result<PublicKey> public_key_option(const std::string& given, crypto::Role role) {
-  if (const std::optional<PublicKey> key = crypto::parse_public_key_text(given)) return *key;
-  TAPER_TRY(const crypto::PublicKeyFile file, crypto::read_public_key_file(given, role));
+  TAPER_TRY(const crypto::PublicKeyFile file, public_key_file_option(given, role));
   return file.key;
 }
 

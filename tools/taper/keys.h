@@ -25,6 +25,8 @@ Result<crypto::SigningKey> open_key(const std::string& path, crypto::Role role,
 Result<crypto::Secret> new_passphrase(const std::string& path, const PassphraseOptions& options);
 
 // A public key given as a NAME.pub file or as "tpk:…". Errors: those of read_public_key_file.
+// Only a file can say that the key lives in a security key.
+Result<crypto::PublicKeyFile> public_key_file_option(const std::string& given, crypto::Role role);
 Result<PublicKey> public_key_option(const std::string& given, crypto::Role role);
 
 }  // namespace taper::tools

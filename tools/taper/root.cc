@@ -18,6 +18,7 @@ struct NewRoot {
   std::vector<std::string> tools;
   std::uint32_t threshold = 0;
   std::uint32_t issuer_threshold = 1;
+  bool verify_user = false;
   std::string max_ttl = "1h", max_validity = "7d", max_revocation_age = "7d", valid_for;
   std::string out;
   PassphraseOptions passphrase;
@@ -68,8 +69,15 @@ Status root_init(const NewRoot& options, Output& out) {
   }
   TAPER_TRY(const capsules::IssuerLimits limits, issuer_limits(options));
   for (const std::string& given : options.issuers) {
-    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::issuer));
-    data.issuers.push_back({.key = key, .not_before_s = {}, .not_after_s = {}, .limits = limits});
+    TAPER_TRY(const crypto::PublicKeyFile file,
+              public_key_file_option(given, crypto::Role::issuer));
+    const crypto::Device device =
+        options.verify_user ? crypto::Device::verified : crypto::Device::touched;
+    data.issuers.push_back({.key = file.key,
+                            .not_before_s = {},
+                            .not_after_s = {},
+                            .limits = limits,
+                            .device = file.security_key ? device : crypto::Device::none});
   }
   TAPER_CHECK(add_roles(options, data));
   std::vector<crypto::SigningKey> keys;
@@ -119,6 +127,8 @@ void add_init_options(CLI::App* init, NewRoot& options) {
   init->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs")
       ->capture_default_str();
+  init->add_flag("--verify-user", options.verify_user,
+                 "Issuers' security keys must ask for PIN or fingerprint, not for touch alone");
   init->add_option("--max-ttl", options.max_ttl, "Longest lease of a capsule")
       ->capture_default_str();
   init->add_option("--max-validity", options.max_validity, "Longest window of a capsule")

@@ -4,20 +4,20 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
-#include "tools/taper/keys.h"
+#include "tools/taper/cosign.h"
 #include "tools/taper/serial.h"
 #include "tools/taper/source.h"
 
 namespace taper::tools {
 namespace {
 
-constexpr unsigned kPublicMode = 0644;
-
 struct Sign {
   std::string source, root, node, holder, out, tools;
-  std::vector<std::string> keys;  // the issuer's first, then co-signers'
+  std::string request, issuer, from, to_be_signed;  // in several places
   bool armour = false;
-  PassphraseOptions passphrase;
+  SignerOptions signers;  // the issuer's first, then co-signers'
+
+  Form form() const { return armour ? Form::armoured : Form::binary; }
 };
 
 Error given_twice(const std::string& option, const std::string& field) {
@@ -46,16 +46,6 @@ Result<capsules::Audience> choose_node(const Sign& options, const capsules::Draf
                                         draft.audience->incarnation != record.incarnation);
   if (other) return given_twice("--node", "node");
   return capsules::Audience{.node = record.sign, .incarnation = record.incarnation};
-}
-
-Status check_issuer(const capsules::TrustRoot& root, const PublicKey& key,
-                    const std::string& path) {
-  if (root.issuer(crypto::key_id(key)) != nullptr) return success();
-  return Error(Code::signer_unknown, {.field = path,
-                                      .expected = "an issuer of the trust root",
-                                      .got = crypto::public_key_text(key),
-                                      .fix = "sign with a listed issuer, or make a root that lists "
-                                             "this one"});
 }
 
 // Understands the source and checks it against what this issuer may sign.
@@ -91,59 +81,94 @@ Result<capsules::Capsule> complete(const Sign& options, capsules::Draft draft,
   return capsule;
 }
 
-Result<Bytes> sign_capsule(const Sign& options, capsules::Capsule& capsule) {
-  std::vector<crypto::SigningKey> keys;
-  for (const std::string& path : options.keys) {
-    TAPER_TRY(crypto::SigningKey key, open_key(path, crypto::Role::issuer, options.passphrase));
-    keys.push_back(std::move(key));
-  }
-  TAPER_TRY(capsule.serial, take_serial(options.keys.front(), capsule.issued_at_s));
-  TAPER_TRY(const Bytes payload, capsules::encode_capsule(capsule));
-  std::vector<capsules::RootSignature> signatures;
-  for (const crypto::SigningKey& key : keys)
-    signatures.push_back({.key = crypto::key_id(key.public_key()),
-                          .signature = key.sign(crypto::statement::kCapsule, payload)});
-  return capsules::write_envelope(payload, signatures);
+// The capsule's payload under its next serial, which is on the disk before anybody can sign it.
+Result<Bytes> make_payload(const std::string& counter, capsules::Capsule& capsule) {
+  TAPER_TRY(capsule.serial, take_serial(counter, capsule.issued_at_s));
+  return capsules::encode_capsule(capsule);
 }
 
-void report_signed(const Sign& options, const capsules::VerifiedCapsule& capsule, Output& out) {
-  const capsules::Capsule& root = capsule.root();
-  out.line("signed " + escape_text(options.out) + ": " + capsule.id().hex());
-  out.line("may be activated from " + format_utc_s(root.not_before_s) + " to " +
-           format_utc_s(root.not_after_s) + ", then lives for " +
-           format_duration_ms(root.lease_ttl_ms));
-  out.set("id", capsule.id().hex());
-  out.set("serial", std::to_string(root.serial));
-  out.set("not_before", format_utc_s(root.not_before_s));
-  out.set("not_after", format_utc_s(root.not_after_s));
-  out.set("file", text_value(options.out));
+Status sign_here(const Sign& options, Output& out) {
+  if (options.out.empty()) return usage_error("--out", "a file for the capsule", "nothing");
+  TAPER_TRY(const capsules::TrustRoot root, read_root(options.root));
+  TAPER_TRY(const std::vector<Signer> signers, find_signers(options.signers, root));
+  if (signers.empty()) return usage_error("--key", "a key, --agent or --request", "none");
+  const Signer& issuer = signers.front();
+  std::string counter = issuer.given;
+  if (issuer.by_agent) {
+    TAPER_TRY(counter, counter_of(issuer.given));
+  }
+  TAPER_TRY(capsules::Draft draft, read_draft(options, root, issuer.key, out));
+  TAPER_TRY(capsules::Capsule capsule, complete(options, std::move(draft), root, issuer.key));
+  TAPER_TRY(const Signing signing, Signing::open(signers, options.signers));
+  TAPER_TRY(const Bytes payload, make_payload(counter, capsule));
+  TAPER_TRY(const std::vector<capsules::CapsuleSignature> signatures, signing.sign(payload, out));
+  std::vector<capsules::SignatureView> views;
+  for (const auto& signature : signatures) views.push_back(signature.view());
+  const Bytes file = capsules::assemble_envelope(payload, views);
+  TAPER_TRY(const capsules::VerifiedCapsule opened, capsules::open(file, root));
+  TAPER_CHECK(write_signed(options.out, options.form(), kCapsuleLabel, file));
+  report_capsule(options.out, opened, out);
+  return success();
+}
+
+// As sign_here, but the signatures are made elsewhere.
+Status write_request(const Sign& options, Output& out) {
+  if (options.issuer.empty()) return usage_error("--issuer", "the issuer's F.pub", "nothing");
+  TAPER_TRY(const capsules::TrustRoot root, read_root(options.root));
+  TAPER_TRY(const PublicKey issuer, public_key_option(options.issuer, crypto::Role::issuer));
+  TAPER_CHECK(check_issuer(root, issuer, options.issuer));
+  TAPER_TRY(const std::string counter, counter_of(options.issuer));
+  const std::uint32_t needed = root.data().issuer_threshold;
+  if (needed > limits::kSignaturesMax)
+    return Error(Code::too_large, {.field = "issuer_threshold",
+                                   .expected = std::to_string(limits::kSignaturesMax),
+                                   .got = std::to_string(needed),
+                                   .fix = "make a root that demands fewer signatures"});
+  TAPER_TRY(capsules::Draft draft, read_draft(options, root, issuer, out));
+  TAPER_TRY(capsules::Capsule capsule, complete(options, std::move(draft), root, issuer));
+  TAPER_TRY(Bytes payload, make_payload(counter, capsule));
+  TAPER_CHECK(capsules::decode_capsule(payload));
+  const std::string id = crypto::hash(payload).hex();
+  if (!options.to_be_signed.empty()) TAPER_CHECK(write_to_be_signed(options.to_be_signed, payload));
+  const Bytes file = capsules::encode_request(
+      {.needed = static_cast<std::uint8_t>(needed), .payload = std::move(payload)});
+  TAPER_CHECK(write_signed(options.request, options.form(), capsules::kRequestLabel, file));
+  out.line("request " + escape_text(options.request) + ": " + id);
+  out.line("it needs " + std::to_string(needed) + " signatures, the issuer's among them");
+  out.set("id", id);
+  out.set("serial", std::to_string(capsule.serial));
+  out.set("needed", std::int64_t{needed});
+  out.set("file", text_value(options.request));
+  return success();
+}
+
+Status sign_request(const Sign& options, Output& out) {
+  const bool signs = !options.signers.keys.empty() || !options.signers.agents.empty();
+  if (signs == options.out.empty())
+    return usage_error("--out", "exactly with --key or --agent", signs ? "none" : options.out);
+  return cosign({.request = options.from,
+                 .root = options.root,
+                 .out = options.out,
+                 .to_be_signed = options.to_be_signed,
+                 .form = options.form(),
+                 .signers = options.signers},
+                out);
 }
 
 Status capsule_sign(const Sign& options, Output& out) {
-  TAPER_TRY(const capsules::TrustRoot root, read_root(options.root));
-  PublicKey issuer;
-  for (std::size_t i = 0; i < options.keys.size(); ++i) {
-    TAPER_TRY(const crypto::KeyFileInfo info, crypto::inspect_key_file(options.keys[i]));
-    if (info.role != crypto::Role::issuer)
-      return Error(Code::key_role, {.field = options.keys[i],
-                                    .expected = "issuer",
-                                    .got = std::string(crypto::role_name(info.role)),
-                                    .fix = ""});
-    TAPER_CHECK(check_issuer(root, info.key, options.keys[i]));
-    if (i == 0) issuer = info.key;
-  }
-  TAPER_TRY(capsules::Draft draft, read_draft(options, root, issuer, out));
-  TAPER_TRY(capsules::Capsule capsule, complete(options, std::move(draft), root, issuer));
-  TAPER_TRY(const Bytes file, sign_capsule(options, capsule));
-  TAPER_TRY(const capsules::VerifiedCapsule opened, capsules::open(file, root));
-  if (options.armour) {
-    const std::string text = capsules::armour(kCapsuleLabel, file);
-    TAPER_CHECK(replace_file(options.out, as_bytes(text), kPublicMode));
-  } else {
-    TAPER_CHECK(replace_file(options.out, file, kPublicMode));
-  }
-  report_signed(options, opened, out);
-  return success();
+  const bool signs = !options.signers.keys.empty() || !options.signers.agents.empty();
+  if (options.source.empty() == options.from.empty())
+    return usage_error("SOURCE", "a source, which is required, or --from",
+                       options.from.empty() ? "neither" : "both");
+  if (!options.from.empty() && !options.request.empty())
+    return usage_error("--request", "a source", "--from");
+  if (!options.from.empty()) return sign_request(options, out);
+  if (options.request.empty() && !options.to_be_signed.empty())
+    return usage_error("--tbs", "--request or --from", "neither");
+  if (options.request.empty()) return sign_here(options, out);
+  if (signs || !options.out.empty())
+    return usage_error("--request", "neither --key, --agent nor --out", "one of them");
+  return write_request(options, out);
 }
 
 }  // namespace
@@ -155,19 +180,23 @@ void add_sign_verb(Command& command, CLI::App* capsule) {
       "taper capsule sign task.toml --key issuer.key --root root.tpr --node node.pub \\\n"
       "      --holder agent.pub --out task.capsule",
       [&command, options] { return capsule_sign(*options, command.out); });
-  sign->add_option("SOURCE", options->source, "The source, TOML")->required();
-  sign->add_option("--key", options->keys,
-                   "The issuer's key file; give it again for co-signers' keys")
-      ->required()
-      ->allow_extra_args(false);
+  sign->add_option("SOURCE", options->source, "The source, TOML; not with --from");
+  options->signers.add_to(sign);
   sign->add_option("--root", options->root, "The trust root that lists the issuer")->required();
   sign->add_option("--node", options->node, "The node's record, node.pub");
   sign->add_option("--holder", options->holder, "The holder's public key: F.pub or tpk:…");
   sign->add_option("--tools", options->tools,
                    "The node's tools, as 'taper tools list --json' printed them");
-  sign->add_option("--out", options->out, "The capsule; replaced atomically")->required();
+  sign->add_option("--out", options->out,
+                   "The capsule, or with --from the signature; replaced atomically");
   sign->add_flag("--armour", options->armour, "Write the text form, for transport by hand");
-  options->passphrase.add_to(sign);
+  sign->add_option("--request", options->request,
+                   "Sign nothing: write a request that issuers elsewhere sign");
+  sign->add_option("--issuer", options->issuer, "With --request: the issuer's F.pub");
+  sign->add_option("--from", options->from,
+                   "Show a request whole, and sign it with one --key or --agent");
+  sign->add_option("--tbs", options->to_be_signed,
+                   "Also write the bytes to be signed, for 'ssh-keygen -Y sign'");
 }
 
 }  // namespace taper::tools

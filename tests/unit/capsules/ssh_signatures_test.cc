@@ -3,8 +3,10 @@
 
 #include "capsules/envelope.h"
 #include "crypto/crypto.h"
+#include "runtime/base/text.h"
 #include "tests/support/signed_capsule.h"
 #include "tests/support/ssh_signer.h"
+#include "tests/support/vector_file.h"
 
 namespace taper::capsules {
 namespace {
@@ -125,6 +127,28 @@ TEST_CASE("A root itself is signed by raw signatures alone", "[capsules]") {
   write_signed_part(writer, "TPR1", payload,
                     {{crypto::key_id(key.public_key()), kSshSignature, ssh}});
   CHECK(open_root(writer.bytes()).code() == Code::not_enforced_yet);
+}
+
+Device device_of(const std::string& name) {
+  if (name == "none") return Device::none;
+  REQUIRE((name == "touched" || name == "verified"));
+  return name == "touched" ? Device::touched : Device::verified;
+}
+
+TEST_CASE("signatures.vec: which signatures count", "[capsules][vectors][R3]") {
+  for (const testing::Row& row : testing::vector_rows(TAPER_SOURCE_DIR, "signatures.vec")) {
+    INFO(row.where << ": " << row.verdict);
+    const PublicKey key = PublicKey::from(from_hex(row.given.at("key")).value()).value();
+    const Bytes payload = from_hex(row.given.at("payload")).value();
+    const Bytes signature = from_hex(row.rest).value();
+    const SignatureView view{crypto::key_id(key),
+                             static_cast<std::uint8_t>(row.given.at("kind").at(0) - '0'),
+                             signature};
+    const Code code =
+        check_signature(key, device_of(row.given.at("device")), row.given.at("type"), payload, view)
+            .code();
+    CHECK((code == Code::ok ? "ok" : std::to_string(describe(code).number)) == row.verdict);
+  }
 }
 
 }  // namespace
