@@ -94,8 +94,10 @@ class Evaluation {
   }
   // As of an argument: where an `under` speaks, a text is a plain path before anything else.
   bool is_allowed(std::span<const Constraint> all, bool path, const Value& value) {
-    if (path && value.text() != nullptr && !is_plain_path(*value.text())) return false;
-    return all_hold(all, value);
+    const std::string* text = path ? value.text() : nullptr;
+    const bool plain =
+        text == nullptr || (text->size() <= limits::kTextBytesMax && is_plain_path(*text));
+    return plain && all_hold(all, value);
   }
   bool listed(const std::vector<Value>& values, const Value& value) {
     return pay(values.size()) && std::ranges::find(values, value) != values.end();

@@ -47,9 +47,11 @@ constexpr Form kForms[] = {
     {R"(text = { not_one_of = ["root", 1, true] })", R"(not_one_of ["root",1,true])",
      R"([{"not_one_of":["root",1,true]}])"},
     {R"(text = { suffix = ".log" })", R"(suffix ".log")", R"([{"suffix":".log"}])"},
-    {R"(text = { url = { schemes = ["https"], hosts = ["a.example", "[::1]"], ports = [443, 8443], under = "/api" } })",
+    {R"(text = { url = { schemes = ["https"], hosts = ["a.example", "[::1]"], ports = )"
+     R"([443, 8443], under = "/api" } })",
      "url https hosts a.example [::1] ports 443 8443 under /api",
-     R"([{"url":{"schemes":["https"],"hosts":["a.example","[::1]"],"ports":[443,8443],"under":"/api"}}])"},
+     R"([{"url":{"schemes":["https"],"hosts":["a.example","[::1]"],"ports":[443,8443],)"
+     R"("under":"/api"}}])"},
     {R"(text = { url = { schemes = ["http", "https"], hosts = ["10.0.0.1"] } })",
      "url http https hosts 10.0.0.1 usual port under /",
      R"([{"url":{"schemes":["http","https"],"hosts":["10.0.0.1"],"ports":[],"under":"/"}}])"},
@@ -64,15 +66,19 @@ constexpr Form kForms[] = {
     {R"(data = { each = "any" })", "each (any)", R"([{"each":[{"any":true}]}])"},
     {R"(data = { count = { at_most = 5 } })", "count 0..5",
      R"([{"count":{"at_least":0,"at_most":5}}])"},
-    {R"(data = { fields = { name = { prefix = "a" }, n = { at_most = 9, optional = true }, x = "any" } })",
+    {R"(data = { fields = { name = { prefix = "a" }, n = { at_most = 9, optional = )"
+     R"(true }, x = "any" } })",
      R"(fields {"n" optional (at_most 9), "name" (prefix "a"), "x" (any)})",
-     R"([{"fields":[{"name":"n","optional":true,"all":[{"at_most":9}]},{"name":"name","optional":false,"all":[{"prefix":"a"}]},{"name":"x","optional":false,"all":[{"any":true}]}]}])"},
+     R"([{"fields":[{"name":"n","optional":true,"all":[{"at_most":9}]},{"name":"name",)"
+     R"("optional":false,"all":[{"prefix":"a"}]},{"name":"x","optional":false,)"
+     R"("all":[{"any":true}]}]}])"},
     {R"(text = { all_of = [{ prefix = "a" }, { suffix = "z" }] })",
      R"(all_of (prefix "a" and suffix "z"))", R"([{"all_of":[{"prefix":"a"},{"suffix":"z"}]}])"},
     {R"(text = { any_of = [{ prefix = "a" }, { cidr = ["10.0.0.0/8"] }] })",
      R"(any_of (prefix "a" or cidr 10.0.0.0/8))",
      R"([{"any_of":[{"prefix":"a"},{"cidr":["10.0.0.0/8"]}]}])"},
-    {R"(text = { prefix = "a", time_of_day = { from = "22:30", to = "06:00", offset = "-03:30" } })",
+    {R"(text = { prefix = "a", time_of_day = { from = "22:30", to = "06:00", offset = )"
+     R"("-03:30" } })",
      R"(prefix "a", time_of_day 22:30 to 06:00 at -03:30)",
      R"([{"prefix":"a"},{"time_of_day":{"from_s":81000,"to_s":21600,"offset_s":-12600}}])"},
 };
@@ -96,75 +102,77 @@ TEST_CASE("Each constraint goes from source to payload and back", "[author][R35]
   }
 }
 
+constexpr const char* kBadOperands[] = {
+    "text = { not_one_of = [] }",
+    "text = { not_one_of = \"a\" }",
+    "text = { not_one_of = [1.5] }",
+    "data = { not_one_of = [[1]] }",
+    "text = { suffix = \"\" }",
+    "text = { suffix = 1 }",
+    "text = { url = \"https://a.example\" }",
+    "text = { url = {} }",
+    "text = { url = { schemes = [\"https\"] } }",
+    "text = { url = { hosts = [\"a.example\"] } }",
+    "text = { url = { schemes = [], hosts = [\"a.example\"] } }",
+    "text = { url = { schemes = [\"\"], hosts = [\"a.example\"] } }",
+    "text = { url = { schemes = [\"HTTPS\"], hosts = [\"a.example\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"A.example\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a.example.\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"*.example\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a.example:443\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"0x7f.1\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"::1\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [0] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [65536] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [\"443\"] } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], under = \"api\" } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], under = \"/api/\" } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], under = \"/a b\" } }",
+    "text = { url = { schemes = [\"https\"], hosts = [\"a\"], path = \"/api\" } }",
+    "text = { cidr = [] }",
+    "text = { cidr = \"10.0.0.0/8\" }",
+    "text = { cidr = [\"10.0.0.0\"] }",
+    "text = { cidr = [\"10.0.0.1/8\"] }",
+    "text = { cidr = [\"10.0.0.0/08\"] }",
+    "text = { cidr = [\"10.0.0.0/33\"] }",
+    "text = { cidr = [\"10/8\"] }",
+    "text = { cidr = [\"::ffff:10.0.0.0/104\"] }",
+    "data = { argv = [] }",
+    "data = { argv = [\"git\"] }",
+    "data = { argv = \"any\" }",
+    "data = { argv = [{}] }",
+    "data = { argv = [{ equals = \"a\", optional = true }] }",
+    "data = { each = {} }",
+    "data = { each = \"git\" }",
+    "data = { each = [\"any\"] }",
+    "data = { count = 3 }",
+    "data = { count = {} }",
+    "data = { count = { at_least = -1 } }",
+    "data = { fields = {} }",
+    "data = { fields = { a = 1 } }",
+    "data = { fields = { a = {} } }",
+    "data = { fields = { a = { regex = \"x\" } } }",
+    "text = { all_of = [] }",
+    "text = { all_of = {} }",
+    "text = { any_of = [] }",
+    "text = { any_of = [1] }",
+    "text = { any_of = [{ eqauls = 1 }] }",
+    "text = { time_of_day = \"06:00\" }",
+    "text = { time_of_day = { from = \"06:00\", to = \"18:00\" } }",
+    "text = { time_of_day = { from = \"06:00\", offset = \"+00:00\" } }",
+    "text = { time_of_day = { from = \"6:00\", to = \"18:00\", offset = \"+00:00\" } }",
+    "text = { time_of_day = { from = \"06:00\", to = \"24:00\", offset = \"+00:00\" } }",
+    "text = { time_of_day = { from = \"06:00\", to = \"18:60\", offset = \"+00:00\" } }",
+    "text = { time_of_day = { from = \"06:00\", to = \"06:00\", offset = \"+00:00\" } }",
+    "text = { time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"02:00\" } }",
+    "text = { time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"+14:01\" } }",
+    "text = { time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"UTC\" } }",
+};
+
 TEST_CASE("Operands are checked in the source", "[author][R35]") {
-  for (const char* args : {
-           "text = { not_one_of = [] }",
-           "text = { not_one_of = \"a\" }",
-           "text = { not_one_of = [1.5] }",
-           "data = { not_one_of = [[1]] }",
-           "text = { suffix = \"\" }",
-           "text = { suffix = 1 }",
-           "text = { url = \"https://a.example\" }",
-           "text = { url = {} }",
-           "text = { url = { schemes = [\"https\"] } }",
-           "text = { url = { hosts = [\"a.example\"] } }",
-           "text = { url = { schemes = [], hosts = [\"a.example\"] } }",
-           "text = { url = { schemes = [\"\"], hosts = [\"a.example\"] } }",
-           "text = { url = { schemes = [\"HTTPS\"], hosts = [\"a.example\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"A.example\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a.example.\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"*.example\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a.example:443\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"0x7f.1\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"::1\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [0] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [65536] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], ports = [\"443\"] } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], under = \"api\" } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], under = \"/api/\" } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], under = \"/a b\" } }",
-           "text = { url = { schemes = [\"https\"], hosts = [\"a\"], path = \"/api\" } }",
-           "text = { cidr = [] }",
-           "text = { cidr = \"10.0.0.0/8\" }",
-           "text = { cidr = [\"10.0.0.0\"] }",
-           "text = { cidr = [\"10.0.0.1/8\"] }",
-           "text = { cidr = [\"10.0.0.0/08\"] }",
-           "text = { cidr = [\"10.0.0.0/33\"] }",
-           "text = { cidr = [\"10/8\"] }",
-           "text = { cidr = [\"::ffff:10.0.0.0/104\"] }",
-           "data = { argv = [] }",
-           "data = { argv = [\"git\"] }",
-           "data = { argv = \"any\" }",
-           "data = { argv = [{}] }",
-           "data = { argv = [{ equals = \"a\", optional = true }] }",
-           "data = { each = {} }",
-           "data = { each = \"git\" }",
-           "data = { each = [\"any\"] }",
-           "data = { count = 3 }",
-           "data = { count = {} }",
-           "data = { count = { at_least = -1 } }",
-           "data = { fields = {} }",
-           "data = { fields = { a = 1 } }",
-           "data = { fields = { a = {} } }",
-           "data = { fields = { a = { regex = \"x\" } } }",
-           "text = { all_of = [] }",
-           "text = { all_of = {} }",
-           "text = { any_of = [] }",
-           "text = { any_of = [1] }",
-           "text = { any_of = [{ eqauls = 1 }] }",
-           "text = { time_of_day = \"06:00\" }",
-           "text = { time_of_day = { from = \"06:00\", to = \"18:00\" } }",
-           "text = { time_of_day = { from = \"06:00\", offset = \"+00:00\" } }",
-           "text = { time_of_day = { from = \"6:00\", to = \"18:00\", offset = \"+00:00\" } }",
-           "text = { time_of_day = { from = \"06:00\", to = \"24:00\", offset = \"+00:00\" } }",
-           "text = { time_of_day = { from = \"06:00\", to = \"18:60\", offset = \"+00:00\" } }",
-           "text = { time_of_day = { from = \"06:00\", to = \"06:00\", offset = \"+00:00\" } }",
-           "text = { time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"02:00\" } }",
-           "text = { time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"+14:01\" } }",
-           "text = { time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"UTC\" } }",
-       }) {
+  for (const char* args : kBadOperands) {
     INFO(args);
     const auto found = errors(args);
     INFO(all_of(found));
@@ -215,14 +223,14 @@ TEST_CASE("Lint looks inside of nested rules", "[author]") {
     REQUIRE_FALSE(found.empty());
     CHECK(found[0].what.starts_with("no value can ever match"));
   }
-  for (
-      const char* args : {
-          R"(text = { equals = "a", time_of_day = { from = "06:00", to = "18:00", offset = "+00:00" } })",
-          R"(text = { any_of = [{ equals = 1 }, { equals = "a" }] })",
-          R"(data = { each = { at_least = 2, at_most = 1 } })",
-          R"(path = { any_of = [{ under = "/srv" }, { equals = "/opt/x" }] })",
-          R"(path = { all_of = [{ under = "/srv" }], suffix = ".log" })",
-      }) {
+  for (const char* args : {
+           R"(text = { equals = "a", time_of_day = { from = "06:00", to = "18:00", offset = )"
+           R"("+00:00" } })",
+           R"(text = { any_of = [{ equals = 1 }, { equals = "a" }] })",
+           R"(data = { each = { at_least = 2, at_most = 1 } })",
+           R"(path = { any_of = [{ under = "/srv" }, { equals = "/opt/x" }] })",
+           R"(path = { all_of = [{ under = "/srv" }], suffix = ".log" })",
+       }) {
     INFO(args << "\n" << all_of(errors(args)));
     CHECK(errors(args).empty());
   }
@@ -282,8 +290,8 @@ TEST_CASE("Lint finds secrets however deep", "[author]") {
 TEST_CASE("Explain leaves the time of day to the node, or asks it for a given time", "[author]") {
   const KnownTools tools = tools_with_act();
   const Capsule capsule = completed(parsed(
-      source(
-          R"(text = { equals = "a", time_of_day = { from = "06:00", to = "18:00", offset = "+02:00" } })"),
+      source(R"(text = { equals = "a", time_of_day = { from = "06:00", to = "18:00", offset = )"
+             R"("+02:00" } })"),
       tools));
   const auto ask = [&](std::optional<std::int64_t> at_s) {
     return explain(capsule, "act", as_bytes(R"({"text":"a"})"), tools, at_s);

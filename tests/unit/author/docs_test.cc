@@ -1,6 +1,7 @@
 #include "author_test.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/text.h"
 
 namespace taper::capsules {
 namespace {
@@ -18,7 +19,8 @@ KnownTools tools_of_the_page() {
                                  {{"text", InputType::string, true},
                                   {"path", InputType::path, true},
                                   {"count", InputType::integer, true},
-                                  {"flag", InputType::boolean, true}}});
+                                  {"flag", InputType::boolean, true},
+                                  {"data", InputType::json, true}}});
   return tools;
 }
 
@@ -66,7 +68,36 @@ TEST_CASE("Each example of the page's constraint table does what it says", "[aut
     CHECK(code(cells[2]) == Code::ok);
     CHECK(code(cells[3]) != Code::ok);
   }
-  CHECK(rows == 12);
+  CHECK(rows == 26);
+}
+
+TEST_CASE("Each time of the page's table is allowed or refused as it says", "[author]") {
+  const std::string text = page();
+  const KnownTools tools = tools_of_the_page();
+  std::size_t at = text.find("| rule | allowed at |");
+  REQUIRE(at != text.npos);
+  std::size_t rows = 0;
+  while (text[at] == '|') {
+    const std::size_t end = text.find('\n', at);
+    const std::vector<std::string> cells = code_spans(text.substr(at, end - at));
+    at = end + 1;
+    if (cells.size() != 3) continue;
+    ++rows;
+    INFO(cells[0]);
+    const Capsule capsule = completed(parsed(
+        source_with(
+            "[[grant]]\ntool=\"act\"\neffect=\"read\"\ndigest=\"unpinned\"\nargs = { text = " +
+            cells[0] + " }"),
+        tools));
+    const auto code = [&](const std::string& time) {
+      const auto at_s = parse_utc_s(time);
+      REQUIRE(at_s.has_value());
+      return explain(capsule, "act", as_bytes(R"({"text":"a"})"), tools, at_s).code;
+    };
+    CHECK(code(cells[1]) == Code::ok);
+    CHECK(code(cells[2]) == Code::argument_refused);
+  }
+  CHECK(rows == 2);
 }
 
 TEST_CASE("The page's example parses and lints clean", "[author]") {

@@ -136,8 +136,8 @@ TEST_CASE("Every part that is not enforced yet is refused by its name", "[author
     refused(source_with("[[grant]]\ntool=\"time.now\"\ncell = { " + std::string(key) + " = [] }"),
             key);
   }
-  for (const char* key : {"audience", "pools", "nodes", "secrets", "approvers", "hosts",
-                          "host_ca", "proof", "offline", "cell"}) {
+  for (const char* key : {"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca",
+                          "proof", "offline", "cell"}) {
     refused(std::string(kHead) + key + " = 1\n[[grant]]\ntool=\"time.now\"\n" + std::string(kPlan),
             key);
   }
