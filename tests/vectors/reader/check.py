@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Reads every vector with the reader of this folder, which was written from docs/formats alone.
+
+usage: check.py FOLDER      prints how many it agrees with; 1 when it disagrees with one
+"""
+import os
+import sys
+
+import constraints
+import signatures
+import source_rules
+import values
+from vec import cases
+from wire import Refused
+
+DEVICES = {"none": signatures.NO_DEVICE, "touched": signatures.TOUCHED, "verified": signatures.VERIFIED}
+
+
+def raw(text):
+    return text.encode("utf-8", "surrogateescape")
+
+
+def json(text):
+    return values.parse(raw(text))
+
+
+def moment(setting):
+    text = setting.get("moment", "0")
+    return constraints.Moment(int(text.split(" ")[0]), text.endswith(" anchored"))
+
+
+def value_verdict(_, verdict, rest):
+    source, _, wanted = rest.partition(" -> ")
+    data = bytes.fromhex(source) if verdict.endswith("-hex") else raw(source)
+    try:
+        got = values.canonical(values.parse(data))
+    except values.Malformed:
+        return verdict.startswith("refuses")
+    return verdict.startswith("accepts") and raw(got) == raw(wanted)
+
+
+def constraint_verdict(setting, verdict, rest):
+    rule = source_rules.table(json(setting["constraint"]))
+    return constraints.all_hold(rule, json(rest), moment(setting)) == (verdict == "holds")
+
+
+def argument_verdict(setting, verdict, rest):
+    inputs = {}
+    for word in setting["inputs"].split():
+        name, _, kind = word.partition("=")
+        inputs[name.removesuffix("?")] = (kind, name.endswith("?"))
+    name, arguments = (None, rest) if verdict == "ok" else rest.split(" ", 1)
+    rules = source_rules.rules(json(setting["grant"]))
+    return constraints.check_arguments(rules, inputs, json(arguments), moment(setting)) == (verdict, name)
+
+
+def signature_verdict(setting, verdict, rest):
+    try:
+        signatures.check(int(setting["kind"]), bytes.fromhex(setting["key"]), DEVICES[setting["device"]],
+                         setting["type"].encode(), bytes.fromhex(setting["payload"]), bytes.fromhex(rest))
+    except Refused as refusal:
+        return verdict == str(refusal.number)
+    return verdict == "ok"
+
+
+READERS = {"values.vec": value_verdict, "constraints.vec": constraint_verdict,
+           "arguments.vec": argument_verdict, "signatures.vec": signature_verdict}
+
+
+def main():
+    folder = sys.argv[1]
+    files = sorted(name for name in os.listdir(folder) if name.endswith(".vec"))
+    agreed, wrong = 0, []
+    for name in files:
+        for line, setting, verdict, rest in cases(os.path.join(folder, name)):
+            if READERS[name](setting, verdict, rest):
+                agreed += 1
+            else:
+                wrong.append(f"{name}:{line}: expect: {verdict} {rest}"[:200])
+    print("\n".join(wrong))
+    print(f"{agreed} agree, {len(wrong)} do not, in {', '.join(files)}")
+    return 1 if wrong or not agreed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
