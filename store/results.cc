@@ -42,6 +42,15 @@ Result<Bytes> ResultFiles::read(const TaskId& task, const CallId& call) const {
   return bytes;
 }
 
+Status ResultFiles::erase(const TaskId& task, const CallId& call) {
+  const std::string folder = directory_ + "/results/" + task.hex();
+  std::error_code error;
+  if (!fs::remove(folder + "/" + call.hex(), error)) {
+    return error ? os_error("erase a result of " + task.hex(), error.value()) : success();
+  }
+  return sync_directory(folder);
+}
+
 Status ResultFiles::erase_task(const TaskId& task) {
   const std::string results = directory_ + "/results";
   std::error_code error;

@@ -14,6 +14,7 @@ class ResultFiles {
   explicit ResultFiles(std::string state_directory);
   Status write(const TaskId& task, const CallId& call, ByteSpan bytes);  // durable on return
   Result<Bytes> read(const TaskId& task, const CallId& call) const;      // error: result_missing
+  Status erase(const TaskId& task, const CallId& call);                  // absent is fine
   Status erase_task(const TaskId& task);                                 // absent is fine
   Status erase_all_but(const std::vector<TaskId>& kept);
 

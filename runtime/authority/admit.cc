@@ -162,8 +162,10 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
   }
   if (candidate.resumes == nullptr && candidate.activations >= root_block.activations)
     return refusal(Code::activations_spent, "activations",
-                   "fewer than " + std::to_string(root_block.activations),
-                   std::to_string(candidate.activations));
+                   std::to_string(root_block.activations) + " in all, and never ended for good",
+                   candidate.activations < limits::kActivationsMax
+                       ? std::to_string(candidate.activations) + " spent"
+                       : "a task of it was cancelled or revoked, which spends them all");
   if (node.tier < root_block.min_tier)
     return refusal(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
   candidate.task.emplace(crypto::random_id<TaskId>(), new_record(capsule, time, now), capsule);
@@ -265,7 +267,8 @@ Result<Activation> Authority::activate(const ActivationRequest& request, const T
 
   Status inputs = check_inputs(capsule->root(), request.inputs);
   if (inputs.ok() && candidate.resumes != nullptr && candidate.resumes->inputs != request.inputs)
-    inputs = refusal(Code::input_unknown, "inputs", "those of the first activation", "others");
+    inputs = refusal(Code::inputs_changed, "inputs", candidate.resumes->record.inputs.hex(),
+                     inputs_hash(request.inputs).hex());
   if (!inputs) return state.count_refusal(inputs.error(), now);
   return candidate.resumes != nullptr ? state.take_up(std::move(candidate), request, now)
                                       : state.make_task(std::move(candidate), request, now);

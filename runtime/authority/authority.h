@@ -134,6 +134,21 @@ struct PastCall {
   bool read_only = false;  // its effect is `read`: an interrupted one may be decided anew
 };
 
+// A reader asks for one result of an ended task. Names of calls: "step", or "step[3]".
+struct ResultRequest {
+  TaskId task;
+  std::string step;  // whose last call; empty: the task's last call that is done
+  PublicKey reader;
+  Nonce challenge;          // from challenge(), used once
+  crypto::Signature proof;  // by the reader over result_statement()
+};
+
+struct ReadableResult {
+  CallId call;
+  std::string step;
+  std::uint32_t reads_left = 0;  // none: its file is to be erased
+};
+
 // What is shown of a task, live or ended.
 struct TaskView {
   TaskId task;
@@ -198,6 +213,13 @@ class Authority {
   // is finished. Errors: unknown_task, task_terminal.
   Result<TaskState> finish(const TaskId& task, const Now& now);
 
+  // A read of a kept result, counted and in the log when this returns; only then may the bytes be
+  // read. Error result_refused, the same for a task that is unknown, not ended, of another reader,
+  // or over; a listed reader's refusals are in the log, all others counted there.
+  Result<ReadableResult> read_result(const ResultRequest& request, const Now& now);
+  // The ended tasks whose results stay for their readers. What is over is forgotten, with a record.
+  Result<std::vector<TaskId>> kept_results(const Now& now);
+
   // When the task must next be looked at, on the boot clock (lease, idle or window, whichever is
   // first), and why it then ends. Empty when it is not active. Idle counts only while no call runs.
   struct Due {
@@ -225,6 +247,10 @@ class Authority {
 Bytes activation_statement(const Hash& fleet, const PublicKey& node, const Incarnation& incarnation,
                            const Hash& chain, const Nonce& challenge,
                            const std::map<std::string, std::string>& inputs);
+
+// What a reader signs (statement::kResultRead): fleet, node, incarnation, task, challenge, step.
+Bytes result_statement(const Hash& fleet, const PublicKey& node, const Incarnation& incarnation,
+                       const ResultRequest& request);
 
 // Reading, beside whoever owns the state.
 Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now);

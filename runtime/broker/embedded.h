@@ -31,11 +31,11 @@ Result<Imported> import_root(const std::string& state, ByteSpan file,
 
 // One step's progress, for people watching.
 struct StepReport {
-  std::string id;
+  std::string id;  // of the step, or "step[3]" for one of its items
   std::string tool;
   DecisionId decision;
-  // "allow", "deny", "skipped" (a need failed, or the task ended first); empty where a reference
-  // led nowhere, so that nothing was asked.
+  // "allow", "deny", "skipped" (a need failed, or the task ended first); empty where nothing was
+  // asked: a reference led nowhere, there were too many items or none.
   std::string verdict;
   Code code = Code::ok;   // of the denial, or of the outcome
   std::string outcome;    // "done", "failed", "killed", "interrupted", "" where it never ran
@@ -74,6 +74,23 @@ Result<authority::DecisionView> why(const std::string& state, const DecisionId& 
 // Asks the owner over control.sock; commits by itself when nobody owns the state. Success means the
 // task's ending is durable. Errors: unknown_task, task_terminal, control_unreachable.
 Status task_cancel(const std::string& state, const TaskId& task);
+
+// Reads one kept result as one of its readers, and erases it with its last read. Takes the state.
+// Errors: result_refused, result_missing, state_locked.
+struct ResultQuery {
+  std::string state;
+  TaskId task;
+  std::string step;  // "read" or "read[3]"; empty: the last that has a result
+  PublicKey reader;
+  // Signs with the reader's key (statement::kResultRead).
+  std::function<std::array<std::uint8_t, 64>(ByteSpan statement)> prove;
+};
+struct TaskResult {
+  std::string step;
+  std::string json;
+  std::uint32_t reads_left = 0;
+};
+Result<TaskResult> task_result(const ResultQuery& query);
 
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce);
 

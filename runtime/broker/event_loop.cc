@@ -17,6 +17,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/control_server.h"
 #include "runtime/broker/diagnostics.h"
+#include "runtime/broker/owned_state.h"
 
 namespace taper::broker {
 
@@ -242,7 +243,7 @@ Status EventLoop::drive(TaskRun& run, const TaskRun::Parts& parts) {
 
 Status end_idle_task(const TaskRun::Parts& parts, const TaskId& task, EndReason reason) {
   TAPER_CHECK(parts.authority.begin_ending(task, reason, parts.clock.now()));
-  TAPER_CHECK(parts.results.erase_task(task));
+  TAPER_CHECK(end_results(parts.authority, parts.results, task));
   TAPER_TRY(const authority::TaskState ended, parts.authority.finish(task, parts.clock.now()));
   TAPER_ASSERT(authority::is_terminal(ended));
   return parts.store.sync_marker();

@@ -60,7 +60,8 @@ Status cancel_alone(const std::string& state, const TaskId& task) {
   const SystemClock clock;
   TAPER_TRY(const OwnedState owned, own_state(state, "", clock.now()));
   TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::cancelled, clock.now()));
-  TAPER_CHECK(store::ResultFiles(state).erase_task(task));
+  store::ResultFiles results(state);
+  TAPER_CHECK(end_results(*owned.authority, results, task));
   TAPER_TRY(const authority::TaskState ended, owned.authority->finish(task, clock.now()));
   TAPER_ASSERT(authority::is_terminal(ended));
   return owned.store->sync_marker();

@@ -142,12 +142,19 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
                 {.directory = state, .read_only = false, .origin = authority::log_origin(record)}));
   TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
   TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(*owned.store, now));
-  std::vector<TaskId> live;
+  TAPER_TRY(std::vector<TaskId> kept, owned.authority->kept_results(now));
   for (const authority::TaskView& view : tasks)
-    if (!authority::is_terminal(view.state)) live.push_back(view.task);
-  // A crash between the two halves of an end leaves results behind.
-  TAPER_CHECK(store::ResultFiles(state).erase_all_but(live));
+    if (!authority::is_terminal(view.state)) kept.push_back(view.task);
+  // A crash between the two halves of an end leaves results behind; others were kept long enough.
+  TAPER_CHECK(store::ResultFiles(state).erase_all_but(kept));
   return owned;
+}
+
+Status end_results(const authority::Authority& authority, store::ResultFiles& results,
+                   const TaskId& task) {
+  const capsules::VerifiedCapsule* capsule = authority.capsule(task);
+  if (capsule != nullptr && capsule->root().result) return success();
+  return results.erase_task(task);
 }
 
 }  // namespace taper::broker

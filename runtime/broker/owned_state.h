@@ -6,6 +6,7 @@
 
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
+#include "store/results.h"
 #include "store/store.h"
 
 namespace taper::broker {
@@ -23,9 +24,14 @@ struct OwnedState {
   std::unique_ptr<authority::Authority> authority;
 };
 
-// Takes the lock, lets the authority recover, and erases the results of tasks that are not live.
+// Takes the lock, lets the authority recover, and erases the results of tasks that are neither live
+// nor kept for readers.
 // Errors: not_a_state, node_record_malformed, those of store::open_state and Authority::start.
 Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
                              const Now& now);
+
+// Erases the results of a task that is about to end, unless its capsule keeps them for readers.
+Status end_results(const authority::Authority& authority, store::ResultFiles& results,
+                   const TaskId& task);
 
 }  // namespace taper::broker

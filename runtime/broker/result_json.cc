@@ -2,7 +2,7 @@
 
 #include <boost/json.hpp>
 
-#include "runtime/authority/plan.h"
+#include "runtime/authority/result_text.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 

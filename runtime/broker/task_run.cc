@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include "runtime/authority/plan.h"
+#include "runtime/authority/result_text.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/outcome.h"
+#include "runtime/broker/owned_state.h"
 
 namespace taper::broker {
 
@@ -35,148 +36,18 @@ Code code_of(EndReason reason) {
   return Code::internal;
 }
 
-TaskRun::TaskRun(Parts parts, const authority::Activation& activation)
-    : parts_(std::move(parts)),
-      capsule_(*parts_.authority.capsule(activation.task)),
-      inputs_(*parts_.authority.inputs(activation.task)),
-      past_(parts_.authority.past_calls(activation.task)) {
-  report_.task = activation.task;
-  report_.resumed = activation.resumed;
-}
-
-bool TaskRun::ready() const {
-  return !over_ && !plan_done_ && !running_ && ending_ == EndReason::none;
-}
-
-void TaskRun::advance() {
-  if (!ready()) return;
-  if (next_ == plan().steps.size()) return plan_done();
-  const std::size_t index = next_++;
-  const authority::PastCall* past = past_of(step(index).id);
-  if (past != nullptr) return take_past(step(index), *past);
-  if (needs_met(step(index))) return decide(index);
-  StepReport report = begin_report(step(index));
-  report.verdict = "skipped";
-  publish(std::move(report));
-}
-
-void TaskRun::plan_done() {
-  plan_done_ = true;
-  // Without this tripwire the task lives on, until it idles or its lease ends.
-  if (capsule_.root().end_on.completion) (void)end(EndReason::completion);
-}
-
-// The last call of an earlier life that binds this step. An interrupted one binds unless its tool
-// only reads.
-const authority::PastCall* TaskRun::past_of(const std::string& id) const {
-  const auto found = std::find_if(past_.rbegin(), past_.rend(),
-                                  [&](const authority::PastCall& call) { return call.step == id; });
-  if (found == past_.rend()) return nullptr;
-  const bool open = found->state == CallState::interrupted || found->state == CallState::authorised;
-  return open && found->read_only ? nullptr : &*found;
-}
-
-bool TaskRun::needs_met(const capsules::Step& step) const {
-  return std::all_of(step.needs.begin(), step.needs.end(),
-                     [&](const std::string& need) { return done_.contains(need); });
-}
-
-std::optional<std::string> TaskRun::result_of(std::string_view id) const {
-  const auto found = done_.find(id);
-  if (found == done_.end()) return std::nullopt;
-  const Result<Bytes> bytes = parts_.results.read(report_.task, found->second);
-  if (!bytes.ok()) return std::nullopt;
-  return std::string(as_text(*bytes));
-}
-
-StepReport TaskRun::begin_report(const capsules::Step& step) const {
-  StepReport report;
-  report.id = step.id;
-  report.tool = step.tool;
-  return report;
-}
-
-void TaskRun::publish(StepReport report) {
-  if (parts_.on_step) parts_.on_step(report);
-  report_.steps.push_back(std::move(report));
-}
-
-void TaskRun::take_past(const capsules::Step& step, const authority::PastCall& past) {
-  StepReport report = begin_report(step);
-  report.decision = past.decision;
-  report.verdict = "allow";
-  const bool done = past.state == CallState::done;
-  const bool open = past.state == CallState::authorised || past.state == CallState::interrupted;
-  report.outcome = open ? "interrupted" : std::string(authority::call_state_name(past.state));
-  report.code = done ? Code::ok : open ? Code::call_interrupted : past.code;
-  if (done) {
-    done_.emplace(step.id, past.call);
-    report.result = shown_result(result_of(step.id).value_or(""));
-  } else {
-    report.error = Error(report.code);
-  }
-  const Code code = report.code;
-  publish(std::move(report));
-  if (!done) step_failed(step, code);
-}
-
-void TaskRun::decide(std::size_t index) {
-  const capsules::Step& current = step(index);
-  const Result<Bytes> arguments = authority::fill_arguments(
-      current.args, inputs_, [this](std::string_view id) { return result_of(id); });
-  if (!arguments.ok()) {
-    StepReport report = begin_report(current);
-    report.outcome = "failed";
-    report.code = arguments.code();
-    report.error = arguments.error();
-    publish(std::move(report));
-    return step_failed(current, arguments.code());
-  }
-  // A tool whose file went bad is off the shelf, and the decision says that it is missing.
-  const Status loaded = parts_.tools.load(current.tool);
-  authority::CallRequest request{.task = report_.task,
-                                 .verb = capsules::Verb::call,
-                                 .tool = current.tool,
-                                 .arguments = to_bytes(*arguments),
-                                 .step = current.id};
-  Result<authority::Decision> decision =
-      parts_.authority.authorise(request, parts_.tools.tools(), now());
-  if (!decision.ok()) return fail(decision.error());
-  if (const auto* denial = std::get_if<authority::Denial>(&*decision)) {
-    return denied(current, *denial);
-  }
-  start(index, std::get<authority::Allowed>(std::move(*decision)));
-}
-
-void TaskRun::denied(const capsules::Step& step, const authority::Denial& denial) {
-  StepReport report = begin_report(step);
-  report.decision = denial.decision;
-  report.verdict = "deny";
-  report.code = denial.error.code();
-  report.error = denial.error;
-  publish(std::move(report));
-  EndReason reason = denial.ends_task;
-  if (reason == EndReason::none) reason = parts_.authority.check_time(report_.task, now());
-  if (reason == EndReason::none && step.on_error == capsules::OnError::stop) {
-    const bool spent = describe(denial.error.code()).kind == Kind::exhausted;
-    reason = spent ? EndReason::budget : EndReason::step_denied;
-  }
-  if (reason == EndReason::none) return;
-  if (reason == EndReason::budget) ending_code_ = denial.error.code();
-  (void)end(reason);
-}
-
-void TaskRun::start(std::size_t index, authority::Allowed&& allowed) {
-  Running running{.step = index,
+void TaskRun::start(const Unit& unit, authority::Allowed&& allowed) {
+  Running running{.unit = unit,
                   .call = allowed.call,
-                  .report = begin_report(step(index)),
+                  .report = begin_report(unit),
                   .output_bytes = allowed.permit.facts().caps.output_bytes,
                   .deadline_boot_ms = allowed.permit.facts().deadline_boot_ms};
   running.report.decision = allowed.decision;
   running.report.verdict = "allow";
   running_ = std::move(running);
+  ++made_[unit.id].calls;
   const Status started =
-      parts_.spawner.run(std::move(allowed.permit), parts_.tools.program(step(index).tool));
+      parts_.spawner.run(std::move(allowed.permit), parts_.tools.program(step(unit.step).tool));
   if (started.ok()) return;
   if (started.code() == Code::spawner_lost) return spawner_lost(started.error());
   running_->report.error = started.error();
@@ -226,7 +97,7 @@ void TaskRun::take_report_of(const sandbox::RunReport& report) {
 
 // Writes the result's file, so that it is durable before the outcome that names it.
 void TaskRun::keep_result(const sandbox::RunReport& report, authority::Outcome& outcome) {
-  const authority::Tool* tool = parts_.tools.find(step(running_->step).tool);
+  const authority::Tool* tool = parts_.tools.find(step(running_->unit.step).tool);
   TAPER_ASSERT(tool != nullptr);
   Result<RenderedResult> rendered = render_result(*tool, report);
   // A builtin's worker knows no cap: what goes beyond the bytes reserved is not released.
@@ -261,18 +132,19 @@ void TaskRun::settle(authority::Outcome outcome) {
   finished.report.code = outcome.code;
   if (!done && finished.report.error.code() == Code::ok)
     finished.report.error = Error(outcome.code);
-  if (done && ending_ == EndReason::none) done_.emplace(finished.report.id, finished.call);
   publish(std::move(finished.report));
   if (ending_ != EndReason::none) return try_finish();
   if (settled.ok() && *settled != EndReason::none) {
     (void)end(*settled);
-  } else if (!done) {
-    step_failed(step(finished.step), outcome.code);
+  } else if (done) {
+    unit_done(finished.unit, finished.call);
+  } else {
+    went_wrong(finished.unit, outcome.code);
   }
 }
 
 void TaskRun::step_failed(const capsules::Step& step, Code code) {
-  const bool stops = step.on_error == capsules::OnError::stop || capsule_.root().end_on.failure;
+  const bool stops = step.on_error != capsules::OnError::carry_on || capsule_.root().end_on.failure;
   if (code == Code::violation && capsule_.root().end_on.violation) {
     (void)end(EndReason::violation);
   } else if (stops) {
@@ -318,7 +190,9 @@ std::optional<std::int64_t> TaskRun::wake_boot_ms() const {
   if (ending_ != EndReason::none) return at.boot_ms + limits::kKillLookMs;
   const std::optional<authority::Authority::Due> due = parts_.authority.next_due(report_.task, at);
   if (!due) return std::nullopt;
-  return std::max(due->boot_ms, at.boot_ms + 1);
+  std::int64_t wake = due->boot_ms;
+  if (waiting_ && !running_) wake = std::min(wake, waiting_->until_boot_ms);
+  return std::max(wake, at.boot_ms + 1);
 }
 
 Status TaskRun::end(EndReason reason) {
@@ -346,13 +220,13 @@ void TaskRun::try_finish() {
 }
 
 Status TaskRun::finish() {
-  TAPER_CHECK(parts_.results.erase_task(report_.task));
+  TAPER_CHECK(end_results(parts_.authority, parts_.results, report_.task));
   TAPER_TRY(report_.state, parts_.authority.finish(report_.task, now()));
   TAPER_CHECK(parts_.store.sync_marker());
   report_.reason = ending_;
   report_.code = ending_code_ != Code::ok ? ending_code_ : code_of(ending_);
   for (; next_ < plan().steps.size(); ++next_) {
-    StepReport report = begin_report(step(next_));
+    StepReport report = begin_report({next_, step(next_).id});
     report.verdict = "skipped";
     publish(std::move(report));
   }

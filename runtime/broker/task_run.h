@@ -36,8 +36,8 @@ class TaskRun {
   // `activation` is of a live task with a plan.
   TaskRun(Parts parts, const authority::Activation& activation);
 
-  bool ready() const;  // nothing runs and the plan is not over: `advance` has something to do
-  void advance();      // takes the plan's next step
+  bool ready() const;  // nothing runs or waits, the plan is not over: `advance` has something to do
+  void advance();      // takes the plan's next step, item or retry
   void spawner_reported();
   void look_at_time();
   // The task stops acting. Success means that its ending is durable; the first reason stays.
@@ -52,27 +52,65 @@ class TaskRun {
   Result<RunReport> take_report();  // once over
 
  private:
-  struct Running {
+  // What one call is made for: a step, or one item of it.
+  struct Unit {
     std::size_t step = 0;
+    std::string id;  // of the step, or "step[3]"
+    std::optional<std::size_t> item = std::nullopt;
+  };
+  struct Running {
+    Unit unit;
     CallId call;
     StepReport report;
     std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;
   };
+  // A step that goes through its items.
+  struct Items {
+    std::size_t step = 0;
+    std::vector<capsules::Value> values;
+    std::size_t next = 0;
+    std::vector<CallId> done;
+  };
+  struct Retry {
+    Unit unit;
+    std::int64_t until_boot_ms = 0;
+  };
+  // The calls that were made for a unit, in this life of the task and those before.
+  struct Made {
+    std::uint32_t calls = 0;
+    bool failed = false;                      // one of them was seen to go wrong
+    std::optional<authority::PastCall> past;  // the last of an earlier life
+  };
+  // Whose results later steps may use.
+  struct Done {
+    std::vector<CallId> calls;
+    bool each = false;  // an array of them
+  };
 
   Now now() const { return parts_.clock.now(); }
   const capsules::Plan& plan() const { return capsule_.root().plan; }
   const capsules::Step& step(std::size_t index) const { return plan().steps[index]; }
-  const authority::PastCall* past_of(const std::string& step) const;
   bool needs_met(const capsules::Step& step) const;
   std::optional<std::string> result_of(std::string_view step) const;
-  StepReport begin_report(const capsules::Step& step) const;
+  StepReport begin_report(const Unit& unit) const;
   void publish(StepReport report);
 
-  void take_past(const capsules::Step& step, const authority::PastCall& past);
-  void decide(std::size_t index);
-  void denied(const capsules::Step& step, const authority::Denial& denial);
-  void start(std::size_t index, authority::Allowed&& allowed);
+  // task_steps.cc
+  void take_step(std::size_t index);
+  void begin_items(std::size_t index);
+  void take_item();
+  void take_up(const Unit& unit);
+  bool may_call_again(const Unit& unit) const;
+  void take_past(const Unit& unit, const authority::PastCall& past);
+  void decide(const Unit& unit);
+  void unresolved(const Unit& unit, const Error& error);
+  void denied(const Unit& unit, const authority::Denial& denial);
+  void unit_done(const Unit& unit, const CallId& call);
+  void went_wrong(const Unit& unit, Code code);
+
+  // task_run.cc
+  void start(const Unit& unit, authority::Allowed&& allowed);
   void take_report_of(const sandbox::RunReport& report);
   void keep_result(const sandbox::RunReport& report, authority::Outcome& outcome);
   void settle(authority::Outcome outcome);
@@ -85,9 +123,11 @@ class TaskRun {
   Parts parts_;
   capsules::VerifiedCapsule capsule_;
   std::map<std::string, std::string> inputs_;
-  std::vector<authority::PastCall> past_;
-  std::map<std::string, CallId, std::less<>> done_;  // steps whose result may be used
+  std::map<std::string, Made> made_;  // by unit
+  std::map<std::string, Done, std::less<>> done_;
   std::size_t next_ = 0;
+  std::optional<Items> items_;
+  std::optional<Retry> waiting_;
   bool plan_done_ = false;
   std::optional<Running> running_;
   std::optional<sandbox::RunReport> lost_;

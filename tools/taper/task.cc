@@ -1,9 +1,12 @@
+#include <sys/stat.h>
+
 #include "crypto/key_file.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
-#include "tools/taper/command.h"
+#include "tools/taper/keys.h"
 
 namespace taper::tools {
 namespace {
@@ -130,6 +133,44 @@ Status task_cancel(const Named& options, Output& out) {
   return success();
 }
 
+struct Reading {
+  std::string state, task, step, key, file;
+  PassphraseOptions passphrase;
+};
+
+Status task_result(const Reading& options, Output& out) {
+  TAPER_TRY(const TaskId task, task_option(options.task));
+  TAPER_TRY(const crypto::SigningKey key,
+            open_key(options.key, crypto::Role::holder, options.passphrase));
+  struct stat there{};
+  if (!options.file.empty() && ::lstat(options.file.c_str(), &there) == 0)
+    return Error(Code::file_exists, {.field = options.file, .expected = "", .got = "", .fix = ""});
+  const broker::ResultQuery query{.state = options.state,
+                                  .task = task,
+                                  .step = options.step,
+                                  .reader = key.public_key(),
+                                  .prove = [&key](ByteSpan statement) {
+                                    return key.sign(crypto::statement::kResultRead, statement);
+                                  }};
+  TAPER_TRY(const broker::TaskResult result, broker::task_result(query));
+  out.set("task", task.hex());
+  out.set("step", text_value(result.step));
+  out.set("reads_left", std::int64_t{result.reads_left});
+  if (!options.file.empty()) {
+    TAPER_CHECK(create_file(options.file, as_bytes(result.json), S_IRUSR | S_IWUSR));
+    out.line("wrote " + escape_text(options.file) + ", the result of step " +
+             escape_text(result.step));
+    out.set("file", text_value(options.file));
+  } else {
+    out.line(escape_text(result.json));
+    Result<capsules::Value> value =
+        capsules::parse_value(as_bytes(result.json), limits::kResultBytesMax);
+    if (value.ok()) out.set("result", std::move(*value));
+  }
+  out.note("reads left: " + std::to_string(result.reads_left));
+  return success();
+}
+
 Status why(const Named& options, Output& out) {
   const std::optional<DecisionId> id = DecisionId::from_hex(options.id);
   if (!id) return usage_error("DECISION", "16 hex digits, as 'taper run' prints them", options.id);
@@ -178,6 +219,17 @@ void add_task_verbs(Command& command) {
             "taper task show 3f0c… --state ./state", "TASK", task_show);
   add_named(command, task, "cancel", "End a live task now and kill its tools; success is durable",
             "taper task cancel 3f0c… --state ./state", "TASK", task_cancel);
+  auto reading = std::make_shared<Reading>();
+  CLI::App* result =
+      command.verb(task, "result", "Read a result that an ended task keeps for its readers",
+                   "taper task result 3f0c… read --key reader.key --state ./state",
+                   [&command, reading] { return task_result(*reading, command.out); });
+  result->add_option("TASK", reading->task, "Its id, in hex")->required();
+  result->add_option("STEP", reading->step, "The step, or one item of it: read[3]; else the last");
+  result->add_option("--key", reading->key, "The reader's key file")->required();
+  result->add_option("--state", reading->state, "The node's state")->required();
+  result->add_option("--out", reading->file, "Write it to this file, which must not exist");
+  reading->passphrase.add_to(result);
   add_named(command, &command.app, "why", "Say why a call was allowed or refused",
             "taper why 9b1d… --state ./state", "DECISION", why);
 }

@@ -154,6 +154,7 @@ Result<BuiltinResult> list_directory(const GrantedTrees& trees, const BuiltinReq
       return tool_failure(path + "/" + name, errno);
     }
     result.rows.push_back({{"name", name},
+                           {"path", path + "/" + name},
                            {"type", type_name(facts.st_mode)},
                            {"size", std::int64_t{facts.st_size}}});
   }

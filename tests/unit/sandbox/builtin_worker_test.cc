@@ -211,6 +211,7 @@ TEST_CASE("file.list and file.stat tell names, types and sizes", "[sandbox][R1]"
     names += get<std::string>(row, "name") + ":" + get<std::string>(row, "type") + " ";
   }
   CHECK(names == "a.txt:file b:file link:symlink pipe:fifo sub:directory ");
+  CHECK(get<std::string>(reply.result.rows[1], "path") == files.tree + "/b");
   CHECK(get<int64_t>(reply.result.rows[1], "size") == 2);
   CHECK_FALSE(get<bool>(reply.result.fields, "truncated"));
   reply = worker.call("file.list", {{"path", files.tree}, {"max_entries", int64_t{2}}});
