@@ -18,7 +18,6 @@ void refuse_unenforced(const WireTable& root) {
                {C::VT_NODES, "nodes"},
                {C::VT_CELL, "cell"},
                {C::VT_AGENT_ENTRY, "agent_entry"},
-               {C::VT_SECRETS, "secrets"},
                {C::VT_HOSTS, "hosts"},
                {C::VT_HOST_CA, "host_ca"},
                {C::VT_PROOF, "proof"},
@@ -145,6 +144,7 @@ Result<Capsule> decode_capsule(ByteSpan payload) {
   out.end_on = decode_end_on(root.table({C::VT_END_ON, "end_on"}, wire::EndOn::VT_CLOCK_STEP));
   decode_unique(root, {C::VT_GRANTS, "grants"}, wire::Grant::VT_IDEMPOTENCY, out.grants,
                 decode_grant);
+  decode_secrets(root, {C::VT_SECRETS, "secrets"}, out);
   decode_entry(root, out);
   decode_rest(root, out);
   TAPER_CHECK(buffer.finish());

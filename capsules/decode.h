@@ -12,6 +12,9 @@ namespace taper::capsules {
 std::vector<ArgRule> decode_rules(const WireTable& owner, Field field);
 Budget decode_budget(const WireTable& owner, Field field);
 Grant decode_grant(const WireTable& table);
+// After the grants, which name them: each once, used by a grant, and only by grants that pin their
+// tool.
+void decode_secrets(const WireTable& root, Field field, Capsule& out);
 Plan decode_plan(const WireTable& table);
 ResultRule decode_result(const WireTable& table);
 

@@ -53,7 +53,6 @@ Grant decode_grant(const WireTable& table) {
                 {G::VT_LABELS, "labels"},
                 {G::VT_REFUSE_AFTER, "refuse_after"},
                 {G::VT_APPROVAL, "approval"},
-                {G::VT_SECRETS, "secrets"},
                 {G::VT_AFTER, "after"},
                 {G::VT_IDEMPOTENCY, "idempotency"}});
   out.id = table.text({G::VT_ID, "id"}, limits::kNameBytesMax);
@@ -63,6 +62,7 @@ Grant decode_grant(const WireTable& table) {
   out.args = decode_rules(table, {G::VT_ARGS, "args"});
   out.budget = decode_budget(table, {G::VT_BUDGET, "budget"});
   out.effect = table.choice({G::VT_EFFECT, "effect"}, Effect::irreversible);
+  out.secrets = table.names({G::VT_SECRETS, "secrets"}, limits::kSecretsMax);
   out.cell = decode_cell(table.maybe_table({G::VT_CELL, "cell"}, wire::Cell::VT_WALL_MS));
   return out;
 }

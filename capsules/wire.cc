@@ -225,6 +225,12 @@ std::vector<Hash> WireTable::hashes(Field field, std::size_t count_max) const {
   return out;
 }
 
+Bytes WireTable::data(Field field, std::size_t bytes_max) const {
+  const ByteSpan bytes = octets(field, std::nullopt);
+  require(field, !bytes.empty());
+  return check_count(field, bytes.size(), bytes_max) ? to_bytes(bytes) : Bytes();
+}
+
 std::string WireTable::checked_text(Field field, const flatbuffers::String& text,
                                     std::size_t bytes_max) const {
   constexpr std::size_t kNul = 1;

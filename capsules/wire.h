@@ -88,6 +88,7 @@ class WireTable {
   bool flag(Field field) const;
   std::int32_t offset(Field field, std::int32_t most) const;   // from -most
   std::string text(Field field, std::size_t bytes_max) const;  // UTF-8, not empty
+  Bytes data(Field field, std::size_t bytes_max) const;        // not empty
   template <class IdType>
   IdType id(Field field) const {
     IdType out;

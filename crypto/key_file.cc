@@ -56,30 +56,6 @@ Status check_owner(int fd, const std::string& path) {
   return success();
 }
 
-Result<Secret> read_guarded(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!file) {
-    if (errno == ELOOP) return exposed(path, "a symbolic link");
-    return Error(errno == ENOENT ? Code::file_missing : Code::file_unreadable,
-                 {path, "", std::strerror(errno), ""});
-  }
-  if (is_public_key_file(file.get()))
-    return with_path(malformed_key_file("a public key, F.pub, where the secret F.key is needed"),
-                     path);
-  TAPER_CHECK(check_owner(file.get(), path));
-  TAPER_CHECK(check_directory_of(path));
-  Secret text(limits::kKeyFileBytesMax + 1);
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t count = ::read(file.get(), text.bytes().data() + size, text.size() - size);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Error(Code::file_unreadable, {path, "", std::strerror(errno), ""});
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
-  }
-  return Secret::copy_of(text.bytes().first(size));
-}
-
 Result<SecretKeyText> parse_at(const Secret& text, const std::string& path) {
   Result<SecretKeyText> fields = parse_secret_key_text(as_text(text.bytes()));
   if (!fields.ok()) return with_path(fields.error(), path);
@@ -92,6 +68,30 @@ Error role_differs(const std::string& path, Role expected, Role got) {
 }
 
 }  // namespace
+
+Result<Secret> read_secret_file(const std::string& path, std::size_t bytes_max) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!file) {
+    if (errno == ELOOP) return exposed(path, "a symbolic link");
+    return Error(errno == ENOENT ? Code::file_missing : Code::file_unreadable,
+                 {path, "", std::strerror(errno), ""});
+  }
+  if (is_public_key_file(file.get()))
+    return with_path(malformed_key_file("a public key, F.pub, where the secret F.key is needed"),
+                     path);
+  TAPER_CHECK(check_owner(file.get(), path));
+  TAPER_CHECK(check_directory_of(path));
+  Secret text(bytes_max + 1);
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t count = ::read(file.get(), text.bytes().data() + size, text.size() - size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Error(Code::file_unreadable, {path, "", std::strerror(errno), ""});
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  return Secret::copy_of(text.bytes().first(size));
+}
 
 Status write_key_pair(const std::string& secret_path, const std::string& public_path, Role role,
                       const SigningKey& key, const Passphrase& passphrase,
@@ -126,13 +126,13 @@ Status write_key_pair(const std::string& secret_path, const std::string& public_
 }
 
 Result<KeyFileInfo> inspect_key_file(const std::string& path) {
-  TAPER_TRY(const Secret text, read_guarded(path));
+  TAPER_TRY(const Secret text, read_secret_file(path, limits::kKeyFileBytesMax));
   TAPER_TRY(const SecretKeyText fields, parse_at(text, path));
   return KeyFileInfo{fields.role, fields.key, fields.kdf.has_value()};
 }
 
 Result<SigningKey> read_key_file(const std::string& path, Role role, const Passphrase& passphrase) {
-  TAPER_TRY(const Secret text, read_guarded(path));
+  TAPER_TRY(const Secret text, read_secret_file(path, limits::kKeyFileBytesMax));
   TAPER_TRY(const SecretKeyText fields, parse_at(text, path));
   if (fields.role != role) return role_differs(path, role, fields.role);
   if (fields.kdf && !passphrase.text) return Error(Code::passphrase_needed, {path, "", "", ""});

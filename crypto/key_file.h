@@ -60,6 +60,9 @@ struct KeyFileInfo {
 // in a world-writable directory (sticky directories excepted). Nothing secret is read by `inspect`.
 // Errors: file_missing, key_file_exposed, key_file_malformed, key_role, passphrase_needed,
 // passphrase_wrong.
+// The same care for any secret file: at most `bytes_max` + 1 bytes of it, one more than the caller
+// accepts. Errors: file_missing, file_unreadable, key_file_exposed.
+Result<Secret> read_secret_file(const std::string& path, std::size_t bytes_max);
 Result<KeyFileInfo> inspect_key_file(const std::string& path);
 Result<SigningKey> read_key_file(const std::string& path, Role role, const Passphrase& passphrase);
 

@@ -1,6 +1,8 @@
 #include "crypto/secret.h"
 
 #include <sodium.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -21,6 +23,12 @@ Secret Secret::copy_of(ByteSpan bytes) {
 }
 
 void Secret::Wipe::operator()(std::uint8_t* data) const noexcept { sodium_free(data); }
+
+void forbid_dumps() {
+  const rlimit none{0, 0};
+  static_cast<void>(::setrlimit(RLIMIT_CORE, &none));
+  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0));
+}
 
 void wipe(std::span<std::uint8_t> bytes) { sodium_memzero(bytes.data(), bytes.size()); }
 

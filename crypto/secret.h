@@ -35,6 +35,10 @@ class Secret {
   std::size_t size_ = 0;
 };
 
+// No core file of this process, and no other process of the same user reads its memory, from here
+// on.
+void forbid_dumps();
+
 // Overwrites memory that is about to be given up (strings, vectors on the way).
 void wipe(std::span<std::uint8_t> bytes);
 

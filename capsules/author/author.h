@@ -20,6 +20,7 @@ struct KnownTool {
   Effect effect = Effect::unset;
   std::optional<Hash> digest;
   std::vector<InputSpec> inputs;
+  std::vector<std::string> secrets = {};  // the names of those that it reads
 };
 using KnownTools = std::map<std::string, KnownTool, std::less<>>;
 KnownTools builtin_known_tools();
@@ -36,7 +37,7 @@ struct Finding {
 };
 
 // The source, understood as far as it can be without keys. `capsule` lacks issuer, serial, holder,
-// audience and fleet until they are filled in.
+// audience, fleet and the boxes of its secrets until they are filled in.
 struct Draft {
   Capsule capsule;
   std::optional<PublicKey> holder;  // where the source names one
@@ -56,6 +57,16 @@ Parsed parse_source(std::string_view toml, const KnownTools& tools);
 // Checks against the root's limits for this issuer and what can never match. `root` may be null.
 std::vector<Finding> lint(const Draft& draft, const KnownTools& tools, const TrustRoot* root,
                           const KeyId* issuer);
+
+// Why a text looks like a password, a key or a token in clear; empty: it does not.
+std::string kind_of_secret(std::string_view text);
+// The same for the words of a command, where an option may name its value; the first found.
+std::string secret_in_words(const std::vector<std::string>& words);
+
+// The box for the secret `name` of a capsule that is complete but for its boxes: it binds them to
+// all that stands in capsules/secret.h. Error: too_large.
+Result<Bytes> seal_secret(const Capsule& capsule, const std::string& name, ByteSpan value,
+                          const SealKey& to);
 
 // The payload bytes of a complete capsule. Error: field_missing, field_invalid.
 Result<Bytes> encode_capsule(const Capsule& capsule);

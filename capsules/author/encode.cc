@@ -52,6 +52,8 @@ Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
   const auto args = write_rules(fbb, grant.args);
   const auto budget = write_budget(fbb, grant.budget);
   const auto cell = write_cell(fbb, grant.cell);
+  Offset<flatbuffers::Vector<Offset<flatbuffers::String>>> secrets;
+  if (!grant.secrets.empty()) secrets = fbb.CreateVectorOfStrings(grant.secrets);
   wire::GrantBuilder out(fbb);
   out.add_id(id);
   out.add_tool(tool);
@@ -62,6 +64,7 @@ Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
   out.add_budget(budget);
   out.add_effect(static_cast<wire::Effect>(grant.effect));
   if (!cell.IsNull()) out.add_cell(cell);
+  if (!secrets.IsNull()) out.add_secrets(secrets);
   return out.Finish();
 }
 
@@ -104,6 +107,15 @@ Offset<wire::EndOn> write_end_on(Builder& fbb, const EndOn& end) {
                            end.tool_drift, end.policy_drift, end.clock_step);
 }
 
+auto write_secrets(Builder& fbb, const std::vector<SealedSecret>& secrets) {
+  Items<wire::Secret> items;
+  for (const SealedSecret& secret : secrets) {
+    const auto name = fbb.CreateString(secret.name);
+    items.push_back(wire::CreateSecret(fbb, name, fbb.CreateVector(secret.box)));
+  }
+  return fbb.CreateVector(items);
+}
+
 Status check_complete(const Capsule& capsule) {
   if (capsule.issuer.is_zero()) return missing("issuer");
   if (capsule.serial == 0) return missing("serial");
@@ -119,6 +131,9 @@ Status check_complete(const Capsule& capsule) {
     if (grant.effect == Effect::unset) return missing(field + ".effect");
     if (grant.digest_kind == DigestKind::unset) return missing(field + ".digest");
     if (std::ranges::count(grant.verbs, Verb::unset) != 0) return missing(field + ".verbs");
+  }
+  for (const SealedSecret& secret : capsule.secrets) {
+    if (secret.box.empty()) return missing("secrets." + secret.name + ".box");
   }
   for (const Step& step : capsule.plan.steps) {
     if (step.on_error == OnError::unset) return missing("plan." + step.id + ".on_error");
@@ -149,6 +164,7 @@ struct CapsuleParts {
   Offset<flatbuffers::Vector<Offset<wire::Grant>>> grants;
   Offset<wire::Plan> plan;
   Offset<wire::ResultRule> result;
+  Offset<flatbuffers::Vector<Offset<wire::Secret>>> secrets;
   Offset<wire::Delegation> delegation;
   Offset<wire::Log> log;
 };
@@ -176,6 +192,7 @@ CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   parts.grants = fbb.CreateVector(grants);
   if (capsule.entry == EntryKind::plan) parts.plan = write_plan(fbb, capsule.plan);
   if (capsule.result) parts.result = write_result(fbb, *capsule.result);
+  if (!capsule.secrets.empty()) parts.secrets = write_secrets(fbb, capsule.secrets);
   parts.delegation = wire::CreateDelegation(fbb, capsule.max_depth);
   parts.log = wire::CreateLog(fbb, capsule.log_all_arguments, 0, capsule.log_quota_bytes);
   return parts;
@@ -209,6 +226,7 @@ Result<Bytes> encode_capsule(const Capsule& capsule) {
   out.add_entry(static_cast<wire::EntryKind>(capsule.entry));
   if (!parts.plan.IsNull()) out.add_plan(parts.plan);
   if (!parts.result.IsNull()) out.add_result(parts.result);
+  if (!parts.secrets.IsNull()) out.add_secrets(parts.secrets);
   out.add_delegation(parts.delegation);
   out.add_log(parts.log);
   wire::FinishCapsuleBuffer(fbb, out.Finish());

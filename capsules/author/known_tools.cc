@@ -1,4 +1,5 @@
 #include "capsules/author/author.h"
+#include "capsules/secret.h"
 #include "runtime/base/limits.h"
 
 namespace taper::capsules {
@@ -54,6 +55,21 @@ Result<std::vector<InputSpec>> inputs_of(const Value& item) {
   return out;
 }
 
+Result<std::vector<std::string>> secrets_of(const Value& item) {
+  std::vector<std::string> out;
+  const Value* list = item.find("secrets");
+  if (list == nullptr) return out;
+  const Array* array = list->array();
+  if (array == nullptr || array->size() > limits::kSecretsMax)
+    return malformed("secrets", "a list of names", list);
+  for (const Value& name : *array) {
+    if (name.text() == nullptr || !is_secret_name(*name.text()))
+      return malformed("secrets", "names of secrets", &name);
+    out.push_back(*name.text());
+  }
+  return out;
+}
+
 Result<KnownTool> read_known_tool(const Value& item) {
   KnownTool tool;
   TAPER_TRY(tool.name, text_of(item, "name"));
@@ -61,6 +77,7 @@ Result<KnownTool> read_known_tool(const Value& item) {
   tool.builtin = kind == "builtin";
   TAPER_TRY(tool.effect, tool_effect(item));
   TAPER_TRY(tool.inputs, inputs_of(item));
+  TAPER_TRY(tool.secrets, secrets_of(item));
   const Value* digest = item.find("digest");
   if (digest != nullptr && !digest->is_null()) {
     if (digest->text() != nullptr) tool.digest = Hash::from_hex(*digest->text());

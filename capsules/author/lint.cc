@@ -150,6 +150,7 @@ void lint_grant(const Grant& grant, const KnownTools& tools, const std::string& 
   lint_effect(grant, tool, path, report);
   lint_pin(grant, tool, path, report);
   lint_arguments(grant, tool, path, report);
+  lint_released(grant, tool, path, report);
   if (grant.effect != Effect::read && !grant.budget.calls) {
     report.note(path + ".budget", "calls that write are not counted",
                 "add budget = { calls = … }: the lease alone bounds them");

@@ -42,6 +42,9 @@ void lint_trees(const ArgRule& rule, const KnownTool& tool, const std::string& p
                 LintReport& report);
 // Texts that look like a password, a key or a token.
 void lint_secrets(const Capsule& capsule, LintReport& report);
+// A grant's sealed secrets against what its tool reads.
+void lint_released(const Grant& grant, const KnownTool& tool, const std::string& path,
+                   LintReport& report);
 void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& report);
 
 // A step's argument that is filled in while the plan runs, whole or in part.

@@ -86,14 +86,6 @@ bool holds_url_password(std::string_view text) {
   return at != authority.npos && colon != authority.npos && colon + 1 < at;
 }
 
-std::string kind_of_secret(std::string_view text) {
-  if (holds_private_key(text)) return "a private key";
-  if (holds_token(text)) return "an access token";
-  if (holds_url_password(text)) return "a URL with a password";
-  if (holds_assignment(text)) return "a password";
-  return "";
-}
-
 class Finder {
  public:
   explicit Finder(LintReport& report) : report_(report) {}
@@ -144,6 +136,51 @@ void find_in_rule(const ArgRule& whole, const std::string& path, Finder& finder)
 }
 
 }  // namespace
+
+std::string kind_of_secret(std::string_view text) {
+  if (holds_private_key(text)) return "a private key";
+  if (holds_token(text)) return "an access token";
+  if (holds_url_password(text)) return "a URL with a password";
+  if (holds_assignment(text)) return "a password";
+  return "";
+}
+
+std::string secret_in_words(const std::vector<std::string>& words) {
+  bool named = false;
+  for (const std::string& word : words) {
+    if (const std::string kind = kind_of_secret(word); !kind.empty()) return kind;
+    const bool option = word.starts_with('-');
+    const bool file = word.starts_with('/') || word.starts_with('@');
+    if (named && !option && !file && !word.empty()) return "a secret, by the option before it";
+    const std::string_view bare = std::string_view(word).substr(
+        word.find_first_not_of('-') == word.npos ? 0 : word.find_first_not_of('-'));
+    named = option && names_secret(bare);
+  }
+  return "";
+}
+
+void lint_released(const Grant& grant, const KnownTool& tool, const std::string& path,
+                   LintReport& report) {
+  if (tool.builtin && !grant.secrets.empty()) {
+    report.error(Code::not_enforced_yet, path + ".secrets",
+                 "a builtin gets no secrets: '" + tool.name + "' has no use for one",
+                 "give it to the command that needs it");
+    return;
+  }
+  if (!grant.secrets.empty() && grant.digest_kind != DigestKind::pinned) {
+    report.error(Code::source_invalid, path + ".digest",
+                 "a secret goes only to a tool that is pinned",
+                 "write digest = \"" + (tool.digest ? tool.digest->hex() : "…") + "\"");
+  }
+  if (!std::ranges::is_permutation(grant.secrets, tool.secrets)) {
+    std::string reads;
+    for (const std::string& name : tool.secrets) reads += " " + name;
+    report.error(Code::source_invalid, path + ".secrets",
+                 "the tool reads other secrets than the grant gives it",
+                 reads.empty() ? "its file on the node declares none (secrets = [\"…\"])"
+                               : "it reads:" + reads);
+  }
+}
 
 void lint_secrets(const Capsule& capsule, LintReport& report) {
   Finder finder(report);

@@ -87,6 +87,8 @@ std::optional<Value> read_value(const toml::node& node, const Place& place, Repo
 std::vector<ArgRule> read_rules(Section& args);
 void read_capsule(Section& section, Draft& draft);
 void read_grants(const toml::node& node, const KnownTools& tools, Draft& draft, Report& report);
+// After the grants, which may name them. A null pointer: the source has none.
+void read_secrets(const toml::node* node, Draft& draft, Report& report);
 void read_plan(Section& section, Draft& draft);
 void read_result(Section& section, Capsule& capsule);
 

@@ -106,6 +106,9 @@ void show_grant(Page& page, const Grant& grant) {
   page.line("budget", budget_text(grant.budget), 2);
   const std::string cell = cell_text(grant.cell);
   if (!cell.empty()) page.line("cell", cell, 2);
+  std::string secrets;
+  for (const std::string& name : grant.secrets) secrets = added(secrets, name);
+  if (!secrets.empty()) page.line("secrets", secrets, 2);
 }
 
 std::string on_error_text(const Step& step) {
@@ -225,6 +228,11 @@ std::string show_text(const UntrustedCapsule& capsule, std::optional<std::int64_
   show_identity(page, capsule);
   show_terms(page, capsule.root, now_s);
   for (const Grant& grant : capsule.root.grants) show_grant(page, grant);
+  for (const SealedSecret& secret : capsule.root.secrets) {
+    page.heading("secret", secret.name);
+    page.line("box", std::to_string(secret.box.size()) + " bytes, sealed: the node alone opens it",
+              2);
+  }
   if (capsule.root.entry == EntryKind::plan) show_plan(page, capsule.root.plan);
   if (capsule.root.result) show_result(page, *capsule.root.result);
   std::size_t number = 0;

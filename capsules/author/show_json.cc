@@ -45,6 +45,7 @@ json::object grant_json(const Grant& grant) {
           {"verbs", std::move(verbs)},
           {"args", rules_json(grant.args)},
           {"budget", budget_json(grant.budget)},
+          {"secrets", texts_json(grant.secrets)},
           {"cell", json::object{{"output_bytes", optional_json(cell.output_bytes)},
                                 {"memory_bytes", optional_json(cell.memory_bytes)},
                                 {"processes", optional_json(cell.processes)},
@@ -148,6 +149,10 @@ std::string show_json(const UntrustedCapsule& shown) {
   for (const KeyId& signer : shown.signers) signers.emplace_back(text_json(signer.hex()));
   json::array grants;
   for (const Grant& grant : capsule.grants) grants.emplace_back(grant_json(grant));
+  json::array secrets;
+  for (const SealedSecret& secret : capsule.secrets)
+    secrets.emplace_back(
+        json::object{{"name", text_json(secret.name)}, {"box_bytes", secret.box.size()}});
   const json::object out{
       {"id", text_json(shown.id.hex())},
       {"chain", text_json(shown.chain.hex())},
@@ -177,6 +182,7 @@ std::string show_json(const UntrustedCapsule& shown) {
       {"log", json::object{{"arguments", capsule.log_all_arguments ? "all" : "digest"},
                            {"quota_bytes", capsule.log_quota_bytes}}},
       {"grants", std::move(grants)},
+      {"secrets", std::move(secrets)},
       {"plan", plan_json(capsule)},
       {"result", result_json(capsule.result)},
       {"blocks", blocks_json(shown.blocks)}};

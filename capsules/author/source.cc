@@ -182,6 +182,7 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
     top.report().error(Code::field_missing, {"grant", 0}, "no [[grant]]: nothing would be allowed",
                        "add a [[grant]] for each tool");
   }
+  read_secrets(top.take("secret"), draft, top.report());
   if (auto plan = top.section("plan")) {
     draft.capsule.entry = EntryKind::plan;
     read_plan(*plan, draft);
@@ -191,7 +192,7 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
                        "add a [plan] with its steps");
   }
   top.not_yet(
-      {"agent", "block", "secrets", "secret", "hosts", "proof", "offline", "approvers", "cell"});
+      {"agent", "block", "secrets", "hosts", "proof", "offline", "approvers", "cell"});
   top.finish();
 }
 

@@ -162,8 +162,8 @@ Grant read_grant(Section grant, const KnownTools& tools) {
   if (auto args = grant.section("args")) out.args = read_rules(*args);
   out.budget = read_budget(grant);
   out.cell = read_cell(grant);
-  grant.not_yet({"parent", "action", "labels", "refuse_after", "approval", "secrets", "after",
-                 "idempotency"});
+  out.secrets = grant.words("secrets", limits::kSecretsMax).value_or(std::vector<std::string>());
+  grant.not_yet({"parent", "action", "labels", "refuse_after", "approval", "after", "idempotency"});
   grant.finish();
   return out;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "capsules/secret.h"
 #include "crypto/crypto.h"
 #include "runtime/authority/profile.h"
 #include "runtime/authority/state.h"
@@ -129,6 +130,24 @@ Status Authority::State::keep_evidence(const VerifiedCapsule& capsule, const Has
   return success();
 }
 
+Result<crypto::Secret> Authority::State::unseal(const Capsule& capsule,
+                                                const capsules::SealedSecret& secret) const {
+  if (!node.unseal)
+    return refusal(Code::secret_unsealed, "seal.key", "the node's key for sealed secrets", "none");
+  return capsules::open_secret(capsule, secret, *node.unseal);
+}
+
+Result<std::vector<CallSecret>> Authority::State::release(const Capsule& capsule,
+                                                          const capsules::Grant& grant) const {
+  std::vector<CallSecret> out;
+  for (const capsules::SealedSecret& secret : capsule.secrets) {
+    if (std::ranges::find(grant.secrets, secret.name) == grant.secrets.end()) continue;
+    TAPER_TRY(crypto::Secret value, unseal(capsule, secret));
+    out.push_back({secret.name, std::move(value)});
+  }
+  return out;
+}
+
 Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tools, const Now& now,
                                Candidate& candidate) {
   const Capsule& root_block = capsule.root();
@@ -168,6 +187,8 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
                        : "a task of it was cancelled or revoked, which spends them all");
   if (node.tier < root_block.min_tier)
     return refusal(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
+  for (const capsules::SealedSecret& secret : root_block.secrets)
+    TAPER_CHECK(unseal(root_block, secret));  // and wiped: each call opens its own again
   candidate.task.emplace(crypto::random_id<TaskId>(), new_record(capsule, time, now), capsule);
   TAPER_CHECK(compile_profiles(*candidate.task, tools, node.forbidden_trees));
   for (const auto& trees : candidate.task->trees) {

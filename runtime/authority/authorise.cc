@@ -93,6 +93,9 @@ void add_grant(Object& body, const LiveTask& task, const Case& c) {
   if (!c.ruling.error) {
     body.emplace_back("matched", matched_constraints(task, c.ruling));
     body.emplace_back("reserved_bytes", count_value(c.ruling.reserve_bytes));
+    const std::vector<std::string>& secrets = task.root().grants[c.ruling.line[0]].secrets;
+    if (!secrets.empty())
+      body.emplace_back("secrets", capsules::Array(secrets.begin(), secrets.end()));
   }
 }
 
@@ -200,6 +203,8 @@ Result<Allowed> Authority::State::allow(LiveTask& task, const CallRequest& reque
     run.line.push_back(&grant);
     spent.push_back({grant.spent.calls + 1, grant.spent.bytes + run.reserved_bytes});
   }
+  TAPER_TRY(std::vector<CallSecret> secrets,
+            release(task.root(), task.root().grants[c.ruling.line[0]]));
   Object body = decision_body(task.id, next, c);
   body.emplace_back("call", call.id.hex());
   add_grant(body, task, c);
@@ -219,7 +224,8 @@ Result<Allowed> Authority::State::allow(LiveTask& task, const CallRequest& reque
   task.record = next;
   task.calls.push_back(call);
   task.running.emplace(call.id, std::move(run));
-  return Allowed{PermitMaker::make(std::move(facts), *committed), c.decision, call.id};
+  return Allowed{PermitMaker::make(std::move(facts), std::move(secrets), *committed), c.decision,
+                 call.id};
 }
 
 Result<Decision> Authority::authorise(const CallRequest& request, const Tools& tools,

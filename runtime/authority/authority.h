@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "capsules/open.h"
+#include "crypto/seal.h"
 #include "runtime/authority/permit.h"
 #include "runtime/authority/tool.h"
 #include "runtime/base/clock.h"
@@ -24,13 +25,15 @@ struct NodeFacts {
   PublicKey node;
   Incarnation incarnation;
   std::string name;
-  // Real paths never given to a tool: the state, tools.d, key files' folders. /proc, /sys and /dev
-  // are always among them.
+  // Real paths never given to a tool: the state, tools.d, key files' folders. /proc, /sys, /dev
+  // and /run/secrets are always among them.
   std::vector<std::string> forbidden_trees;
   capsules::Tier tier = capsules::Tier::unset;  // what this host's sandbox reaches
   // Where file systems are mounted. A granted tree with one of them strictly below it is refused:
   // the cell would see what lies covered there, not what the host sees.
   std::vector<std::string> mount_points;
+  // Opens sealed secrets. Empty: a capsule that has any is refused.
+  std::shared_ptr<const crypto::UnsealingKey> unseal = nullptr;
 };
 
 enum class TaskState : std::uint8_t {

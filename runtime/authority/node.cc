@@ -113,6 +113,23 @@ Result<NodeRecord> read_node(const std::string& state) {
   return parse_node_record(as_text(*file));
 }
 
+Result<crypto::UnsealingKey> read_unsealing_key(const std::string& state,
+                                                const NodeRecord& record) {
+  crypto::forbid_dumps();
+  const std::string path = state + "/keys/seal.key";
+  const Error wrong(Code::key_file_malformed, {path, "the key that node.pub names", "another", ""});
+  TAPER_TRY(const crypto::Secret text, crypto::read_secret_file(path, limits::kKeyFileBytesMax));
+  std::string_view hex = as_text(text.bytes());
+  if (!hex.ends_with('\n')) return wrong;
+  hex.remove_suffix(1);
+  std::optional<Bytes> bytes = from_hex(hex);
+  if (!bytes || bytes->size() != SealKey::kSize) return wrong;
+  crypto::UnsealingKey key = crypto::UnsealingKey::from_bytes(*bytes);
+  crypto::wipe(*bytes);
+  if (key.public_key() != record.seal) return wrong;
+  return key;
+}
+
 std::string log_origin(const NodeRecord& record) {
   return "taper/" + record.sign.hex() + "/" + record.incarnation.hex();
 }

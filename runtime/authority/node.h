@@ -31,6 +31,10 @@ Result<NodeRecord> create_node(const std::string& state, const std::string& name
 // Reads and checks node.pub. Errors: not_a_state, node_record_malformed.
 Result<NodeRecord> read_node(const std::string& state);
 
+// The secret half of `record.seal`, from keys/seal.key; the process can no longer be dumped.
+// Errors: those of crypto::read_secret_file, key_file_malformed.
+Result<crypto::UnsealingKey> read_unsealing_key(const std::string& state, const NodeRecord& record);
+
 // First line of every checkpoint of this node.
 std::string log_origin(const NodeRecord& record);
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "crypto/secret.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/limits.h"
@@ -58,9 +59,16 @@ struct PermitFacts {
       0;  // on CLOCK_BOOTTIME of this boot; the cell dies then by itself
 };
 
+// What the call's grant lets its tool read, unsealed for this one call.
+struct CallSecret {
+  std::string name;
+  crypto::Secret value;
+};
+
 class Permit {
  public:
-  Permit(Permit&& other) noexcept : facts_(std::move(other.facts_)), live_(other.live_) {
+  Permit(Permit&& other) noexcept
+      : facts_(std::move(other.facts_)), secrets_(std::move(other.secrets_)), live_(other.live_) {
     other.live_ = false;
   }
   Permit& operator=(Permit&&) = delete;
@@ -71,6 +79,15 @@ class Permit {
     TAPER_ASSERT(live_);
     return facts_;
   }
+  const std::vector<CallSecret>& secrets() const {
+    TAPER_ASSERT(live_);
+    return secrets_;
+  }
+  // Before consume; what is not taken is wiped with the permit.
+  std::vector<CallSecret> take_secrets() {
+    TAPER_ASSERT(live_);
+    return std::move(secrets_);
+  }
   // Gives the facts up, once. A second use aborts.
   PermitFacts consume() && {
     TAPER_ASSERT(live_);
@@ -80,8 +97,10 @@ class Permit {
 
  private:
   friend class PermitMaker;  // runtime/authority/permit_maker.h, private to the authority
-  Permit(PermitFacts facts, const store::Committed&) : facts_(std::move(facts)) {}
+  Permit(PermitFacts facts, std::vector<CallSecret> secrets, const store::Committed&)
+      : facts_(std::move(facts)), secrets_(std::move(secrets)) {}
   PermitFacts facts_;
+  std::vector<CallSecret> secrets_;
   bool live_ = true;
 };
 

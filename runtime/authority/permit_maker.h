@@ -9,8 +9,9 @@ namespace taper::authority {
 
 class PermitMaker {
  public:
-  static Permit make(PermitFacts facts, const store::Committed& committed) {
-    return Permit(std::move(facts), committed);
+  static Permit make(PermitFacts facts, std::vector<CallSecret> secrets,
+                     const store::Committed& committed) {
+    return Permit(std::move(facts), std::move(secrets), committed);
   }
 };
 

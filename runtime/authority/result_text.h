@@ -4,13 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "capsules/value.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
 
 namespace taper::authority {
 
-// One JSON value in canonical form, for tools that promise JSON. Error: tool_output_malformed.
-Result<std::string> canonical_json(std::string_view text);
+// The one JSON value of a tool that promises JSON. Error: tool_output_malformed.
+Result<capsules::Value> parse_output(std::string_view text);
 
 // BLAKE2b-256 of a result's bytes, for Outcome::result.
 Hash result_hash(std::string_view result);

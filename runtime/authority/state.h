@@ -36,6 +36,12 @@ struct Authority::State {
   };
   Status admit(const capsules::VerifiedCapsule& capsule, const Tools& tools, const Now& now,
                Candidate& candidate);
+  // Error: secret_unsealed.
+  Result<crypto::Secret> unseal(const capsules::Capsule& capsule,
+                                const capsules::SealedSecret& secret) const;
+  // For one call: what its grant, of the root block, names and nothing else.
+  Result<std::vector<CallSecret>> release(const capsules::Capsule& capsule,
+                                          const capsules::Grant& grant) const;
   Status check_proof(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule);
   Status keep_evidence(const capsules::VerifiedCapsule& capsule, const Hash& known, const Now& now);
   // A refused activation: counted, and in the log with the next write that is due. Whoever asks

@@ -46,6 +46,8 @@ void define_tool(Tool& tool) {
   if (tool.kind == ToolKind::command) {
     definition.emplace_back("argv", argv_value(tool.argv));
     definition.emplace_back("output", tool.json_output ? "json" : "text");
+    if (!tool.secrets.empty())
+      definition.emplace_back("secrets", Array(tool.secrets.begin(), tool.secrets.end()));
   }
   tool.definition = capsules::write_canonical(definition);
   tool.digest = tool_digest(tool.definition, tool.program);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "capsules/builtins.h"
+#include "capsules/secret.h"
 #include "runtime/authority/permit.h"
 
 namespace taper::authority {
@@ -23,11 +24,12 @@ struct Tool {
   ToolKind kind = ToolKind::unset;
   capsules::Effect effect = capsules::Effect::unset;
   std::vector<capsules::InputSpec> inputs;
-  std::vector<ArgvWord> argv;  // commands; the first is a literal absolute path
-  bool json_output = false;    // commands: stdout is one JSON value; else text
-  Hash program;                // commands: BLAKE2b-256 of the program's bytes
-  Hash digest;                 // of name, definition and program: what a grant pins
-  std::string definition;      // canonical JSON of all above but the digests
+  std::vector<ArgvWord> argv;        // commands; the first is a literal absolute path
+  std::vector<std::string> secrets;  // commands: the names of those that it reads
+  bool json_output = false;          // commands: stdout is one JSON value; else text
+  Hash program;                      // commands: BLAKE2b-256 of the program's bytes
+  Hash digest;                       // of name, definition and program: what a grant pins
+  std::string definition;            // canonical JSON of all above but the digests
 };
 
 using Tools = std::map<std::string, Tool, std::less<>>;  // by name

@@ -38,6 +38,10 @@ inline constexpr std::uint32_t kForEachMax = 10'000;  // items of one step
 inline constexpr std::size_t kReadersMax = 32;        // of a task's results
 inline constexpr std::uint32_t kResultReadsMax = 1'000'000;
 inline constexpr std::int64_t kRetentionMaxMs = 366LL * 86'400 * 1000;
+inline constexpr std::size_t kSecretsMax = 16;            // of one capsule
+inline constexpr std::size_t kSecretBytesMax = 8 * 1024;  // of one value
+inline constexpr std::size_t kSecretNameBytesMax = 64;    // it becomes a file name
+inline constexpr std::size_t kSecretBoxBytesMax = kCapsuleBytesMax;
 inline constexpr std::size_t kIssuersMax = 64;
 inline constexpr std::size_t kRootKeysMax = 64;  // of each role
 inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
@@ -105,6 +109,8 @@ inline constexpr std::uint64_t kCellCpuS = 3600;
 inline constexpr std::uint32_t kCellUid =
     2'049'900'001;                                     // outer uid and gid of cells started by root
 inline constexpr std::uint32_t kCellInnerId = 65'534;  // uid and gid inside
+inline constexpr std::uint64_t kCellSecretBytes = 256 * 1024;
+static_assert(kCellSecretBytes > kSecretsMax * (kSecretBytesMax + 4096));
 inline constexpr std::size_t kSpawnMessageBytesMax = 400 * 1024;  // below a socket's buffer
 inline constexpr std::size_t kSpawnMessageFdsMax = 4;
 inline constexpr std::size_t kCellNewsBytesMax = 4096;        // fits a pipe's atomic write
@@ -129,6 +135,8 @@ inline constexpr std::size_t kBuiltinFieldsMax = 16;  // of a result, and of eac
 inline constexpr int kTemporaryNameTries = 16;
 
 // Broker.
+inline constexpr std::size_t kMaskedBytesMin = 6;  // shorter secrets would mask what is harmless
+inline constexpr std::size_t kMaskedLineBytesMin = 16;
 inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
 inline constexpr std::size_t kControlPeersMax = 16;
 inline constexpr std::size_t kToolFilesMax = 256;

@@ -137,6 +137,10 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
   OwnedState owned;
   TAPER_TRY(owned.facts, node_facts(state, record, holder_key));
+  // Without it, only capsules with sealed secrets are refused; ending a task never needs it.
+  Result<crypto::UnsealingKey> unseal = authority::read_unsealing_key(state, record);
+  if (unseal.ok())
+    owned.facts.unseal = std::make_shared<const crypto::UnsealingKey>(std::move(*unseal));
   TAPER_TRY(owned.store,
             store::open_state(
                 {.directory = state, .read_only = false, .origin = authority::log_origin(record)}));

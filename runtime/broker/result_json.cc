@@ -57,14 +57,17 @@ RenderedResult render_builtin(const sandbox::BuiltinResult& result) {
   return rendered;
 }
 
-Result<RenderedResult> render_command(const authority::Tool& tool,
-                                      const sandbox::RunReport& report) {
+Result<RenderedResult> render_command(const authority::Tool& tool, sandbox::RunReport& report,
+                                      Masker& masker) {
   RenderedResult rendered;
   rendered.result_bytes = report.out.size() + report.err.size();
   rendered.json = "{\"exit\":" + std::to_string(report.exit_status);
+  if (!tool.json_output) masker.mask(report.out);
+  masker.mask(report.err);
   if (tool.json_output) {
-    TAPER_TRY(const std::string value, authority::canonical_json(report.out));
-    rendered.json += ",\"json\":" + value;
+    TAPER_TRY(capsules::Value value, authority::parse_output(report.out));
+    masker.mask(value);
+    rendered.json += ",\"json\":" + capsules::write_canonical(value);
   } else if (is_utf8(report.out)) {
     rendered.json += ",\"text\":" + json::serialize(json::string(report.out));
   } else {
@@ -74,16 +77,18 @@ Result<RenderedResult> render_command(const authority::Tool& tool,
     const std::string shown = escape_text(report.err.substr(0, limits::kStderrShownBytes));
     rendered.json += ",\"stderr\":" + json::serialize(json::string(shown));
   }
+  if (!masker.names().empty())
+    rendered.json += ",\"masked\":" + json::serialize(json::value_from(masker.names()));
   rendered.json += "}";
   return rendered;
 }
 
 }  // namespace
 
-Result<RenderedResult> render_result(const authority::Tool& tool,
-                                     const sandbox::RunReport& report) {
+Result<RenderedResult> render_result(const authority::Tool& tool, sandbox::RunReport report,
+                                     Masker&& masker) {
   Result<RenderedResult> rendered = tool.kind == authority::ToolKind::command
-                                        ? render_command(tool, report)
+                                        ? render_command(tool, report, masker)
                                         : Result<RenderedResult>(render_builtin(report.result));
   if (rendered.ok() && rendered->json.size() > limits::kResultBytesMax)
     return Error(Code::output_cap,

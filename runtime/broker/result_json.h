@@ -5,6 +5,7 @@
 
 #include "runtime/authority/tool.h"
 #include "runtime/base/result.h"
+#include "runtime/broker/masker.h"
 #include "runtime/sandbox/spawner.h"
 
 namespace taper::broker {
@@ -16,8 +17,10 @@ struct RenderedResult {
 
 // Only for a report whose end is `done`. Builtins: an object of their fields and rows; file content
 // is "text" when it is UTF-8, else "base64"; any other text that is not UTF-8 is NAME_base64.
-// Commands: {"exit", "text" | "base64" | "json", "stderr" where there was any, cut and escaped}.
+// Commands: {"exit", "text" | "base64" | "json", "stderr" where there was any, cut and escaped,
+// "masked" where a secret was taken out: the names of such}.
 // Errors: tool_output_malformed, output_cap.
-Result<RenderedResult> render_result(const authority::Tool& tool, const sandbox::RunReport& report);
+Result<RenderedResult> render_result(const authority::Tool& tool, sandbox::RunReport report,
+                                     Masker&& masker = Masker());
 
 }  // namespace taper::broker

@@ -41,7 +41,8 @@ void TaskRun::start(const Unit& unit, authority::Allowed&& allowed) {
                   .call = allowed.call,
                   .report = begin_report(unit),
                   .output_bytes = allowed.permit.facts().caps.output_bytes,
-                  .deadline_boot_ms = allowed.permit.facts().deadline_boot_ms};
+                  .deadline_boot_ms = allowed.permit.facts().deadline_boot_ms,
+                  .masker = Masker(allowed.permit.secrets())};
   running.report.decision = allowed.decision;
   running.report.verdict = "allow";
   running_ = std::move(running);
@@ -59,13 +60,13 @@ void TaskRun::spawner_reported() {
     Result<std::vector<sandbox::RunReport>> reports = parts_.spawner.poll();
     if (!reports.ok()) return spawner_lost(reports.error());
     if (reports->empty()) break;
-    for (const sandbox::RunReport& report : *reports) {
+    for (sandbox::RunReport& report : *reports) {
       if (!running_ || running_->call != report.call) continue;
       // Whether the cell alone is gone or the spawner with it shows the next poll.
       if (report.end == sandbox::RunEnd::lost) {
-        lost_ = report;
+        lost_ = std::move(report);
       } else {
-        take_report_of(report);
+        take_report_of(std::move(report));
       }
     }
   }
@@ -73,7 +74,8 @@ void TaskRun::spawner_reported() {
   try_finish();
 }
 
-void TaskRun::take_report_of(const sandbox::RunReport& report) {
+void TaskRun::take_report_of(sandbox::RunReport report) {
+  report.error = running_->masker.masked(report.error);
   if (report.end == sandbox::RunEnd::deadline && ending_ == EndReason::none) {
     // The cell keeps the lease's deadline too and may be first; the lease is then the reason.
     const Now at = now();
@@ -91,15 +93,17 @@ void TaskRun::take_report_of(const sandbox::RunReport& report) {
     running_->report.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
   if (report.end == sandbox::RunEnd::killed && ending_ != EndReason::none)
     outcome.code = code_of(ending_);
-  if (outcome.state == CallState::done && ending_ == EndReason::none) keep_result(report, outcome);
+  if (outcome.state == CallState::done && ending_ == EndReason::none)
+    keep_result(std::move(report), outcome);
   settle(std::move(outcome));
 }
 
 // Writes the result's file, so that it is durable before the outcome that names it.
-void TaskRun::keep_result(const sandbox::RunReport& report, authority::Outcome& outcome) {
+void TaskRun::keep_result(sandbox::RunReport report, authority::Outcome& outcome) {
   const authority::Tool* tool = parts_.tools.find(step(running_->unit.step).tool);
   TAPER_ASSERT(tool != nullptr);
-  Result<RenderedResult> rendered = render_result(*tool, report);
+  Result<RenderedResult> rendered =
+      render_result(*tool, std::move(report), std::move(running_->masker));
   // A builtin's worker knows no cap: what goes beyond the bytes reserved is not released.
   if (rendered.ok() && rendered->result_bytes > running_->output_bytes)
     rendered = Error(Code::output_cap,

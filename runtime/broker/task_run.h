@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/broker/embedded.h"
+#include "runtime/broker/masker.h"
 #include "runtime/broker/tool_shelf.h"
 #include "runtime/sandbox/spawner.h"
 #include "store/results.h"
@@ -64,6 +65,7 @@ class TaskRun {
     StepReport report;
     std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;
+    Masker masker;  // of what the call was given
   };
   // A step that goes through its items.
   struct Items {
@@ -111,8 +113,8 @@ class TaskRun {
 
   // task_run.cc
   void start(const Unit& unit, authority::Allowed&& allowed);
-  void take_report_of(const sandbox::RunReport& report);
-  void keep_result(const sandbox::RunReport& report, authority::Outcome& outcome);
+  void take_report_of(sandbox::RunReport report);
+  void keep_result(sandbox::RunReport report, authority::Outcome& outcome);
   void settle(authority::Outcome outcome);
   void step_failed(const capsules::Step& step, Code code);
   void spawner_lost(const Error& error);

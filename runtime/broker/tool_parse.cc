@@ -121,7 +121,7 @@ Status check_use(const Tool& tool) {
 }
 
 Status parse_header(const toml::table& file, Tool& tool) {
-  TAPER_CHECK(only_keys(file, "", {"kind", "effect", "output", "argv", "input"}));
+  TAPER_CHECK(only_keys(file, "", {"kind", "effect", "output", "argv", "secrets", "input"}));
   TAPER_TRY(const std::string kind, text_of(file, "kind"));
   if (kind != "command") return wrong("kind", "command", kind);
   tool.kind = authority::ToolKind::command;
@@ -132,6 +132,22 @@ Status parse_header(const toml::table& file, Tool& tool) {
   TAPER_TRY(const std::string output, text_of(file, "output"));
   if (output != "text" && output != "json") return wrong("output", "text or json", output);
   tool.json_output = output == "json";
+  return success();
+}
+
+Status parse_secrets(const toml::table& file, Tool& tool) {
+  if (!file.contains("secrets")) return success();
+  const toml::array* names = file["secrets"].as_array();
+  if (names == nullptr || names->size() > limits::kSecretsMax)
+    return wrong("secrets", "a list of at most " + std::to_string(limits::kSecretsMax) + " names");
+  for (const toml::node& node : *names) {
+    const toml::value<std::string>* name = node.as_string();
+    if (name == nullptr || !capsules::is_secret_name(name->get()))
+      return wrong("secrets", "names of letters, digits, '.', '_' and '-', a letter first");
+    if (std::ranges::find(tool.secrets, name->get()) != tool.secrets.end())
+      return wrong("secrets", "each name once", name->get());
+    tool.secrets.push_back(name->get());
+  }
   return success();
 }
 
@@ -154,6 +170,7 @@ Result<Tool> parse_file(std::string_view name, const toml::table& file) {
     }
   }
   TAPER_CHECK(check_use(tool));
+  TAPER_CHECK(parse_secrets(file, tool));
   return tool;
 }
 

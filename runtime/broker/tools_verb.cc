@@ -20,6 +20,7 @@ json::object tool_json(const authority::Tool& tool) {
                    {"digest", nullptr},
                    {"inputs", std::move(inputs)}};
   if (command) out["digest"] = tool.digest.hex();
+  if (!tool.secrets.empty()) out["secrets"] = json::value_from(tool.secrets);
   return out;
 }
 

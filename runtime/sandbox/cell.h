@@ -20,7 +20,8 @@ struct CellFds {
   int program = -1;   // commands: the sealed program
   int out = -1;
   int err = -1;
-  int socket = -1;  // builtins
+  int secrets = -1;  // commands that have any: the sealed values
+  int socket = -1;   // builtins
 };
 
 struct CellPlan {

@@ -2,6 +2,7 @@
 // each thing by descriptor and never by following a symbolic link.
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -155,6 +156,24 @@ Status add_scratch(int root) {
   return success();
 }
 
+// The values go from the sealed memory file into files of a file system that only this cell has,
+// and that dies with it; they never lie in the memory of a process of ours here.
+Status add_secrets(int root, const CellPlan& plan) {
+  if (plan.order.secrets.empty()) return success();
+  TAPER_TRY(const Fd mount,
+            private_tmpfs(limits::kCellSecretBytes, limits::kSecretsMax + 1, "0500"));
+  TAPER_CHECK(attach(root, mount, kSecretsFolder, Target::directory));
+  off_t from = 0;
+  for (const SecretFile& secret : plan.order.secrets) {
+    const Fd file(::openat(mount.get(), secret.name.c_str(),
+                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR));
+    if (!file) return os_error("secret " + secret.name, errno);
+    if (::sendfile(file.get(), plan.fds.secrets, &from, secret.bytes) != secret.bytes)
+      return os_error("secret " + secret.name, errno);
+  }
+  return set_mount_attributes(mount.get(), MOUNT_ATTR_RDONLY);
+}
+
 // The kernel refuses a fresh /proc where the host's own is covered in places, as in containers.
 // Then the cell has none, which is stricter.
 Status add_proc(int root) {
@@ -235,6 +254,7 @@ Status build_root(CellPlan& plan) {
   if (command) {
     TAPER_CHECK(add_host(root.get(), host));
     TAPER_CHECK(add_scratch(root.get()));
+    TAPER_CHECK(add_secrets(root.get(), plan));
     TAPER_CHECK(add_proc(root.get()));
   }
   TAPER_CHECK(add_trees(root.get(), plan));
@@ -255,6 +275,8 @@ Status enter_root(CellPlan& plan) {
 Status bind_landlock(CellPlan& plan) {
   OpenRules open;
   if (plan.order.kind == authority::ToolKind::command) TAPER_CHECK(add_command_rules(open));
+  if (!plan.order.secrets.empty())
+    TAPER_CHECK(add_rule(open, kSecretsFolder, LandlockAccess::read_tree, Absent::error));
   for (const authority::GrantedTree& tree : plan.order.trees) {
     const LandlockAccess access =
         tree.directory ? (tree.writable ? LandlockAccess::write_tree : LandlockAccess::read_tree)

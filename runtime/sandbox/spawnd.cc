@@ -117,7 +117,7 @@ class Spawnd {
   Result<StartedCell> try_start(CellOrder order, const std::vector<Fd>& fds) {
     const bool command = order.kind == authority::ToolKind::command;
     if (cells_.contains(order.cell) || cells_.size() >= limits::kCellsMax ||
-        fds.size() != (command ? 3U : 1U)) {
+        fds.size() != (command ? 3U : 1U) + (order.secrets.empty() ? 0U : 1U)) {
       return Error(Code::message_malformed,
                    {.field = "cell order", .expected = "", .got = "", .fix = ""});
     }
@@ -130,6 +130,7 @@ class Spawnd {
       plan.fds.program = fds[0].get();
       plan.fds.out = fds[1].get();
       plan.fds.err = fds[2].get();
+      if (fds.size() > 3) plan.fds.secrets = fds[3].get();
     } else {
       plan.fds.socket = fds[0].get();
     }

@@ -49,7 +49,8 @@ CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts) {
                   .deadline_boot_ms = facts.deadline_boot_ms,
                   .caps = facts.caps,
                   .trees = facts.trees,
-                  .argv = facts.argv};
+                  .argv = facts.argv,
+                  .secrets = {}};
   for (authority::GrantedTree& tree : order.trees) tree.writable &= facts.writes;
   // A tree is mounted before what lies in it.
   std::ranges::sort(order.trees, {}, &authority::GrantedTree::path);
@@ -92,16 +93,24 @@ void Spawner::State::add_ready(RunReport report) {
   TAPER_ASSERT(::eventfd_write(wake.get(), 1) == 0);
 }
 
-Status Spawner::State::start_command(authority::PermitFacts facts, const Program& program) {
+Status Spawner::State::start_command(authority::PermitFacts facts, const Program& program,
+                                     const std::vector<authority::CallSecret>& secrets) {
   TAPER_TRY(Pair out, output_pipe());
   TAPER_TRY(Pair err, output_pipe());
   Fd program_fd(::fcntl(program.fd(), F_DUPFD_CLOEXEC, 0));
   if (!program_fd) return os_error("dup", errno);
   const std::uint64_t id = next_cell++;
-  Unsent message{.cell = id, .bytes = encode_order(order_of(id, facts)), .fds = {}};
+  CellOrder order = order_of(id, facts);
+  for (const authority::CallSecret& secret : secrets)
+    order.secrets.push_back({secret.name, static_cast<std::uint32_t>(secret.value.size())});
+  Unsent message{.cell = id, .bytes = encode_order(order), .fds = {}};
   message.fds.push_back(std::move(program_fd));
   message.fds.push_back(std::move(out.theirs));
   message.fds.push_back(std::move(err.theirs));
+  if (!secrets.empty()) {
+    TAPER_TRY(Fd values, seal_values(secrets));
+    message.fds.push_back(std::move(values));
+  }
   watch(id, Channel::out, out.ours.get(), false);
   watch(id, Channel::err, err.ours.get(), false);
   BrokerCell& cell = cells[id];
@@ -301,6 +310,7 @@ int Spawner::wait_fd() const { return state_->epoll.get(); }
 pid_t Spawner::pid() const { return state_->link.pid(); }
 
 Status Spawner::run(authority::Permit&& permit, const Program* program) {
+  const std::vector<authority::CallSecret> secrets = permit.take_secrets();  // wiped on return
   authority::PermitFacts facts = std::move(permit).consume();
   State& state = *state_;
   if (state.health != State::Health::alive) return Error(Code::spawner_lost);
@@ -310,6 +320,11 @@ Status Spawner::run(authority::Permit&& permit, const Program* program) {
                                        .got = "",
                                        .fix = ""});
   }
+  // A resident cell outlives the call that a secret is for.
+  if (facts.kind == authority::ToolKind::builtin && !secrets.empty()) {
+    return Error(Code::secret_unsealed,
+                 {.field = facts.tool, .expected = "a command", .got = "a builtin", .fix = ""});
+  }
   if (facts.kind == authority::ToolKind::builtin) return state.run_builtin(std::move(facts));
   if (program == nullptr || program->hash() != facts.program) {
     return Error(Code::program_unfit, {.field = facts.tool,
@@ -317,7 +332,7 @@ Status Spawner::run(authority::Permit&& permit, const Program* program) {
                                        .got = program == nullptr ? "" : program->hash().hex(),
                                        .fix = ""});
   }
-  return state.start_command(std::move(facts), *program);
+  return state.start_command(std::move(facts), *program, secrets);
 }
 
 Result<std::vector<RunReport>> Spawner::poll() {

@@ -45,7 +45,8 @@ struct Spawner::State {
   Health health = Health::alive;
 
   Status open();
-  Status start_command(authority::PermitFacts facts, const Program& program);
+  Status start_command(authority::PermitFacts facts, const Program& program,
+                       const std::vector<authority::CallSecret>& secrets);
   Status start_builtin(authority::PermitFacts facts);
   Status run_builtin(authority::PermitFacts facts);
 

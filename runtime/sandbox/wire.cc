@@ -23,6 +23,8 @@ void write_cell(ByteWriter& out, const CellOrder& order) {
   }
   out.u32(static_cast<std::uint32_t>(order.argv.size()));
   for (const std::string& word : order.argv) out.text(word);
+  out.u32(static_cast<std::uint32_t>(order.secrets.size()));
+  for (const SecretFile& secret : order.secrets) out.text(secret.name).u32(secret.bytes);
 }
 
 CellOrder read_cell(ByteReader& in) {
@@ -46,6 +48,11 @@ CellOrder read_cell(ByteReader& in) {
   for (std::uint32_t i = 0; in.ok() && i < words && i <= limits::kArgvWordsMax; ++i) {
     order.argv.push_back(in.text(limits::kArgvBytesMax));
   }
+  const std::uint32_t secrets = in.u32();
+  for (std::uint32_t i = 0; in.ok() && i < secrets && i <= limits::kSecretsMax; ++i) {
+    std::string name = in.text(limits::kSecretNameBytesMax);
+    order.secrets.push_back({std::move(name), in.u32()});
+  }
   return order;
 }
 
@@ -54,7 +61,17 @@ bool within_limits(const CellOrder& order) {
   const auto has_nul = [](const std::string& text) { return text.find('\0') != std::string::npos; };
   return (command || order.kind == authority::ToolKind::builtin) &&
          order.trees.size() <= limits::kTreesMax && order.argv.size() <= limits::kArgvWordsMax &&
-         command != order.argv.empty() && std::ranges::none_of(order.argv, has_nul) &&
+         command != order.argv.empty() && (command || order.secrets.empty()) &&
+         order.secrets.size() <= limits::kSecretsMax &&
+         std::ranges::all_of(order.secrets,
+                             [&](const SecretFile& secret) {
+                               const bool plain = !secret.name.empty() &&
+                                                  secret.name.front() != '.' &&
+                                                  secret.name.find('/') == std::string::npos &&
+                                                  !has_nul(secret.name);
+                               return plain && secret.bytes <= limits::kSecretBytesMax;
+                             }) &&
+         std::ranges::none_of(order.argv, has_nul) &&
          std::ranges::none_of(order.trees, [&](const authority::GrantedTree& tree) {
            return tree.path.empty() || tree.path.front() != '/' || has_nul(tree.path);
          });

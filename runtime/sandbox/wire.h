@@ -14,8 +14,16 @@
 
 namespace taper::sandbox {
 
-// Start a cell. Descriptors of a command: program, standard output, standard error; of a builtin
-// cell: its end of the request socket.
+// Where the files of the secrets stand in a cell.
+inline constexpr const char* kSecretsFolder = "/run/secrets";
+// One of them. The message has no values: these lie one behind the other in a sealed memory file.
+struct SecretFile {
+  std::string name;  // plain: no path
+  std::uint32_t bytes = 0;
+};
+
+// Start a cell. Descriptors of a command: program, standard output, standard error, and the memory
+// file where it has secrets; of a builtin cell: its end of the request socket.
 struct CellOrder {
   std::uint64_t cell = 0;
   authority::ToolKind kind = authority::ToolKind::unset;
@@ -23,6 +31,7 @@ struct CellOrder {
   authority::CellCaps caps;
   std::vector<authority::GrantedTree> trees;  // writable only where the tool may write
   std::vector<std::string> argv;              // commands
+  std::vector<SecretFile> secrets;            // commands
 };
 struct KillOrder {
   std::vector<std::uint64_t> cells;
@@ -53,6 +62,9 @@ struct CellGone {
   std::string field, got;
 };
 using News = std::variant<CellStarted, CellGone>;
+
+// The values in memory that nobody can change any more, nor map writable.
+Result<Fd> seal_values(const std::vector<authority::CallSecret>& secrets);
 
 Bytes encode_order(const Order& order);
 Result<Order> decode_order(ByteSpan bytes);  // error: message_malformed

@@ -5,8 +5,8 @@ using namespace taper::authority;
 
 #ifdef TAPER_CONTROL
 Permit make(const taper::store::Committed& committed) {
-  return PermitMaker::make(PermitFacts{}, committed);
+  return PermitMaker::make(PermitFacts{}, {}, committed);
 }
 #else
-Permit make() { return PermitMaker::make(PermitFacts{}); }
+Permit make() { return PermitMaker::make(PermitFacts{}, {}); }
 #endif

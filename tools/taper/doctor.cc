@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "capsules/author/author.h"
 #include "crypto/key_file.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
@@ -74,6 +75,33 @@ Check issuer_check(const std::string& state) {
       .name = "issuer keys", .health = Health::ok, .detail = "none beside the state", .fix = ""};
 }
 
+// Words of a command, options and their values in a row.
+// Groups are nested as deep as the parser allows.
+// NOLINTNEXTLINE(misc-no-recursion)
+void add_words(const std::vector<authority::ArgvWord>& argv, std::vector<std::string>& words) {
+  for (const authority::ArgvWord& word : argv) {
+    if (word.group.empty()) words.push_back(word.literal);
+    add_words(word.group, words);
+  }
+}
+
+// A secret in a tool's file belongs to everybody who may read it, and to every task.
+Check clear_secrets_check(const authority::Tools& tools) {
+  for (const auto& [name, tool] : tools) {
+    std::vector<std::string> words;
+    add_words(tool.argv, words);
+    const std::string kind = capsules::secret_in_words(words);
+    if (kind.empty()) continue;
+    return {.name = "secrets in tools.d",
+            .health = Health::fail,
+            .detail = "the argv of '" + name + "' has " + kind + " in clear",
+            .fix =
+                "seal it in the capsule ([[secret]]), let the tool read /run/secrets/NAME, and "
+                "replace the secret"};
+  }
+  return {.name = "secrets in tools.d", .health = Health::ok, .detail = "none in clear", .fix = ""};
+}
+
 Result<std::vector<Check>> state_checks(const std::string& state) {
   TAPER_TRY(const authority::NodeRecord record, broker::node_record(state));
   std::vector<Check> checks;
@@ -96,6 +124,7 @@ Result<std::vector<Check>> state_checks(const std::string& state) {
                                       .health = Health::fail,
                                       .detail = to_line(tools.error()),
                                       .fix = "mend the file named"});
+  if (tools.ok()) checks.push_back(clear_secrets_check(*tools));
   return checks;
 }
 

@@ -1,8 +1,6 @@
 #include "tools/taper/keys.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -12,13 +10,6 @@
 
 namespace taper::tools {
 namespace {
-
-// No core file and no ptrace by other processes of the same user from here on.
-void seal_process() {
-  const rlimit none{0, 0};
-  static_cast<void>(::setrlimit(RLIMIT_CORE, &none));
-  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0));
-}
 
 class EchoOff {
  public:
@@ -103,7 +94,7 @@ void PassphraseOptions::add_to(CLI::App* verb) {
 Result<crypto::SigningKey> open_key(const std::string& path, crypto::Role role,
                                     const PassphraseOptions& options) {
   TAPER_TRY(const crypto::KeyFileInfo info, crypto::inspect_key_file(path));
-  seal_process();
+  crypto::forbid_dumps();
   if (!info.locked || info.role != role)
     return crypto::read_key_file(path, role, {.text = std::nullopt});
   TAPER_TRY(crypto::Secret passphrase, from_options(options));
@@ -114,7 +105,7 @@ Result<crypto::SigningKey> open_key(const std::string& path, crypto::Role role,
 }
 
 Result<crypto::Secret> new_passphrase(const std::string& path, const PassphraseOptions& options) {
-  seal_process();
+  crypto::forbid_dumps();
   TAPER_TRY(crypto::Secret given, from_options(options));
   if (!given.empty()) return given;
   TAPER_TRY(crypto::Secret first, ask(path, "New passphrase for " + path + ": "));

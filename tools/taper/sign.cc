@@ -5,6 +5,7 @@
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "tools/taper/cosign.h"
+#include "tools/taper/secrets.h"
 #include "tools/taper/serial.h"
 #include "tools/taper/source.h"
 
@@ -15,6 +16,7 @@ struct Sign {
   std::string source, root, node, holder, out, tools;
   std::string request, issuer, from, to_be_signed;  // in several places
   bool armour = false;
+  SecretOptions secrets;
   SignerOptions signers;  // the issuer's first, then co-signers'
 
   Form form() const { return armour ? Form::armoured : Form::binary; }
@@ -81,9 +83,13 @@ Result<capsules::Capsule> complete(const Sign& options, capsules::Draft draft,
   return capsule;
 }
 
-// The capsule's payload under its next serial, which is on the disk before anybody can sign it.
-Result<Bytes> make_payload(const std::string& counter, capsules::Capsule& capsule) {
+// The capsule's payload under its next serial, which is on the disk before anybody can sign it. Its
+// secrets are sealed for that serial.
+Result<Bytes> make_payload(const Sign& options, const std::string& counter,
+                           capsules::Capsule& capsule) {
+  TAPER_TRY(const SecretValues secrets, read_secret_values(options.secrets, capsule));
   TAPER_TRY(capsule.serial, take_serial(counter, capsule.issued_at_s));
+  TAPER_CHECK(seal_secrets(secrets, options.node, capsule));
   return capsules::encode_capsule(capsule);
 }
 
@@ -100,7 +106,7 @@ Status sign_here(const Sign& options, Output& out) {
   TAPER_TRY(capsules::Draft draft, read_draft(options, root, issuer.key, out));
   TAPER_TRY(capsules::Capsule capsule, complete(options, std::move(draft), root, issuer.key));
   TAPER_TRY(const Signing signing, Signing::open(signers, options.signers));
-  TAPER_TRY(const Bytes payload, make_payload(counter, capsule));
+  TAPER_TRY(const Bytes payload, make_payload(options, counter, capsule));
   TAPER_TRY(const std::vector<capsules::CapsuleSignature> signatures, signing.sign(payload, out));
   std::vector<capsules::SignatureView> views;
   for (const auto& signature : signatures) views.push_back(signature.view());
@@ -126,7 +132,7 @@ Status write_request(const Sign& options, Output& out) {
                                    .fix = "make a root that demands fewer signatures"});
   TAPER_TRY(capsules::Draft draft, read_draft(options, root, issuer, out));
   TAPER_TRY(capsules::Capsule capsule, complete(options, std::move(draft), root, issuer));
-  TAPER_TRY(Bytes payload, make_payload(counter, capsule));
+  TAPER_TRY(Bytes payload, make_payload(options, counter, capsule));
   TAPER_CHECK(capsules::decode_capsule(payload));
   const std::string id = crypto::hash(payload).hex();
   if (!options.to_be_signed.empty()) TAPER_CHECK(write_to_be_signed(options.to_be_signed, payload));
@@ -143,6 +149,7 @@ Status write_request(const Sign& options, Output& out) {
 }
 
 Status sign_request(const Sign& options, Output& out) {
+  if (!options.secrets.given.empty()) return usage_error("--secret", "a source", "--from");
   const bool signs = !options.signers.keys.empty() || !options.signers.agents.empty();
   if (signs == options.out.empty())
     return usage_error("--out", "exactly with --key or --agent", signs ? "none" : options.out);
@@ -189,6 +196,7 @@ void add_sign_verb(Command& command, CLI::App* capsule) {
                    "The node's tools, as 'taper tools list --json' printed them");
   sign->add_option("--out", options->out,
                    "The capsule, or with --from the signature; replaced atomically");
+  options->secrets.add_to(sign);
   sign->add_flag("--armour", options->armour, "Write the text form, for transport by hand");
   sign->add_option("--request", options->request,
                    "Sign nothing: write a request that issuers elsewhere sign");

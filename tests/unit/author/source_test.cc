@@ -124,8 +124,8 @@ TEST_CASE("Every part that is not enforced yet is refused by its name", "[author
     CHECK(finding->where.starts_with("line "));
     CHECK_FALSE(finding->fix.empty());
   };
-  for (const char* key : {"action", "labels", "refuse_after", "approval", "secrets", "after",
-                          "idempotency", "parent"}) {
+  for (const char* key :
+       {"action", "labels", "refuse_after", "approval", "after", "idempotency", "parent"}) {
     refused(source_with("[[grant]]\ntool=\"time.now\"\n" + std::string(key) + " = []\n"), key);
   }
   for (const char* key : {"rate", "cpu", "sum"}) {

@@ -84,9 +84,10 @@ TEST_CASE("an item stands for itself, whole or in part", "[broker]") {
 }
 
 TEST_CASE("a tool's JSON is made canonical or refused", "[broker]") {
-  CHECK(*authority::canonical_json(" {\"b\": 1, \"a\":[ true ]}\n") == R"({"a":[true],"b":1})");
-  CHECK(authority::canonical_json("oops").code() == Code::tool_output_malformed);
-  CHECK(authority::canonical_json("").code() == Code::tool_output_malformed);
+  CHECK(capsules::write_canonical(*authority::parse_output(" {\"b\": 1, \"a\":[ true ]}\n")) ==
+        R"({"a":[true],"b":1})");
+  CHECK(authority::parse_output("oops").code() == Code::tool_output_malformed);
+  CHECK(authority::parse_output("").code() == Code::tool_output_malformed);
 }
 
 }  // namespace

@@ -146,7 +146,6 @@ TEST_CASE("What is not enforced yet is refused by its name", "[capsules][R35]") 
   CHECK(with(set(C::VT_NODES, no_items)) == refused("nodes"));
   CHECK(with(set(C::VT_CELL, none)) == refused("cell"));
   CHECK(with(set(C::VT_AGENT_ENTRY, none)) == refused("agent_entry"));
-  CHECK(with(set(C::VT_SECRETS, no_items)) == refused("secrets"));
   CHECK(with(set(C::VT_HOSTS, no_items)) == refused("hosts"));
   CHECK(with(set(C::VT_HOST_CA, text("x"))) == refused("host_ca"));
   CHECK(with(set(C::VT_PROOF, none)) == refused("proof"));
@@ -159,7 +158,6 @@ TEST_CASE("What is not enforced yet is refused by its name", "[capsules][R35]") 
   CHECK(with_grant(set(G::VT_LABELS, Words{})) == refused("grants[0].labels"));
   CHECK(with_grant(set(G::VT_REFUSE_AFTER, Words{})) == refused("grants[0].refuse_after"));
   CHECK(with_grant(set(G::VT_APPROVAL, none)) == refused("grants[0].approval"));
-  CHECK(with_grant(set(G::VT_SECRETS, Words{})) == refused("grants[0].secrets"));
   CHECK(with_grant(set(G::VT_AFTER, Words{})) == refused("grants[0].after"));
   CHECK(with_grant(set(G::VT_IDEMPOTENCY, text("x"))) == refused("grants[0].idempotency"));
   using B = wire::Budget;
