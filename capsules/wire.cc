@@ -1,5 +1,7 @@
 #include "capsules/wire.h"
 
+#include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "runtime/base/text.h"
@@ -44,10 +46,15 @@ WireTable WireBuffer::root(voffset_t last) {
 Status WireBuffer::finish() const {
   if (fault_) return Error(*fault_);
   std::size_t gap = 0;
-  for (std::size_t i = 0; i < owned_.size(); ++i) {
-    if (owned_[i] != Part::none) {
-      gap = 0;
-    } else if (bytes_[i] != 0 || ++gap > kPaddingMax) {
+  std::size_t next = 0;  // the byte after the last without an owner
+  for (std::size_t word = 0; word < owned_.size(); ++word) {
+    std::uint64_t unowned = ~(owned_[word].fields | owned_[word].vtables);
+    for (; unowned != 0; unowned &= unowned - 1) {
+      const std::size_t i = word * kWordBits + static_cast<std::size_t>(std::countr_zero(unowned));
+      if (i >= bytes_.size()) return success();
+      gap = i == next ? gap + 1 : 1;
+      next = i + 1;
+      if (bytes_[i] == 0 && gap <= kPaddingMax) continue;
       return Error(Code::payload_malformed,
                    {"byte " + std::to_string(i), "no byte that no field owns", "slack", ""});
     }
@@ -62,14 +69,18 @@ void WireBuffer::fail(Code code, std::string field, std::string expected, std::s
 
 bool WireBuffer::own(const std::uint8_t* at, std::size_t size, Part part) {
   const auto start = static_cast<std::size_t>(at - bytes_.data());
-  TAPER_ASSERT(start <= owned_.size() && size <= owned_.size() - start);
-  const auto first = owned_.begin() + static_cast<std::ptrdiff_t>(start);
-  const auto last = first + static_cast<std::ptrdiff_t>(size);
-  const bool free = std::all_of(first, last, [part](Part owner) {
-    return owner == Part::none || (owner == Part::vtable && part == Part::vtable);
-  });
+  TAPER_ASSERT(start <= bytes_.size() && size <= bytes_.size() - start);
+  bool free = true;
+  for (std::size_t i = start; i < start + size;) {
+    const std::size_t count = std::min(kWordBits - i % kWordBits, start + size - i);
+    const std::uint64_t bits = (~std::uint64_t{0} >> (kWordBits - count)) << i % kWordBits;
+    Owners& owners = owned_[i / kWordBits];
+    const std::uint64_t taken = owners.fields | (part == Part::vtable ? 0 : owners.vtables);
+    free = free && (taken & bits) == 0;
+    (part == Part::vtable ? owners.vtables : owners.fields) |= bits;
+    i += count;
+  }
   if (!free) fail(Code::payload_malformed, "byte " + std::to_string(start), "one owner", "two");
-  std::fill(first, last, part);
   return free;
 }
 

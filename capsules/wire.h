@@ -31,7 +31,8 @@ class WireTable;
 class WireBuffer {
  public:
   // Copies: a verifier checks alignment relative to the buffer only, so the buffer must be aligned.
-  explicit WireBuffer(ByteSpan payload) : bytes_(to_bytes(payload)), owned_(payload.size()) {}
+  explicit WireBuffer(ByteSpan payload)
+      : bytes_(to_bytes(payload)), owned_(payload.size() / kWordBits + 1) {}
   WireBuffer(const WireBuffer&) = delete;
   WireBuffer& operator=(const WireBuffer&) = delete;
 
@@ -52,7 +53,7 @@ class WireBuffer {
   void fail(Code code, std::string field, std::string expected, std::string got);
   bool failed() const { return fault_.has_value(); }
   // These bytes are read now, for the first time (vtables excepted): payload_malformed otherwise.
-  enum class Part : std::uint8_t { none, field, vtable };
+  enum class Part : std::uint8_t { field, vtable };
   bool own(const std::uint8_t* at, std::size_t size, Part part = Part::field);
 
  private:
@@ -61,7 +62,12 @@ class WireBuffer {
   static Error malformed();
 
   Bytes bytes_;
-  std::vector<Part> owned_;
+  // A bit for each byte: 64 of them are asked and marked at once.
+  static constexpr std::size_t kWordBits = 64;
+  struct Owners {
+    std::uint64_t fields = 0, vtables = 0;
+  };
+  std::vector<Owners> owned_;
   std::optional<Error> fault_;
 };
 

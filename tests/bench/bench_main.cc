@@ -95,12 +95,19 @@ void add(const std::string& row, Side side, const std::string& label, const std:
       ->ReportAggregatesOnly(true);
 }
 
-std::string scratch_directory(const std::string& name) {
-  std::string path = std::filesystem::current_path().string() + "/bench-" + name + "-XXXXXX";
+namespace {
+std::string directory_in(const std::string& parent, const std::string& name) {
+  std::string path = parent + "/bench-" + name + "-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) std::abort();
   scratch().push_back(path);
   return path;
 }
+}  // namespace
+
+std::string scratch_directory(const std::string& name) {
+  return directory_in(std::filesystem::current_path().string(), name);
+}
+std::string memory_directory(const std::string& name) { return directory_in("/dev/shm", name); }
 
 }  // namespace taper::bench
 
@@ -109,6 +116,7 @@ int main(int argc, char** argv) {
   taper::bench::register_decision();
   taper::bench::register_capsule();
   taper::bench::register_store();
+  taper::bench::register_log();
   taper::bench::register_spawn();
   benchmark::Initialize(&argc, argv);
   taper::bench::TableReporter reporter;

@@ -32,7 +32,7 @@ struct Task {
   }
 
   authority::LiveTask make() {
-    const auto root = capsules::open_root(sample.root_file);
+    const auto root = capsules::open_root(sample.fleet.root_file);
     TAPER_ASSERT(root.ok());
     const auto capsule = capsules::open(sample.signed_file(1), *root);
     TAPER_ASSERT(capsule.ok());

@@ -19,10 +19,13 @@ void add(const std::string& row, Side side, const std::string& label, const std:
 // A temporary directory on the disk of the build folder (not on a memory file system), removed at
 // exit.
 std::string scratch_directory(const std::string& name);
+// The same on a memory file system.
+std::string memory_directory(const std::string& name);
 
 void register_decision();
 void register_capsule();
 void register_store();
+void register_log();
 void register_spawn();
 
 }  // namespace taper::bench

@@ -4,6 +4,7 @@
 
 #include "capsules/author/author.h"
 #include "crypto/crypto.h"
+#include "runtime/base/limits.h"
 
 namespace taper::bench {
 namespace {
@@ -17,7 +18,7 @@ Grant reading_grant(const std::string& id, const std::string& tree) {
   grant.digest_kind = DigestKind::builtin;
   grant.verbs = {Verb::discover, Verb::call, Verb::poll, Verb::result, Verb::update, Verb::cancel};
   grant.effect = Effect::read;
-  grant.budget = {.calls = 1'000'000'000, .bytes = std::nullopt};
+  grant.budget.calls = 1'000'000'000;
   ArgRule path{.name = "path", .optional = false, .all = {}};
   path.all.emplace_back(Under{tree});
   path.all.emplace_back(Prefix{tree});
@@ -31,56 +32,20 @@ Grant reading_grant(const std::string& id, const std::string& tree) {
   return grant;
 }
 
-TrustRootData root_of(const Sample& sample, std::int64_t now_s) {
-  Issuer issuer{.key = sample.issuer.public_key(),
-                .not_before_s = std::nullopt,
-                .not_after_s = std::nullopt,
-                .limits = {.max_ttl_ms = 3'600'000,
-                           .max_validity_s = 7 * 86'400,
-                           .max_revocation_age_s = 7 * 86'400,
-                           .all_tools = true,
-                           .tools = {}}};
-  TrustRootData data;
-  data.version = 1;
-  data.issued_at_s = now_s;
-  data.root_keys = {sample.root_key.public_key()};
-  data.root_threshold = 1;
-  data.issuers = {issuer};
-  data.issuer_threshold = 1;
-  return data;
-}
-
 }  // namespace
 
-Sample::Sample(const PublicKey& node, const Incarnation& incarnation, std::int64_t now_s) {
-  const Result<Bytes> root_payload = encode_root(root_of(*this, now_s));
-  TAPER_ASSERT(root_payload.ok());
-  root_file = frame_root(*root_payload, {{crypto::key_id(root_key.public_key()),
-                                          root_key.sign(crypto::statement::kRoot, *root_payload)}});
-  capsule.issuer.bytes = crypto::key_id(issuer.public_key()).bytes;
+Sample::Sample(const PublicKey& node, const Incarnation& incarnation, std::int64_t now_s, Size size)
+    : capsule(testing::sample_capsule(fleet)) {
   capsule.issued_at_s = now_s;
-  capsule.fleet = crypto::hash(*root_payload);
-  capsule.tenant = "default";
-  capsule.purpose = "Measure how long a decision takes";
-  capsule.requester = "user:bench@example.org";
-  capsule.agent = "bench";
-  capsule.holder = holder.public_key();
   capsule.audience = {.node = node, .incarnation = incarnation};
   capsule.not_before_s = now_s - 60;
   capsule.not_after_s = now_s + 86'400;
-  capsule.activations = 1;
   capsule.lease_ttl_ms = 3'600'000;
   capsule.lease_idle_ms = 3'600'000;
-  capsule.max_revocation_age_s = 7 * 86'400;
-  capsule.time_assurance = TimeAssurance::bounded;
-  capsule.min_tier = Tier::t2;
-  capsule.entry = EntryKind::plan;
-  capsule.plan.steps = {{.id = "read",
-                         .tool = "file.read",
-                         .args = R"({"path":"/var/log/plant-9/pump.log"})",
-                         .needs = {},
-                         .on_error = OnError::stop}};
+  capsule.max_depth = limits::kBlocksMax;
   capsule.log_quota_bytes = 1'000'000'000'000;
+  if (size == Size::small) return;
+  capsule.grants.clear();
   for (int i = 0; i < 10; ++i) {
     const std::string number = std::to_string(i);
     capsule.grants.push_back(reading_grant("read-" + number, "/var/log/plant-" + number));
@@ -97,9 +62,26 @@ Bytes Sample::payload(std::uint64_t serial) const {
 }
 
 Bytes Sample::signed_file(std::uint64_t serial) const {
-  const Bytes bytes = payload(serial);
-  return write_envelope(bytes, {{crypto::key_id(issuer.public_key()),
-                                 issuer.sign(crypto::statement::kCapsule, bytes)}});
+  Capsule numbered = capsule;
+  numbered.serial = serial;
+  return testing::sign_capsule(fleet, numbered);
+}
+
+Bytes Sample::signed_file(std::uint64_t serial, std::size_t signatures) const {
+  Bytes file = signed_file(serial);
+  crypto::SigningKey holder = crypto::SigningKey::from_seed(fleet.holder_key.seed());
+  std::string parent = capsule.grants.front().id;
+  for (std::size_t i = 1; i < signatures; ++i) {
+    crypto::SigningKey next = crypto::SigningKey::generate();
+    Block block;
+    block.holder = next.public_key();
+    block.grants = {
+        {.id = "kept-" + std::to_string(i), .parent = parent, .args = {}, .budget = {}}};
+    parent = block.grants.front().id;
+    file = testing::narrow_capsule(file, block, holder);
+    holder = std::move(next);
+  }
+  return file;
 }
 
 }  // namespace taper::bench

@@ -1,9 +1,7 @@
 // One signed capsule of ordinary size for benchmarks, and all that stands around it.
 #pragma once
 
-#include "capsules/capsule.h"
-#include "capsules/trust_root.h"
-#include "crypto/sign.h"
+#include "tests/support/capsule_maker.h"
 
 namespace taper::bench {
 
@@ -11,19 +9,22 @@ namespace taper::bench {
 inline const PublicKey kSomeNode{{1}};
 inline const Incarnation kSomeIncarnation{{1}};
 
+enum class Size { small, ordinary };
+
 struct Sample {
-  crypto::SigningKey root_key = crypto::SigningKey::generate();
-  crypto::SigningKey issuer = crypto::SigningKey::generate();
-  crypto::SigningKey holder = crypto::SigningKey::generate();
-  Bytes root_file;
-  capsules::Capsule capsule;  // ten grants, one of them with six mixed constraints
+  testing::Fleet fleet = testing::make_fleet();
+  // Ordinary: ten grants, one of them with six mixed constraints. Small: the tests' two grants.
+  capsules::Capsule capsule;
 
   // For `node`, in its window at `now_s`.
-  Sample(const PublicKey& node, const Incarnation& incarnation, std::int64_t now_s);
+  Sample(const PublicKey& node, const Incarnation& incarnation, std::int64_t now_s,
+         Size size = Size::ordinary);
 
   // The signed file of the capsule with another serial.
   Bytes signed_file(std::uint64_t serial) const;
-  // As `signed_file`, but only the payload.
+  // The same, narrowed by its holders until it bears `signatures`.
+  Bytes signed_file(std::uint64_t serial, std::size_t signatures) const;
+  // As the first, but only the payload.
   Bytes payload(std::uint64_t serial) const;
 };
 

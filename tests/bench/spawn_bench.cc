@@ -14,6 +14,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/sandbox/spawner.h"
 #include "tests/bench/rows.h"
+#include "tests/support/child_process.h"
 #include "tests/support/permit_for_tests.h"
 
 namespace taper::bench {
@@ -79,9 +80,53 @@ void bench_ours(benchmark::State& state) {
   }
 }
 
+constexpr const char* kMarker = "taper-bench-swarm";
+// They fork again and again and ignore what can be ignored.
+constexpr const char* kForker = TAPER_BIN_DIR "/hostile_forker";
+constexpr int kDaemons = 100;
+constexpr int kLooks = 200;
+
+// Whether the daemons are there, told by the host; a machine too slow for that has no figure.
+bool grown(sandbox::Spawner& spawner) {
+  for (int i = 0; i < kLooks; ++i) {
+    if (testing::processes_with(kMarker) >= kDaemons) return true;
+    (void)spawner.beat();
+    testing::pause_ms(20);
+  }
+  return false;
+}
+
+// From the kill to the report that the cell's whole process tree is gone.
+void bench_kill(benchmark::State& state) {
+  auto spawner = sandbox::Spawner::launch(std::string(TAPER_BIN_DIR) + "/taper-spawnd");
+  const auto program = sandbox::Program::load(kForker);
+  if (!spawner.ok() || !program.ok()) return state.SkipWithError("no spawner");
+  for (auto _ : state) {
+    state.PauseTiming();
+    authority::PermitFacts facts = facts_for(*program);
+    facts.argv = {kForker, kMarker, std::to_string(kDaemons)};
+    const TaskId task = facts.task;
+    if (!(*spawner)->run(testing::permit_for_tests(std::move(facts)), &*program).ok())
+      return state.SkipWithError("the cell did not run");
+    if (!grown(**spawner)) return state.SkipWithError("the daemons did not come");
+    state.ResumeTiming();
+    if (!(*spawner)->kill_task(task).ok()) return state.SkipWithError("not killed");
+    while ((*spawner)->cells_alive(task) != 0) {
+      pollfd wait{(*spawner)->wait_fd(), POLLIN, 0};
+      if (::poll(&wait, 1, static_cast<int>(kDeadlineMs)) <= 0 || !(*spawner)->poll().ok())
+        return state.SkipWithError("no report");
+    }
+    state.PauseTiming();
+    if (testing::processes_with(kMarker) != 0) state.SkipWithError("some are left");
+    state.ResumeTiming();
+  }
+}
+
 }  // namespace
 
 void register_spawn() {
+  add("kill a task with 100 daemons", Side::ours, "kill_task() to the report",
+      "<= 10 ms, none left", bench_kill);
   add(kRow, Side::ours, "taper cell, cold", "<= 2100 us, <= 0.65 x bubblewrap", bench_ours);
   add(kRow, Side::floor, "posix_spawn", "", [](benchmark::State& state) {
     for (auto _ : state) {

@@ -1,13 +1,11 @@
 // Durable work: admitting a capsule and deciding a call on LMDB with every sync, beside a bare LMDB
 // commit with as many puts into as many tables and one Ed25519 signature.
-#include <lmdb.h>
-#include <sodium.h>
-
 #include <array>
 #include <string>
 
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
+#include "tests/bench/raw_lmdb.h"
 #include "tests/bench/rows.h"
 #include "tests/bench/sample.h"
 
@@ -42,7 +40,8 @@ struct Node {
                                                clock.now());
     TAPER_ASSERT(started.ok());
     authority = std::move(started).value();
-    const Status imported = authority->import_root(sample.root_file, std::nullopt, clock.now());
+    const Status imported =
+        authority->import_root(sample.fleet.root_file, std::nullopt, clock.now());
     TAPER_ASSERT(imported.ok());
   }
 
@@ -53,7 +52,7 @@ struct Node {
                                       .inputs = {}};
     const auto opened = capsules::open(made.capsule_file, *authority->root());
     TAPER_ASSERT(opened.ok());
-    made.proof = sample.holder.sign(
+    made.proof = sample.fleet.holder_key.sign(
         crypto::statement::kActivation,
         authority::activation_statement(sample.capsule.fleet, record->sign, record->incarnation,
                                         opened->chain(), made.challenge, {}));
@@ -110,51 +109,14 @@ void bench_decide(benchmark::State& state) {
   }
 }
 
-class RawLmdb {
- public:
-  RawLmdb() {
-    const std::string path = scratch_directory("lmdb");
-    TAPER_ASSERT(mdb_env_create(&env_) == 0 && mdb_env_set_mapsize(env_, 4ULL << 30U) == 0 &&
-                 mdb_env_set_maxdbs(env_, kAdmissionPuts.size()) == 0 &&
-                 mdb_env_open(env_, path.c_str(), MDB_NOTLS, 0600) == 0);
-    MDB_txn* txn = nullptr;
-    TAPER_ASSERT(mdb_txn_begin(env_, nullptr, 0, &txn) == 0);
-    for (std::size_t i = 0; i < tables_.size(); ++i) {
-      TAPER_ASSERT(mdb_dbi_open(txn, std::to_string(i).c_str(), MDB_CREATE, &tables_[i]) == 0);
-    }
-    TAPER_ASSERT(mdb_txn_commit(txn) == 0);
-  }
-  ~RawLmdb() { mdb_env_close(env_); }
-  RawLmdb(const RawLmdb&) = delete;
-  RawLmdb& operator=(const RawLmdb&) = delete;
-
-  bool commit(std::uint64_t number, std::size_t puts) {
-    Bytes key = big_endian(number);
-    MDB_txn* txn = nullptr;
-    if (mdb_txn_begin(env_, nullptr, 0, &txn) != 0) return false;
-    for (std::size_t i = 0; i < puts; ++i) {
-      Bytes value(kAdmissionPuts[i], static_cast<std::uint8_t>(number));
-      MDB_val k{key.size(), key.data()};
-      MDB_val v{value.size(), value.data()};
-      if (mdb_put(txn, tables_[i], &k, &v, 0) != 0) return false;
-    }
-    return mdb_txn_commit(txn) == 0;
-  }
-
- private:
-  MDB_env* env_ = nullptr;
-  std::array<MDB_dbi, kAdmissionPuts.size()> tables_{};
-};
-
 void bench_floor(benchmark::State& state, int commits, std::size_t puts) {
-  RawLmdb lmdb;
+  RawLmdb lmdb(scratch_directory("lmdb"), kAdmissionPuts);
   const crypto::SigningKey key = crypto::SigningKey::generate();
   const Bytes head(150);
-  std::uint64_t number = 0;
   for (auto _ : state) {
     for (int i = 0; i < commits; ++i) {
       benchmark::DoNotOptimize(key.sign(crypto::statement::kCheckpoint, head));
-      if (!lmdb.commit(++number, puts)) state.SkipWithError("LMDB refused");
+      if (!lmdb.commit(puts)) state.SkipWithError("LMDB refused");
     }
   }
 }
