@@ -1,5 +1,6 @@
-// The verdicts of `open`, kept by hash of the whole file and of the root. Nothing about time,
-// revocation or activation is in them, so a verdict stays true as long as its root is current.
+// The verdicts of `open`, kept by the bytes of the whole file, which are compared faster than
+// they are hashed, and the hash of the root. Nothing about time, revocation or activation is in
+// them, so a verdict stays true as long as its root is current.
 #pragma once
 
 #include <vector>
@@ -8,7 +9,8 @@
 
 namespace taper::capsules {
 
-// Holds the limits::kOpenCacheEntries used last; refusals are not kept.
+// Holds the limits::kOpenCacheEntries used last, each with its file of at most
+// limits::kCapsuleBytesMax; refusals are not kept.
 class OpenCache {
  public:
   // As capsules::open.
@@ -16,7 +18,8 @@ class OpenCache {
 
  private:
   struct Entry {
-    Hash file, root;
+    Bytes file;
+    Hash root;
     VerifiedCapsule capsule;
   };
   std::vector<Entry> entries_;  // last used first

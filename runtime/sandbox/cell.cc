@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "runtime/sandbox/landlock.h"
 #include "runtime/sandbox/seccomp/filter.h"
 #include "runtime/sandbox/system.h"
 
@@ -107,9 +108,12 @@ Result<StartedCell> start_cell(CellPlan plan, const CellSteps& steps) {
   plan.outer_uid = ::geteuid();
   plan.outer_gid = ::getegid();
   // Made here, once: every cell shares the pages.
+  learn_landlock();
   (void)seccomp_filter(plan.order.kind == authority::ToolKind::builtin ? SeccompProfile::builtin
                                                                        : SeccompProfile::command);
-  Result<Clone> child = clone_process(kNamespaces);
+  const bool handed_over = plan.network == Network::handed_over;
+  Result<Clone> child =
+      clone_process(handed_over ? kNamespaces & ~std::uint64_t{CLONE_NEWNET} : kNamespaces);
   if (!child.ok()) return layer_error("namespaces", child.error());
   if (child->pid == 0) run_child(plan, steps);
   StartedCell cell{child->pid, std::move(child->pidfd), std::move(status.read)};

@@ -24,9 +24,14 @@ struct CellFds {
   int socket = -1;   // builtins
 };
 
+// Making a network namespace takes longest of all. Where spawnd may, it lives in one that nobody
+// else has and hands that over, then makes itself the next while the cell is being built.
+enum class Network : std::uint8_t { made, handed_over };
+
 struct CellPlan {
   CellOrder order;
   Starter starter = Starter::user;
+  Network network = Network::made;
   CellFds fds;
   std::vector<Fd> trees;  // one mount for each tree; Starter::user opens them in the cell
 

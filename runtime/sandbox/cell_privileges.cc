@@ -50,12 +50,6 @@ Status limit(int resource, rlim_t wanted) {
   return success();
 }
 
-int last_capability() {
-  int cap = 0;
-  while (::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0) ++cap;
-  return cap - 1;
-}
-
 Status verify_no_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> sets{};
@@ -63,10 +57,9 @@ Status verify_no_capabilities() {
   for (const __user_cap_data_struct& set : sets) {
     if ((set.effective | set.permitted | set.inheritable) != 0) return os_error("capget", EPERM);
   }
-  const int last = last_capability();
-  for (int cap = 0; cap <= last; ++cap) {
-    if (::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 0 ||
-        ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) != 0) {
+  // Negative after the last that the kernel knows.
+  for (int cap = 0, bound = 0; (bound = ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; ++cap) {
+    if (bound != 0 || ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) != 0) {
       return os_error("PR_CAPBSET_READ", EPERM);
     }
   }
@@ -130,9 +123,8 @@ Status limit_resources(CellPlan& plan) {
 }
 
 Status drop_capabilities(CellPlan&) {
-  const int last = last_capability();
-  for (int cap = 0; cap <= last; ++cap) {
-    if (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return os_error("PR_CAPBSET_DROP", errno);
+  // Until the kernel knows no more; what could not be dropped is found when it is read back.
+  for (int cap = 0; ::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; ++cap) {
   }
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return os_error("PR_CAP_AMBIENT", errno);

@@ -78,6 +78,15 @@ RulesetAttribute known_rights() {
   return known;
 }
 
+struct Kernel {
+  int abi = landlock_abi();
+  RulesetAttribute rights = known_rights();
+};
+const Kernel& kernel() {
+  static const Kernel known;
+  return known;
+}
+
 Error setup_error(const char* step) {
   return Error(Code::sandbox_setup, {.field = std::string("landlock: ") + step,
                                      .expected = "",
@@ -92,16 +101,17 @@ int landlock_abi() {
   return version > 0 ? static_cast<int>(version) : 0;
 }
 
+void learn_landlock() { static_cast<void>(kernel()); }
+
 Status restrict_landlock(std::span<const LandlockRule> rules) {
-  static const int abi = landlock_abi();
+  const int abi = kernel().abi;
   if (abi < kAbiMin) {
     return Error(Code::sandbox_layer, {.field = "landlock",
                                        .expected = "ABI " + std::to_string(kAbiMin) + " or later",
                                        .got = "ABI " + std::to_string(abi),
                                        .fix = ""});
   }
-  static const RulesetAttribute known = known_rights();
-  const Fd ruleset(create_ruleset(known));
+  const Fd ruleset(create_ruleset(kernel().rights));
   if (!ruleset) return setup_error("create ruleset");
   for (const LandlockRule& rule : rules) {
     const PathRule path{rights(rule.access), rule.fd};

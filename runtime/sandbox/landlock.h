@@ -29,6 +29,10 @@ struct LandlockRule {
 // The kernel's Landlock version; 0 where there is none.
 int landlock_abi();
 
+// Finds out, once a process, what the running kernel can forbid. Children inherit the answer, so
+// spawnd calls it before it starts cells; a process that did not, asks when it binds itself.
+void learn_landlock();
+
 // Sets no_new_privs and binds the calling thread, for good. Errors: sandbox_layer "landlock" (ABI
 // below 4), sandbox_setup "landlock" with the system's answer.
 Status restrict_landlock(std::span<const LandlockRule> rules);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -112,6 +113,13 @@ class Spawnd {
     const std::array<int, 1> passed = {cell->pidfd.get()};
     tell(CellStarted{id}, passed);
     cells_.emplace(id, RunningCell{std::move(*cell)});
+    static_cast<void>(have_network());
+  }
+
+  // A network namespace in which nobody is but us, and we use none.
+  bool have_network() {
+    network_is_fresh_ = network_is_fresh_ || ::unshare(CLONE_NEWNET) == 0;
+    return network_is_fresh_;
   }
 
   Result<StartedCell> try_start(CellOrder order, const std::vector<Fd>& fds) {
@@ -140,6 +148,8 @@ class Spawnd {
         plan.trees.push_back(std::move(mount));
       }
     }
+    plan.network = have_network() ? Network::handed_over : Network::made;
+    network_is_fresh_ = false;  // whether or not the cell comes to life
     return start_cell(std::move(plan), steps_);
   }
 
@@ -171,6 +181,7 @@ class Spawnd {
   Idmaps idmaps_;
   const CellSteps steps_ = cell_steps();
   std::map<std::uint64_t, RunningCell> cells_;
+  bool network_is_fresh_ = false;
   bool alive_ = true;
 };
 

@@ -8,8 +8,10 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdlib>
+#include <set>
 
 #include "runtime/sandbox/cell.h"
+#include "tests/support/permit_for_tests.h"
 #include "tests/unit/sandbox/cells_for_tests.h"
 
 namespace taper::sandbox {
@@ -59,6 +61,27 @@ TEST_CASE("with every step in place the program runs", "[sandbox][cell][R53]") {
   INFO(gone.field << ": " << gone.got);
   CHECK(gone.end == CellEnd::exited);
   CHECK(gone.value == 0);
+}
+
+TEST_CASE("no two cells share a network, nor one with the host", "[sandbox][cell][R53]") {
+  const auto spawner = testing::launch_spawner();
+  const auto program = Program::load("/usr/bin/perl");
+  REQUIRE(program.ok());
+  // They live at once: the number of a namespace that is gone may come again.
+  const std::string text = "print readlink('/proc/self/ns/net'); sleep 3";
+  constexpr std::size_t kCells = 3;
+  for (std::size_t i = 0; i < kCells; ++i) {
+    authority::PermitFacts facts = testing::command_facts(*program, {"/usr/bin/perl", "-e", text});
+    REQUIRE(spawner->run(testing::permit_for_tests(std::move(facts)), &*program).ok());
+  }
+  std::array<char, 64> host{};
+  REQUIRE(::readlink("/proc/self/ns/net", host.data(), host.size() - 1) > 0);
+  std::set<std::string> networks = {host.data()};
+  for (const RunReport& report : testing::wait_reports(*spawner, kCells)) {
+    CHECK(report.out.starts_with("net:["));
+    networks.insert(report.out);
+  }
+  CHECK(networks.size() == kCells + 1);
 }
 
 TEST_CASE("each layer forced off refuses the cell by its name", "[sandbox][cell][R53]") {
