@@ -70,8 +70,20 @@ Result<Bytes> seal_secret(const Capsule& capsule, const std::string& name, ByteS
 
 // The payload bytes of a complete capsule. Error: field_missing, field_invalid.
 Result<Bytes> encode_capsule(const Capsule& capsule);
-// A narrowing block's payload (tests; the command comes later).
+// A narrowing block's payload.
 Result<Bytes> encode_block(const Block& block);
+
+// success: one more block may follow. Error: block_broken, with how deep the issuer allows.
+Status may_narrow(const UntrustedCapsule& chain);
+// The source of a narrowing block, checked against the chain it will stand at the end of. `block`
+// lacks `previous` and `holder`; it is empty when there are errors. A window without `from` starts
+// at `now_s`.
+struct Narrowing {
+  std::optional<Block> block;
+  std::vector<Finding> findings;  // in the order of the source
+};
+Narrowing parse_narrowing(std::string_view toml, const UntrustedCapsule& chain,
+                          const KnownTools& tools, std::int64_t now_s);
 
 // A commented starting point for `taper capsule new`.
 std::string source_template();
@@ -82,7 +94,8 @@ std::string show_json(const UntrustedCapsule& capsule);
 std::string show_root_text(const TrustRoot& root);
 std::string show_root_json(const TrustRoot& root);
 
-// The whole path of one call, for the questions that need no node; the others are named as such.
+// The whole path of one call down the chain, for the questions that need no node; the others are
+// named as such. The question of a block is called after its number.
 struct ExplainAnswer {
   std::string question;
   enum class Verdict : std::uint8_t { passed, failed, needs_node } verdict = Verdict::needs_node;
@@ -95,7 +108,8 @@ struct Explanation {
   Code code = Code::ok;  // of the first that failed
 };
 Explanation explain(const Capsule& capsule, std::string_view tool, ByteSpan arguments,
-                    const KnownTools& tools, std::optional<std::int64_t> at_s);
+                    const KnownTools& tools, std::optional<std::int64_t> at_s,
+                    const std::vector<Block>& blocks = {});
 
 // Text armour for hand transport: "-----BEGIN TAPER CAPSULE-----" … base64 in 64 columns …
 // checksum.

@@ -2,6 +2,7 @@
 
 #include "capsules/author/author.h"
 #include "capsules/author/each_constraint.h"
+#include "capsules/author/lineage.h"
 #include "capsules/author/words.h"
 #include "runtime/base/text.h"
 
@@ -54,6 +55,14 @@ void ask_time(const Capsule& capsule, std::optional<std::int64_t> at_s, Path& pa
   }
 }
 
+// Without the tool's own inputs each named argument may be of any type.
+std::vector<InputSpec> inputs_of(const KnownTool* tool, const std::vector<ArgRule>& args) {
+  if (tool != nullptr) return tool->inputs;
+  std::vector<InputSpec> inputs;
+  for (const ArgRule& rule : args) inputs.push_back({rule.name, InputType::json, true});
+  return inputs;
+}
+
 struct Found {
   const Grant* grant = nullptr;
   Status arguments = success();
@@ -64,14 +73,7 @@ Found find_grant(const std::vector<const Grant*>& candidates, const KnownTool* t
                  const Object& arguments, const Moment& moment) {
   Found first;
   for (const Grant* grant : candidates) {
-    std::vector<InputSpec> inputs;
-    if (tool != nullptr) {
-      inputs = tool->inputs;
-    } else {
-      // Without the tool's own inputs each named argument may be of any type.
-      for (const ArgRule& rule : grant->args) inputs.push_back({rule.name, InputType::json, true});
-    }
-    Status checked = check_arguments(grant->args, inputs, arguments, moment);
+    Status checked = check_arguments(grant->args, inputs_of(tool, grant->args), arguments, moment);
     if (checked.ok()) return {grant, std::move(checked)};
     if (first.grant == nullptr) first = {grant, std::move(checked)};
   }
@@ -148,9 +150,36 @@ void ask_budgets(const Grant& grant, Path& path) {
   path.needs_node("budgets", "not spent: " + most);
 }
 
+// Each block in turn, until one refuses what all before it allow.
+void ask_blocks(const Capsule& capsule, const std::vector<Block>& blocks, const Grant& grant,
+                const KnownTool* tool, const Call& call, Path& path) {
+  const Lineage lineage = lineage_of(capsule, blocks);
+  const Route route = find_route(capsule, lineage, call, inputs_of(tool, grant.args));
+  for (std::size_t level = 1; level < route.asked; ++level) {
+    const std::string question = "block " + std::to_string(level);
+    const bool refused = level + 1 == route.asked && !route.status.ok();
+    if (refused) {
+      const Error& error = route.status.error();
+      path.failed(question, error.code(), error.detail().field + ": " + error.detail().expected,
+                  error.detail().got);
+      return;
+    }
+    const LineGrant& kept = lineage[level][route.line[level]];
+    path.passed(question, "a kept grant whose rules hold", "kept grant " + kept.id);
+    if (kept.budget.calls || kept.budget.rate || kept.budget.bytes || kept.budget.cpu_ms ||
+        kept.budget.sum) {
+      path.needs_node(question + " budgets", "not spent: those of kept grant " + kept.id);
+    }
+    if (!kept.refuse_after.empty()) {
+      path.needs_node(question + " labels", "none that shuts kept grant " + kept.id);
+    }
+  }
+}
+
 // Grant, tool digest, arguments, budgets. What follows a grant cannot be asked without one.
 void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan arguments,
-              const KnownTools& tools, const Moment& moment, Path& path) {
+              const KnownTools& tools, const Moment& moment, const std::vector<Block>& blocks,
+              Path& path) {
   const std::vector<const Grant*> candidates = grants_of(capsule, tool_name, true);
   if (candidates.empty()) {
     const bool other_verbs = !grants_of(capsule, tool_name, false).empty();
@@ -176,23 +205,27 @@ void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan argum
     ask_time_of_day(*found.grant, path);
   }
   ask_budgets(*found.grant, path);
+  if (parsed.ok() && found.arguments.ok()) {
+    ask_blocks(capsule, blocks, *found.grant, tool, {Verb::call, tool_name, *parsed, moment}, path);
+  }
 }
 
 }  // namespace
 
 Explanation explain(const Capsule& capsule, std::string_view tool, ByteSpan arguments,
-                    const KnownTools& tools, std::optional<std::int64_t> at_s) {
+                    const KnownTools& tools, std::optional<std::int64_t> at_s,
+                    const std::vector<Block>& blocks) {
   Path path;
   path.needs_node("session and proof", "the holder's key, node and incarnation of the capsule");
   path.needs_node("task live", "an activation that has not ended; at most " +
                                    std::to_string(capsule.activations));
-  ask_time(capsule, at_s, path);
+  ask_time(with_shortened_times(capsule, blocks), at_s, path);
   path.needs_node("revocation", "not revoked; news at most " +
                                     format_duration_ms(capsule.max_revocation_age_s * 1000) +
                                     " old, time " + std::string(word(capsule.time_assurance)));
   path.needs_node("node policy", "no refusal by the node; sandbox tier " +
                                      std::string(word(capsule.min_tier)) + " or stronger");
-  ask_call(capsule, tool, arguments, tools, at_s ? Moment{*at_s, true} : kAnyMoment, path);
+  ask_call(capsule, tool, arguments, tools, at_s ? Moment{*at_s, true} : kAnyMoment, blocks, path);
   return std::move(path.out());
 }
 

@@ -90,6 +90,9 @@ void read_grants(const toml::node& node, const KnownTools& tools, Draft& draft, 
 // After the grants, which may name them. A null pointer: the source has none.
 void read_secrets(const toml::node* node, Draft& draft, Report& report);
 void read_plan(Section& section, Draft& draft);
+// The start of a window, where it names one.
+std::optional<std::int64_t> read_window_start(Section& window);
+Budget read_budget(Section& grant);
 void read_result(Section& section, Capsule& capsule);
 
 }  // namespace taper::capsules

@@ -29,14 +29,7 @@ void read_window(Section& section, Draft& draft) {
     if (!section.table().contains("window")) section.missing("window", "{ for = \"72h\" }");
     return;
   }
-  if (const toml::node* from = window->take("from")) {
-    const auto* when = from->as_date_time();
-    draft.window_from_s = when == nullptr ? std::nullopt : unix_seconds(when->get());
-    if (!draft.window_from_s || *draft.window_from_s < 0) {
-      window->wrong_type("from", "a date and time with an offset, in whole seconds",
-                         "write it unquoted: from = 2026-11-21T00:00:00Z");
-    }
-  }
+  draft.window_from_s = read_window_start(*window);
   if (!window->table().contains("for")) window->missing("for", "\"72h\"");
   draft.window_for_s = window->duration_ms("for").value_or(0) / kMsPerS;
   window->finish();
@@ -197,6 +190,17 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> read_window_start(Section& window) {
+  const toml::node* from = window.take("from");
+  if (from == nullptr) return std::nullopt;
+  const auto* when = from->as_date_time();
+  const auto start = when == nullptr ? std::nullopt : unix_seconds(when->get());
+  if (start && *start >= 0) return start;
+  window.wrong_type("from", "a date and time with an offset, in whole seconds",
+                    "write it unquoted: from = 2026-11-21T00:00:00Z");
+  return std::nullopt;
+}
 
 void read_capsule(Section& section, Draft& draft) {
   Capsule& capsule = draft.capsule;

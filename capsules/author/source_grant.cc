@@ -97,6 +97,8 @@ void read_digest(Section& grant, const KnownTool* tool, Grant& out) {
   out.digest = *digest;
 }
 
+}  // namespace
+
 Budget read_budget(Section& grant) {
   Budget out;
   std::optional<Section> budget = grant.section("budget");
@@ -107,6 +109,8 @@ Budget read_budget(Section& grant) {
   budget->finish();
   return out;
 }
+
+namespace {
 
 CellLimits read_cell(Section& grant) {
   CellLimits out;

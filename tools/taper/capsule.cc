@@ -155,10 +155,9 @@ Status capsule_explain(const Explain& options, Output& out) {
   TAPER_TRY(const Looked looked, look(options.file, options.root, options.issuers));
   say_trust(looked, out);
   const capsules::Explanation explanation =
-      capsules::explain(looked.capsule.root, options.tool, as_bytes(options.args), tools, at_s);
+      capsules::explain(looked.capsule.root, options.tool, as_bytes(options.args), tools, at_s,
+                        looked.capsule.blocks);
   say_answers(explanation, out);
-  if (!looked.capsule.blocks.empty())
-    out.line("  the narrowing blocks may refuse what the root block allows");
   const bool allowed = explanation.code == Code::ok;
   out.set("verdict", allowed ? "allow" : "deny");
   out.set("grant", text_value(explanation.grant));
@@ -203,6 +202,8 @@ void add_capsule_verbs(Command& command) {
   add_writing_verbs(command, capsule);
   add_sign_verb(command, capsule);
   add_assemble_verb(command, capsule);
+  add_narrow_verb(command, capsule);
+  add_diff_verb(command, capsule);
 
   auto shown = std::make_shared<Show>();
   CLI::App* show = command.verb(capsule, "show", "Show the whole of a capsule",

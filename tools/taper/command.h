@@ -26,6 +26,8 @@ struct Command {
 // Parts of the capsule group.
 void add_sign_verb(Command& command, CLI::App* capsule);
 void add_assemble_verb(Command& command, CLI::App* capsule);
+void add_narrow_verb(Command& command, CLI::App* capsule);
+void add_diff_verb(Command& command, CLI::App* capsule);
 
 // One function for each file of verbs.
 void add_key_verbs(Command& command);

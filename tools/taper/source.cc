@@ -65,4 +65,14 @@ Result<Bytes> read_capsule(const std::string& path) {
   return capsules::unarmour(kCapsuleLabel, as_text(file));
 }
 
+Result<capsules::UntrustedCapsule> read_chain(ByteSpan file, const std::string& root_path) {
+  std::vector<PublicKey> keys;
+  if (!root_path.empty()) {
+    TAPER_TRY(const capsules::TrustRoot root, read_root(root_path));
+    TAPER_CHECK(capsules::open(file, root));
+    for (const capsules::Issuer& issuer : root.data().issuers) keys.push_back(issuer.key);
+  }
+  return capsules::read_untrusted(file, keys);
+}
+
 }  // namespace taper::tools

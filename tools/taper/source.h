@@ -19,4 +19,8 @@ inline constexpr std::string_view kCapsuleLabel = "CAPSULE";
 // A capsule's bytes from its binary or armoured file.
 Result<Bytes> read_capsule(const std::string& path);
 
+// Verified against the root at `root_path` first, unless that is empty: then the structure and the
+// links between blocks are checked, and nobody vouches for the whole.
+Result<capsules::UntrustedCapsule> read_chain(ByteSpan file, const std::string& root_path);
+
 }  // namespace taper::tools

@@ -1,0 +1,21 @@
+// What can be shown of constraints without asking values: that one set lets through nothing another
+// refuses, or that two share no value. `false` says that it could not be shown, never the opposite.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "capsules/constraints.h"
+
+namespace taper::capsules {
+
+// Every value that passes `all` passes `one`.
+bool implies(const std::vector<Constraint>& all, const Constraint& one);
+// Every set of arguments that `narrow` accepts is accepted by `wide`. Both are closed.
+bool rules_within(const std::vector<ArgRule>& narrow, const std::vector<ArgRule>& wide);
+// No set of arguments is accepted by both.
+bool rules_apart(const std::vector<ArgRule>& a, const std::vector<ArgRule>& b);
+// The values that pass `all`, where it names them one by one.
+std::optional<std::vector<Value>> named_values(const std::vector<Constraint>& all);
+
+}  // namespace taper::capsules
