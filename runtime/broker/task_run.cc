@@ -89,8 +89,11 @@ void TaskRun::take_report_of(sandbox::RunReport report) {
   }
   authority::Outcome outcome = outcome_of(report);
   running_->report.error = report.end == sandbox::RunEnd::done ? Error(Code::ok) : report.error;
-  if (report.end != sandbox::RunEnd::done)
+  if (report.end != sandbox::RunEnd::done) {
+    // Masked whole: what is cut first may end in half a secret.
+    running_->masker.mask(report.err);
     running_->report.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
+  }
   if (report.end == sandbox::RunEnd::killed && ending_ != EndReason::none)
     outcome.code = code_of(ending_);
   if (outcome.state == CallState::done && ending_ == EndReason::none)
