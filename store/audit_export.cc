@@ -39,12 +39,13 @@ Status add_records(const ReadTxn& txn, std::uint64_t size, LogFileWriter& out) {
 
 }  // namespace
 
-Result<Bytes> export_log(const std::string& directory, const std::optional<Nonce>& nonce) {
+Result<Bytes> export_log(const std::string& directory, const std::string& origin,
+                         const std::optional<Nonce>& nonce) {
   // The seed before the log: beside a working owner it may then only be behind, never ahead.
   Result<LogSeed> stored = read_seed(directory);
   if (stored.code() == Code::store_corrupt) stored = read_seed(directory);
   TAPER_TRY(const std::unique_ptr<Store> store,
-            open_state({.directory = directory, .read_only = true}));
+            open_state({.directory = directory, .origin = origin, .read_only = true}));
   if (!stored.ok()) return Error(stored.error());
   Bytes file;
   TAPER_CHECK(store->read([&](const ReadTxn& txn) -> Status {

@@ -11,6 +11,7 @@ namespace taper::store {
 // last statement {origin, size, root, incarnation, nonce} signed by the current log key. Needs the
 // state's directory for log.seed (readable by its owner only). Works beside another owner and
 // whatever the time or trust state is.
-Result<Bytes> export_log(const std::string& directory, const std::optional<Nonce>& nonce);
+Result<Bytes> export_log(const std::string& directory, const std::string& origin,
+                         const std::optional<Nonce>& nonce);
 
 }  // namespace taper::store

@@ -13,6 +13,9 @@ class EngineTxn : public ReadTxn {
   virtual Status put(Table table, ByteSpan key, ByteSpan value) = 0;
   virtual Status put_new(Table table, ByteSpan key, ByteSpan value) = 0;
   virtual Status erase(Table table, ByteSpan key) = 0;
+  // Space for what this transaction and limits::kStoreReserveBytes after it need. Error:
+  // store_full.
+  virtual Status reserve() = 0;
   // Durable on success; the transaction is over either way. store_full: nothing was changed.
   // commit_unknown: it may be there or not. Without commit() nothing is changed.
   virtual Status commit() = 0;

@@ -129,6 +129,14 @@ Status save_log_state(EngineTxn& txn, const LogState& state) {
   return txn.put(Table::meta, as_bytes(kHeadKey), out.bytes());
 }
 
+Status check_unmoved(const ReadTxn& txn, const LogState& state) {
+  TAPER_TRY(const ByteSpan bytes, need(txn, Table::meta, as_bytes(kHeadKey), "its head"));
+  const std::uint64_t commit = ByteReader(bytes).u64();
+  if (commit == state.commit) return success();
+  return Error(Code::state_locked,
+               {"data.mdb", "commit " + std::to_string(state.commit), std::to_string(commit), ""});
+}
+
 Result<LogState> found_log(EngineTxn& txn, const StateIdentity& identity, const LogSeed& seed) {
   TAPER_ASSERT(seed.epoch() == 0 && identity.origin.size() <= limits::kLogOriginBytesMax);
   ByteWriter format;

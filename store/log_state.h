@@ -34,6 +34,8 @@ struct LoadedLog {
   StateIdentity identity;
   LogState state;
 };
+// That the store still stands at `state`'s commit. Error: state_locked when someone else wrote.
+Status check_unmoved(const ReadTxn& txn, const LogState& state);
 // Errors: store_version, store_corrupt (also when the tree is not the one last signed).
 Result<LoadedLog> load_log(const ReadTxn& txn);
 

@@ -6,6 +6,10 @@
 namespace taper::store {
 namespace {
 
+constexpr std::uint32_t bit(LeafType type) {
+  return std::uint32_t{1} << static_cast<unsigned>(type);
+}
+
 // What `change` sees: the engine's transaction without the tables that are the log's own.
 class GuardedTxn final : public WriteTxn {
  public:
@@ -40,11 +44,19 @@ class GuardedTxn final : public WriteTxn {
     if (!number.ok() && number.code() != Code::too_large) {
       return Error(noted(Error(number.error())).error());
     }
-    appended_ = appended_ || number.ok();
+    if (number.ok()) types_ |= bit(type);
     return number;
   }
 
-  bool appended() const { return appended_; }
+  bool appended() const { return types_ != 0; }
+  // Whether this only records what has happened or stops something: it may use the last space.
+  bool stops() const {
+    constexpr std::uint32_t kStops = bit(LeafType::ending) | bit(LeafType::outcome) |
+                                     bit(LeafType::terminal) | bit(LeafType::recovery);
+    constexpr std::uint32_t kStarts =
+        bit(LeafType::import) | bit(LeafType::activation) | bit(LeafType::decision);
+    return types_ == 0 || ((types_ & kStops) != 0 && (types_ & kStarts) == 0);
+  }
   // The first operation that failed. A caller that overlooked it must not commit the rest.
   const Status& failure() const { return failure_; }
 
@@ -71,7 +83,7 @@ class GuardedTxn final : public WriteTxn {
 
   EngineTxn& txn_;
   LogState& state_;
-  bool appended_ = false;
+  std::uint32_t types_ = 0;  // of the records appended, a bit each
   Status failure_ = success();
 };
 
@@ -129,16 +141,20 @@ Result<Store::CommitFacts> NodeStore::commit(const std::function<Status(WriteTxn
   Result<CommitFacts> facts = commit_guarded(change);
   writing_ = false;
   if (facts.code() == Code::commit_unknown) refusal_ = "an earlier commit's fate is unknown";
+  if (facts.code() == Code::state_locked) refusal_ = "another process took the state";
   return facts;
 }
 
 Result<Store::CommitFacts> NodeStore::commit_guarded(
     const std::function<Status(WriteTxn&)>& change) {
+  if (files_) TAPER_CHECK(files_->check_lock());
   TAPER_TRY(const std::unique_ptr<EngineTxn> txn, engine_->begin(Access::write));
+  TAPER_CHECK(check_unmoved(*txn, state_));
   LogState next = state_;
   GuardedTxn guarded(*txn, next);
   TAPER_CHECK(change(guarded));
   if (!guarded.failure().ok()) return Error(guarded.failure().error());
+  if (!guarded.stops()) TAPER_CHECK(txn->reserve());
   if (guarded.appended()) {
     TAPER_CHECK(sign_log_head(*txn, next, identity_.origin, keys_->key(), keys_->next()));
   }

@@ -34,7 +34,14 @@ Result<LoadedLog> load(const Engine& engine) {
   return load_log(*txn);
 }
 
-Result<std::unique_ptr<Store>> open_for_reading(const std::string& directory) {
+Status check_origin(const StateOptions& options, const LoadedLog& loaded) {
+  if (options.origin == loaded.identity.origin) return success();
+  return Error(Code::node_record_malformed,
+               {"node.pub", loaded.identity.origin, options.origin, ""});
+}
+
+Result<std::unique_ptr<Store>> open_for_reading(const StateOptions& options) {
+  const std::string& directory = options.directory;
   // The marker first: it may only be older than what the owner commits meanwhile.
   const Result<Marker> marker = read_marker(directory);
   TAPER_TRY(std::unique_ptr<Engine> engine,
@@ -42,6 +49,7 @@ Result<std::unique_ptr<Store>> open_for_reading(const std::string& directory) {
   if (!marker.ok()) return Error(marker.error());
   TAPER_TRY(LoadedLog loaded, load(*engine));
   TAPER_CHECK(check_marker(*marker, loaded));
+  TAPER_CHECK(check_origin(options, loaded));
   return std::unique_ptr<Store>(
       std::make_unique<NodeStore>(std::move(engine), nullptr, std::move(loaded), std::nullopt));
 }
@@ -56,6 +64,7 @@ Status create_state(const std::string& directory, const StateIdentity& identity,
   TAPER_TRY(const std::unique_ptr<EngineTxn> txn, engine->begin(Access::write));
   TAPER_TRY(const LogState state, found_log(*txn, identity, log_seed));
   TAPER_CHECK(create_seed(directory, log_seed));
+  TAPER_CHECK(txn->reserve());
   TAPER_CHECK(txn->commit());
   return create_marker(directory, {identity.incarnation, state.commit});
 }
@@ -63,17 +72,14 @@ Status create_state(const std::string& directory, const StateIdentity& identity,
 Result<std::unique_ptr<Store>> open_state(const StateOptions& options) {
   const std::string& directory = options.directory;
   if (!has_state(directory)) return Error(Code::not_a_state, {directory, "", "", ""});
-  if (options.read_only) return open_for_reading(directory);
+  if (options.read_only) return open_for_reading(options);
   TAPER_TRY(std::unique_ptr<StateFiles> files, StateFiles::lock(directory));
   TAPER_TRY(std::unique_ptr<Engine> engine,
             open_lmdb_engine(directory, OpenMode::write, limits::kStoreMapBytes));
   TAPER_TRY(const Marker marker, read_marker(directory));
   TAPER_TRY(LoadedLog loaded, load(*engine));
   TAPER_CHECK(check_marker(marker, loaded));
-  if (!options.origin.empty() && options.origin != loaded.identity.origin) {
-    return Error(Code::node_record_malformed,
-                 {"node.pub", loaded.identity.origin, options.origin, ""});
-  }
+  TAPER_CHECK(check_origin(options, loaded));
   TAPER_TRY(LogSeed stored, read_seed(directory));
   TAPER_TRY(LogSeed seed, ratchet_to(std::move(stored), loaded.state.epoch, loaded.state.key));
   TAPER_CHECK(files->open_files());

@@ -133,7 +133,19 @@ Result<std::unique_ptr<StateFiles>> StateFiles::lock(const std::string& director
     if (errno == EWOULDBLOCK) return Error(Code::state_locked, {directory, "", "", ""});
     return os_error("lock " + path, errno);
   }
-  return std::unique_ptr<StateFiles>(new StateFiles(directory, std::move(file)));
+  std::unique_ptr<StateFiles> files(new StateFiles(directory, std::move(file)));
+  TAPER_CHECK(files->check_lock());
+  return files;
+}
+
+Status StateFiles::check_lock() const {
+  struct stat ours{};
+  struct stat there{};
+  if (::fstat(lock_.get(), &ours) == 0 && ::stat((directory_ + "/lock").c_str(), &there) == 0 &&
+      ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) {
+    return success();
+  }
+  return Error(Code::state_locked, {directory_ + "/lock", "the file we locked", "another", ""});
 }
 
 Status StateFiles::open_files() {

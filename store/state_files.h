@@ -35,6 +35,9 @@ class StateFiles {
  public:
   // Takes the lock. Errors: state_locked, file_unreadable.
   static Result<std::unique_ptr<StateFiles>> lock(const std::string& directory);
+  // That the directory's lock file still is the one we locked: another process may own a new one.
+  // Error: state_locked.
+  Status check_lock() const;
 
   // The files must exist by now.
   Status open_files();

@@ -114,8 +114,12 @@ class Store {
   // Runs `change` in one transaction. When it returns an error nothing is changed and that error is
   // returned. When it returns success and anything was appended, a checkpoint over the new head is
   // signed in the same transaction. The result exists only after the data is synced.
-  // Errors besides those of `change`: store_full, store_failure, commit_unknown (then the store
-  // refuses every later write: stop and recover).
+  // Errors besides those of `change`: store_full, store_failure, state_locked (the lock or the
+  // database was taken away from under us), commit_unknown. After the last three the store refuses
+  // every later write: stop and recover.
+  // An import, activation, decision, refusal or evidence is refused (store_full) unless the disk
+  // holds limits::kStoreReserveBytes beyond what is used; endings, outcomes, recovery and changes
+  // without a record may use that reserve.
   // `change` must not wait, spawn, or call `write` or `read` of the same store: it looks through
   // its own transaction.
   Result<Committed> write(const std::function<Status(WriteTxn&)>& change);
@@ -135,9 +139,9 @@ class Store {
 };
 
 struct StateOptions {
-  std::string directory;    // holds data.mdb, marker, lock, log.seed, results/
-  bool read_only = false;   // no lock taken, write() refuses
-  std::string origin = {};  // the node record's; another state's is refused. Empty: not compared
+  std::string directory;   // holds data.mdb, marker, lock, log.seed, results/
+  std::string origin;      // of the node's record; a state of another origin is refused
+  bool read_only = false;  // no lock taken, write() refuses
 };
 
 // Makes a new, empty state (directory 0700) with `incarnation` and log key 0. Error: file_exists
@@ -148,7 +152,10 @@ struct StateIdentity {
 };
 Status create_state(const std::string& directory, const StateIdentity& identity, LogSeed log_seed);
 
-// Errors: not_a_state, state_locked, store_version, store_rolled_back, store_corrupt, os_failure.
+// Errors: not_a_state, state_locked, store_version, store_rolled_back, store_corrupt,
+// node_record_malformed (another origin), os_failure. A page of data.mdb that is damaged or cut off
+// may be met only later, inside LMDB: the process then says store_corrupt on stderr and exits with
+// that code's exit status.
 Result<std::unique_ptr<Store>> open_state(const StateOptions& options);
 
 // The same rules in memory (tests, simulation). Never durable; `Committed` still only follows

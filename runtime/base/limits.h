@@ -85,6 +85,8 @@ inline constexpr std::int64_t kAgentTimeoutMs = 60'000;  // somebody may have to
 
 // Store and audit log.
 inline constexpr std::size_t kStoreMapBytes = 16ULL * 1024 * 1024 * 1024;
+// Disk space held ahead of what is used, so that stopping can be written on a full disk.
+inline constexpr std::size_t kStoreReserveBytes = 8ULL * 1024 * 1024;
 inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
 inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
 inline constexpr std::uint64_t kTaskLogQuotaBytes =

@@ -13,6 +13,16 @@
 
 namespace taper::broker {
 
+namespace {
+
+Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state) {
+  TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
+  return store::open_state(
+      {.directory = state, .origin = authority::log_origin(record), .read_only = true});
+}
+
+}  // namespace
+
 Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name) {
   return authority::create_node(state, name);
 }
@@ -35,22 +45,23 @@ Result<Imported> import_root(const std::string& state, ByteSpan file,
 }
 
 Result<std::vector<authority::TaskView>> task_list(const std::string& state) {
-  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = true}));
+  TAPER_TRY(const auto store, open_for_reading(state));
   return authority::list_tasks(*store, SystemClock().now());
 }
 
 Result<authority::TaskView> task_show(const std::string& state, const TaskId& task) {
-  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = true}));
+  TAPER_TRY(const auto store, open_for_reading(state));
   return authority::show_task(*store, task, SystemClock().now());
 }
 
 Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision) {
-  TAPER_TRY(const auto store, store::open_state({.directory = state, .read_only = true}));
+  TAPER_TRY(const auto store, open_for_reading(state));
   return authority::explain_decision(*store, decision);
 }
 
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce) {
-  return store::export_log(state, nonce);
+  TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
+  return store::export_log(state, authority::log_origin(record), nonce);
 }
 
 namespace {

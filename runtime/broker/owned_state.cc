@@ -143,7 +143,7 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
     owned.facts.unseal = std::make_shared<const crypto::UnsealingKey>(std::move(*unseal));
   TAPER_TRY(owned.store,
             store::open_state(
-                {.directory = state, .read_only = false, .origin = authority::log_origin(record)}));
+                {.directory = state, .origin = authority::log_origin(record), .read_only = false}));
   TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
   TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(*owned.store, now));
   TAPER_TRY(std::vector<TaskId> kept, owned.authority->kept_results(now));

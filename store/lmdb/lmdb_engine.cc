@@ -1,4 +1,5 @@
 // LMDB: MDB_NOTLS, both syncs on, no WRITEMAP (a stray pointer must not reach policy state).
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/stat.h>
 
@@ -10,8 +11,10 @@
 #include <utility>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "store/engine.h"
+#include "store/lmdb/damage.h"
 
 namespace taper::store {
 namespace {
@@ -58,6 +61,8 @@ class Environment {
 
   Status open(const std::string& directory, OpenMode mode, std::size_t map_bytes) {
     if (const int rc = mdb_env_create(&env_); rc != 0) return lmdb_error("mdb_env_create", rc);
+    mdb_env_set_assert(env_, [](MDB_env*, const char*) { leave_for_damage(); });
+    if (mode != OpenMode::read) TAPER_CHECK(allocate_locks(directory));
     mdb_env_set_maxdbs(env_, kTables);
     mdb_env_set_maxreaders(env_, kReadersMax);
     mdb_env_set_mapsize(env_, map_bytes);
@@ -65,10 +70,32 @@ class Environment {
     if (const int rc = mdb_env_open(env_, directory.c_str(), flags, S_IRUSR | S_IWUSR); rc != 0) {
       return lmdb_error("mdb_env_open", rc);
     }
+    MDB_envinfo info{};
+    mdb_env_info(env_, &info);
+    map_ = watch_for_damage(info.me_mapaddr, info.me_mapsize);
     writable_ = mode != OpenMode::read;
     int dead = 0;
     if (writable_) mdb_reader_check(env_, &dead);
     return open_tables(mode);
+  }
+
+  // LMDB writes each page at its place in the file and reads no file's end, so blocks allocated
+  // beyond the last page are room that no other file can take.
+  Status reserve() {
+    MDB_envinfo info{};
+    MDB_stat stat{};
+    mdb_env_info(env_, &info);
+    mdb_env_stat(env_, &stat);
+    const std::size_t used = (info.me_last_pgno + 1) * stat.ms_psize;
+    if (used + limits::kStoreReserveBytes <= reserved_) return success();
+    constexpr std::size_t kStride = limits::kStoreReserveBytes / 8;  // not at every commit
+    const std::size_t end = used + limits::kStoreReserveBytes + kStride;
+    int fd = -1;
+    int rc = end > info.me_mapsize ? MDB_MAP_FULL : mdb_env_get_fd(env_, &fd);
+    if (rc == 0) rc = ::posix_fallocate(fd, 0, static_cast<off_t>(end));
+    if (rc != 0) return lmdb_error("reserve", rc);
+    reserved_ = end;
+    return success();
   }
 
   MDB_env* get() const { return env_; }
@@ -92,7 +119,20 @@ class Environment {
     return success();
   }
 
+  // lock.mdb is written through memory, where a full disk is a signal. Before LMDB has it open:
+  // closing any descriptor of it would drop LMDB's locks.
+  static Status allocate_locks(const std::string& directory) {
+    constexpr off_t kBytes = 16 * 1024;  // more than kReadersMax need
+    const Fd file(
+        ::open((directory + "/lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!file) return lmdb_error("lock.mdb", errno);
+    const int rc = ::posix_fallocate(file.get(), 0, kBytes);
+    return rc == 0 ? success() : Status(lmdb_error("lock.mdb", rc));
+  }
+
   MDB_env* env_ = nullptr;
+  MapWatch map_;
+  std::size_t reserved_ = 0;  // bytes of the file that are known to be allocated
   Handles handles_{};
   bool writable_ = false;
 };
@@ -186,6 +226,8 @@ class LmdbTxn final : public EngineTxn {
     if (rc != 0 && rc != MDB_NOTFOUND) return lmdb_error("mdb_del", rc);
     return success();
   }
+
+  Status reserve() override { return environment_->reserve(); }
 
   Status commit() override {
     const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));

@@ -78,6 +78,7 @@ class MemoryTxn final : public EngineTxn {
     map(table).erase(copy);
     return success();
   }
+  Status reserve() override { return success(); }
   Status commit() override {
     undo_.clear();
     return success();

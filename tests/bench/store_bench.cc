@@ -22,8 +22,8 @@ struct Node {
   std::string state = scratch_directory("node") + "/state";
   SystemClock clock;
   Result<authority::NodeRecord> record = authority::create_node(state, "bench");
-  Result<std::unique_ptr<store::Store>> store =
-      store::open_state({.directory = state, .read_only = false});
+  Result<std::unique_ptr<store::Store>> store = store::open_state(
+      {.directory = state, .origin = authority::log_origin(*record), .read_only = false});
   Sample sample{record->sign, record->incarnation, clock.now().wall_s};
   authority::Tools tools = authority::builtin_tools();
   std::unique_ptr<authority::Authority> authority;

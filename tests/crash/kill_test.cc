@@ -27,8 +27,10 @@ using testing::plan_step;
 constexpr int kSteps = 9;
 constexpr std::int64_t kCalls = kSteps;  // of the budget: no append may be charged twice
 
-std::uint64_t log_size(const std::string& state) {
-  const auto store = store::open_state({.directory = state, .read_only = true});
+std::uint64_t log_size(const NodeForTests& node) {
+  const auto store = store::open_state({.directory = node.state(),
+                                        .origin = authority::log_origin(node.record()),
+                                        .read_only = true});
   if (!store.ok()) return 0;
   const auto head = (*store)->log_head();
   return head.ok() ? head->size : 0;
@@ -110,7 +112,7 @@ bool kill_at(const NodeForTests& node, const std::string& file, std::uint64_t re
     return run(options).ok() ? 0 : 1;
   });
   while (child.running()) {
-    if (log_size(node.state()) < records) continue;
+    if (log_size(node) < records) continue;
     child.kill_now();
     return child.wait() == 128 + SIGKILL;
   }
@@ -129,9 +131,9 @@ TaskView only_task(const NodeForTests& node) {
 std::uint64_t whole_run_records() {
   NodeForTests node;
   const std::string file = node.sign(appender(node));
-  const std::uint64_t before = log_size(node.state());
+  const std::uint64_t before = log_size(node);
   REQUIRE(run(node.options(file)).ok());
-  return log_size(node.state()) - before;
+  return log_size(node) - before;
 }
 
 // One run killed at `point`, the next one whole, and what must hold of both. False when the first
@@ -139,7 +141,7 @@ std::uint64_t whole_run_records() {
 bool kill_and_run_again(std::uint64_t point) {
   NodeForTests node;
   const std::string file = node.sign(appender(node));
-  const bool killed = kill_at(node, file, log_size(node.state()) + point);
+  const bool killed = kill_at(node, file, log_size(node) + point);
   const auto left = task_list(node.state());
   REQUIRE(left.ok());
   std::optional<TaskView> before;
@@ -188,7 +190,7 @@ TEST_CASE("killed again and again, a task still ends within its budget", "[broke
   const std::string file = node.sign(appender(node));
   std::optional<TaskView> before;
   for (int life = 0; life < 12; ++life) {
-    if (!kill_at(node, file, log_size(node.state()) + 3)) break;
+    if (!kill_at(node, file, log_size(node) + 3)) break;
     const auto tasks = task_list(node.state());
     REQUIRE(tasks.ok());
     if (tasks->empty()) continue;

@@ -26,10 +26,10 @@ T must(Result<T> result) {
   return std::move(result).value();
 }
 
-std::string make_folder() {
+std::string make_folder(const std::string& parent) {
   must(crypto::initialise());
-  char name[] = "/tmp/taper-node-XXXXXX";
-  TAPER_ASSERT(::mkdtemp(name) != nullptr);
+  std::string name = parent + "/taper-node-XXXXXX";
+  TAPER_ASSERT(::mkdtemp(name.data()) != nullptr);
   return name;
 }
 
@@ -37,9 +37,10 @@ constexpr std::int64_t kDayS = 86'400;
 
 }  // namespace
 
-NodeForTests::NodeForTests()
-    : folder_(make_folder()),
-      state_(folder_ + "/state"),
+NodeForTests::NodeForTests(const std::string& state_parent)
+    : folder_(make_folder("/tmp")),
+      state_folder_(state_parent == "/tmp" ? folder_ : make_folder(state_parent)),
+      state_(state_folder_ + "/state"),
       data_(folder_ + "/data"),
       root_(crypto::SigningKey::generate()),
       issuer_(crypto::SigningKey::generate()),
@@ -65,12 +66,14 @@ NodeForTests::NodeForTests()
   const capsules::RootSignature signature{
       .key = crypto::key_id(root_.public_key()),
       .signature = root_.sign(crypto::statement::kRoot, payload)};
-  fleet_ = must(broker::import_root(state_, capsules::frame_root(payload, {signature}), {})).fleet;
+  root_file_ = capsules::frame_root(payload, {signature});
+  fleet_ = must(broker::import_root(state_, root_file_, {})).fleet;
 }
 
 NodeForTests::~NodeForTests() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
+  std::filesystem::remove_all(state_folder_, ignored);
 }
 
 void NodeForTests::write(const std::string& name, const std::string& text) const {

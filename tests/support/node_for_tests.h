@@ -20,8 +20,10 @@ struct GrantFor {
 
 class NodeForTests {
  public:
-  NodeForTests();   // crypto::initialise, keys, `node init`, root imported
-  ~NodeForTests();  // removes the folder
+  // crypto::initialise, keys, `node init`, root imported. The state lies in the node's folder, or in
+  // one of its own below `state_parent`.
+  explicit NodeForTests(const std::string& state_parent = "/tmp");
+  ~NodeForTests();  // removes the folders
   NodeForTests(const NodeForTests&) = delete;
   NodeForTests& operator=(const NodeForTests&) = delete;
 
@@ -29,6 +31,7 @@ class NodeForTests {
   const std::string& state() const { return state_; }
   const std::string& data() const { return data_; }  // what tools may be given
   const authority::NodeRecord& record() const { return record_; }
+  const Bytes& root_file() const { return root_file_; }  // what was imported
 
   void write(const std::string& name, const std::string& text) const;  // in data
   std::string read(const std::string& name) const;                     // empty when absent
@@ -44,10 +47,11 @@ class NodeForTests {
   broker::RunOptions options(const std::string& capsule_path) const;
 
  private:
-  std::string folder_, state_, data_;
+  std::string folder_, state_folder_, state_, data_;
   crypto::SigningKey root_, issuer_, holder_;
   Hash fleet_;
   authority::NodeRecord record_;
+  Bytes root_file_;
   std::uint64_t serial_ = 0;
 };
 

@@ -34,16 +34,19 @@ class DiskState {
     identity.log_key_0 = seed.key().public_key();
     REQUIRE(store::create_state(path(), identity.state(), std::move(seed)).ok());
   }
+  store::StateOptions options(bool read_only) const {
+    return {.directory = path(), .origin = identity.state().origin, .read_only = read_only};
+  }
   std::string path() const { return directory / "state"; }
   std::string operator/(const std::string& name) const { return path() + "/" + name; }
   std::unique_ptr<store::Store> open() const {
-    auto opened = store::open_state({path(), false});
+    auto opened = store::open_state(options(false));
     INFO((opened.ok() ? std::string() : to_line(opened.error())));
     REQUIRE(opened.ok());
     return std::move(opened).value();
   }
   Code open_code(bool read_only = false) const {
-    return store::open_state({path(), read_only}).code();
+    return store::open_state(options(read_only)).code();
   }
 
   ScratchDirectory directory;

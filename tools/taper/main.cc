@@ -1,6 +1,3 @@
-#include <unistd.h>
-
-#include <csignal>
 #include <cstring>
 
 #include "crypto/crypto.h"
@@ -67,19 +64,7 @@ bool asks_for_json(int argc, char** argv) {
   return false;
 }
 
-// The store is mapped into memory: where its file was cut off, reading it is this signal. Nothing
-// can be mended here, so say it in the contract's words and leave.
-void store_cut_off(int /*signal*/) {
-  constexpr std::string_view kLine =
-      "taper: E802 store_corrupt: stored state does not verify; field data.mdb; expected every "
-      "page of it; got a file that was cut off; fix: keep a copy of it for inquiry and make a new "
-      "state; what was exported before stays valid\n";
-  const ssize_t written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
-  ::_exit(written < 0 ? 1 : exit_code(Code::store_corrupt));
-}
-
 int run(int argc, char** argv) {
-  std::signal(SIGBUS, store_cut_off);
   Command command;
   command.app.name("taper");
   command.app.require_subcommand(1);

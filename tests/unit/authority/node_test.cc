@@ -86,7 +86,7 @@ TEST_CASE("a task lives through closing and opening a state on disk", "[authorit
   constexpr auto kArguments = R"({"path":"/var/log/plant/a"})";
   TaskId task;
   for (int life = 0; life < 3; ++life) {
-    auto store = store::open_state({scratch.path.string(), false});
+    auto store = store::open_state({scratch.path.string(), authority::log_origin(*record), false});
     REQUIRE(store.code() == Code::ok);
     auto authority = authority::Authority::start(**store, facts, clock.now());
     REQUIRE(authority.code() == Code::ok);

@@ -17,8 +17,8 @@ namespace {
 using taper::testing::DiskState;
 
 // Counts up until killed; each number that is durable goes into the pipe.
-[[noreturn]] void write_until_killed(const std::string& path, int out) {
-  const auto store = open_state({path, false});
+[[noreturn]] void write_until_killed(const StateOptions& options, int out) {
+  const auto store = open_state(options);
   if (!store.ok()) ::_exit(1);
   for (;;) {
     const Result<Committed> committed = store.value()->write([](WriteTxn& txn) -> Status {
@@ -32,13 +32,13 @@ using taper::testing::DiskState;
 }
 
 // The last log size that the writer reported, having run for `us` microseconds after its first.
-std::uint64_t run_writer(const std::string& path, unsigned us) {
+std::uint64_t run_writer(const StateOptions& options, unsigned us) {
   int pipe[2];
   REQUIRE(::pipe(pipe) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(pipe[0]);
-    write_until_killed(path, pipe[1]);
+    write_until_killed(options, pipe[1]);
   }
   ::close(pipe[1]);
   std::uint64_t size = 0;
@@ -60,7 +60,7 @@ TEST_CASE("nothing that was reported durable is lost to kill -9", "[store][R50]"
   const DiskState state;
   std::mt19937 random(20261121);  // NOLINT: the same history every time
   for (int round = 0; round < 20; ++round) {
-    const std::uint64_t reported = run_writer(state.path(), random() % 20'000U);
+    const std::uint64_t reported = run_writer(state.options(false), random() % 20'000U);
     std::uint64_t decisions = 0;
     {
       const auto store = state.open();
@@ -75,7 +75,8 @@ TEST_CASE("nothing that was reported durable is lost to kill -9", "[store][R50]"
                 })
                 .ok());
     }
-    const Result<Bytes> file = export_log(state.path(), std::nullopt);
+    const Result<Bytes> file =
+        export_log(state.path(), state.identity.state().origin, std::nullopt);
     REQUIRE(file.ok());
     const Result<VerifiedLog> verified = verify_log(*file, state.identity.trust());
     INFO((verified.ok() ? std::string() : to_line(verified.error())));

@@ -28,7 +28,7 @@ void append_records(Store& store, int count) {
 }
 
 Bytes exported(const DiskState& state, const std::optional<Nonce>& nonce = std::nullopt) {
-  Result<Bytes> file = export_log(state.path(), nonce);
+  Result<Bytes> file = export_log(state.path(), state.identity.state().origin, nonce);
   INFO((file.ok() ? std::string() : to_line(file.error())));
   REQUIRE(file.ok());
   return std::move(file).value();

@@ -69,8 +69,8 @@ TEST_CASE("a state is made once, for its owner alone", "[store]") {
 TEST_CASE("a directory without a state is none", "[store]") {
   const ScratchDirectory empty;
   for (const bool read_only : {false, true}) {
-    CHECK(open_state({empty.path(), read_only}).code() == Code::not_a_state);
-    CHECK(open_state({empty / "absent", read_only}).code() == Code::not_a_state);
+    CHECK(open_state({empty.path(), "", read_only}).code() == Code::not_a_state);
+    CHECK(open_state({empty / "absent", "", read_only}).code() == Code::not_a_state);
   }
 }
 
@@ -84,18 +84,78 @@ TEST_CASE("one process owns a state", "[store]") {
 TEST_CASE("the lock ends with its owner", "[store]") {
   const DiskState state;
   CHECK(in_child([&state] {
-          const auto owner = open_state({state.path(), false});
+          const auto owner = open_state(state.options(false));
           if (owner.ok()) ::raise(SIGKILL);
           return 1;
         }) == -1);
   CHECK(state.open_code() == Code::ok);
 }
 
+TEST_CASE("a lock file that was taken away stops the writes", "[store]") {
+  const DiskState state;
+  const auto owner = state.open();
+  commit_records(*owner, 1);
+  const auto nothing = [](WriteTxn&) { return success(); };
+  SECTION("removed") { fs::remove(state / "lock"); }
+  SECTION("replaced") { REQUIRE(replace_file(state / "lock", {}, 0600).ok()); }
+  CHECK(owner->write(nothing).code() == Code::state_locked);
+  CHECK(owner->write(nothing).code() == Code::store_failure);
+  CHECK(owner->log_head().ok());
+}
+
+TEST_CASE("a commit of another process under the owner stops the writes", "[store]") {
+  const DiskState state;
+  const auto owner = state.open();
+  CHECK(in_child([&state]() -> int {
+          fs::rename(state / "lock", state / "lock.away");
+          const auto thief = open_state(state.options(false));
+          if (!thief.ok()) return 1;
+          commit_records(**thief, 1);
+          fs::rename(state / "lock.away", state / "lock");
+          return 0;
+        }) == 0);
+  const std::uint64_t size = owner->log_head()->size;
+  const auto append = [](WriteTxn& txn) -> Status {
+    TAPER_CHECK(txn.append(LeafType::decision, "{}"));
+    return success();
+  };
+  CHECK(owner->write(append).code() == Code::state_locked);
+  CHECK(owner->write(append).code() == Code::store_failure);
+  CHECK(owner->log_head()->size == size);
+}
+
+TEST_CASE("a child that was forked does not hold the lock longer than its parent", "[store]") {
+  const DiskState state;
+  CHECK(in_child([&state]() -> int {
+          const auto owner = open_state(state.options(false));
+          if (!owner.ok()) return 1;
+          // What is executed from the owner must not inherit the lock.
+          if (::fork() == 0) ::execl("/bin/sleep", "sleep", "2", nullptr);
+          ::raise(SIGKILL);
+          return 2;
+        }) == -1);
+  // Until it has become another program it is the owner's copy, lock and all.
+  for (int i = 0; i < 500 && state.open_code() == Code::state_locked; ++i) ::usleep(1000);
+  CHECK(state.open_code() == Code::ok);
+}
+
+TEST_CASE("another node's record opens no state, not for reading either", "[store]") {
+  const DiskState state;
+  StateOptions options = state.options(false);
+  options.origin = StoreIdentity().state().origin;
+  for (const bool read_only : {false, true}) {
+    options.read_only = read_only;
+    CHECK(open_state(options).code() == Code::node_record_malformed);
+    options.origin.clear();
+  }
+  CHECK(open_state(options).code() == Code::node_record_malformed);
+}
+
 TEST_CASE("readers stand beside the owner and write nothing", "[store]") {
   const DiskState state;
   const auto owner = state.open();
   commit_records(*owner, 1);
-  auto reader = open_state({state.path(), true});
+  auto reader = open_state(state.options(true));
   REQUIRE(reader.ok());
   CHECK(reader.value()->log_head()->size == 3);
   commit_records(*owner, 70);
@@ -115,7 +175,7 @@ TEST_CASE("readers of other processes see what is committed", "[store]") {
   REQUIRE(::pipe(done) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    const auto owner = open_state({state.path(), false});
+    const auto owner = open_state(state.options(false));
     if (!owner.ok()) ::_exit(1);
     const auto append = [](WriteTxn& txn) -> Status {
       TAPER_CHECK(txn.append(LeafType::decision, "{}"));
@@ -129,7 +189,7 @@ TEST_CASE("readers of other processes see what is committed", "[store]") {
   char byte = 0;
   REQUIRE(::read(ready[0], &byte, 1) == 1);
   CHECK(state.open_code() == Code::state_locked);
-  const auto reader = open_state({state.path(), true});
+  const auto reader = open_state(state.options(true));
   REQUIRE(reader.ok());
   CHECK(reader.value()->log_head()->size == 3);
   REQUIRE(::write(done[1], &byte, 1) == 1);
@@ -287,12 +347,12 @@ TEST_CASE("a commit that the disk breaks off is unknown and stops the writes", "
   const DiskState state;
   const std::uint64_t size = fs::file_size(state / "data.mdb");
   const int status = in_child([&]() -> int {
-    const auto store = open_state({state.path(), false});
+    const auto store = open_state(state.options(false));
     if (!store.ok()) return 1;
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{size, size};
     if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 2;
-    const Bytes large(4U << 20U);
+    const Bytes large(2 * limits::kStoreReserveBytes);
     const auto put = [&](WriteTxn& txn) { return txn.put(Table::tasks, as_bytes("k"), large); };
     const auto small = [&](WriteTxn& txn) {
       return txn.put(Table::tasks, as_bytes("k"), as_bytes("v"));

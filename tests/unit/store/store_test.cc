@@ -247,6 +247,7 @@ class UnsureEngine final : public Engine {
       return inner_->put_new(table, key, value);
     }
     Status erase(Table table, ByteSpan key) override { return inner_->erase(table, key); }
+    Status reserve() override { return inner_->reserve(); }
     Status commit() override {
       if (answer_ == Code::ok) return inner_->commit();
       return Error(answer_);
