@@ -20,8 +20,8 @@ struct GrantFor {
 
 class NodeForTests {
  public:
-  // crypto::initialise, keys, `node init`, root imported. The state lies in the node's folder, or in
-  // one of its own below `state_parent`.
+  // crypto::initialise, keys, `node init`, root imported. The state lies in the node's folder, or
+  // in one of its own below `state_parent`.
   explicit NodeForTests(const std::string& state_parent = "/tmp");
   ~NodeForTests();  // removes the folders
   NodeForTests(const NodeForTests&) = delete;

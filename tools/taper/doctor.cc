@@ -102,6 +102,24 @@ Check clear_secrets_check(const authority::Tools& tools) {
   return {.name = "secrets in tools.d", .health = Health::ok, .detail = "none in clear", .fix = ""};
 }
 
+// Opens the store beside whoever owns it and reads every task.
+Check store_check(const std::string& state) {
+  const Result<std::vector<authority::TaskView>> tasks = broker::task_list(state);
+  if (!tasks.ok())
+    return {.name = "store",
+            .health = Health::fail,
+            .detail = to_line(tasks.error()),
+            .fix = describe(tasks.code()).fix};
+  const auto live = std::count_if(tasks->begin(), tasks->end(), [](const auto& task) {
+    return !authority::is_terminal(task.state);
+  });
+  return {.name = "store",
+          .health = Health::ok,
+          .detail = "opens; " + std::to_string(tasks->size()) + " tasks, " + std::to_string(live) +
+                    " of them live",
+          .fix = ""};
+}
+
 Result<std::vector<Check>> state_checks(const std::string& state) {
   TAPER_TRY(const authority::NodeRecord record, broker::node_record(state));
   std::vector<Check> checks;
@@ -115,6 +133,7 @@ Result<std::vector<Check>> state_checks(const std::string& state) {
     if (path.ends_with(".key")) checks.push_back(private_check("key file", path, "0600"));
   }
   checks.push_back(issuer_check(state));
+  checks.push_back(store_check(state));
   const Result<authority::Tools> tools = broker::tools_list(state);
   checks.push_back(tools.ok() ? Check{.name = "tools.d",
                                       .health = Health::ok,

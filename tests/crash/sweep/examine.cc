@@ -111,6 +111,7 @@ void check_ended(const Ended& ended, const char* when, Problems& problems) {
 Problems examine_birth(World& world, const Scenario& scenario) {
   Problems problems;
   world.shared().plan.at = 0;
+  world.shared().plan.child_at = 0;
   if (broker::node_record(world.state()).ok()) {
     look(world, "born", problems);
     const Ended again = world.run([&] { return scenario.again(world); });
@@ -133,6 +134,7 @@ std::vector<std::string> examine(World& world, const Scenario& scenario) {
   check_released(world, broken, problems);
 
   world.shared().plan.at = 0;
+  world.shared().plan.child_at = 0;
   check_ended(world.run([&] { return scenario.again(world); }), "again", problems);
   const Sight after = look(world, "after", problems);
   check_effects(after, "after", problems);

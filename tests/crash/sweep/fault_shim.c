@@ -525,16 +525,65 @@ int flock(int fd, int operation) {
   return real(fd, operation);
 }
 
+/* What is spawned loads this library too, and finds in its environment where to fail. */
+static int spawn_with_fault(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                            const posix_spawnattr_t* attributes, char* const argv[]) {
+  REAL(posix_spawn);
+  Dl_info self;
+  char preload[PATH_MAX + 16];
+  char place[64];
+  if (dladdr((void*)&fault_arm, &self) == 0) return ENOENT;
+  snprintf(preload, sizeof preload, "LD_PRELOAD=%s", self.dli_fname);
+  snprintf(place, sizeof place, "FAULT_CHILD=%u%s", plan->child_at, plan->child_dies ? "!" : "");
+  char* const environment[] = {preload, place, NULL};
+  return real(pid, path, actions, attributes, argv, environment);
+}
+
 int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
                 const posix_spawnattr_t* attributes, char* const argv[],
                 char* const environment[]) {
   REAL(posix_spawn);
-  if (armed() && next_op(op_spawn) == fail) return plan->error;
+  if (!armed()) return real(pid, path, actions, attributes, argv, environment);
+  if (next_op(op_spawn) == fail) return plan->error;
+  if (plan->child_at != 0) return spawn_with_fault(pid, path, actions, attributes, argv);
   return real(pid, path, actions, attributes, argv, environment);
+}
+
+static unsigned child_at; /* 0: this process has no fault of its own */
+static int child_dies;
+
+__attribute__((constructor)) static void read_child_fault(void) {
+  const char* place = getenv("FAULT_CHILD");
+  if (place == NULL) return;
+  child_at = (unsigned)strtoul(place, NULL, 10);
+  child_dies = strchr(place, '!') != NULL;
+  unsetenv("FAULT_CHILD");
+  unsetenv("LD_PRELOAD");
+}
+
+static int child_fails(void) {
+  if (child_at == 0 || --child_at != 0) return 0;
+  if (child_dies) raise(SIGKILL);
+  errno = EAGAIN;
+  return 1;
+}
+
+/* Only clone3 is of interest; the rest goes through as it is. */
+long syscall(long number, ...) {
+  static long (*real)(long, ...);
+  if (real == NULL) real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+  va_list rest;
+  long a[6];
+  va_start(rest, number);
+  for (int i = 0; i < 6; ++i) a[i] = va_arg(rest, long);
+  va_end(rest);
+  if (number == SYS_clone3 && child_fails()) return -1;
+  return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 pid_t fork(void) {
   REAL(fork);
   if (armed() && next_op(op_spawn) == fail) return failed();
+  if (child_fails()) return -1;
   return real();
 }

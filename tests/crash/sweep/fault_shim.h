@@ -48,7 +48,9 @@ struct fault_plan {
   uint64_t at;            /* the operation, from 1 */
   uint32_t sync_delay_ms; /* every sync takes this much longer; may change while armed */
   uint32_t fail_syncs;    /* every sync fails with EIO; may change while armed */
-  uint64_t count;         /* operations so far */
+  uint32_t child_at; /* the process it spawns fails, or dies, at its Nth new process; 0: none */
+  uint32_t child_dies;
+  uint64_t count; /* operations so far */
   uint8_t ops[kFaultOpsMax];
 };
 

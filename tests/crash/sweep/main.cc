@@ -4,6 +4,7 @@
 //
 // usage: crash_sweep SCENARIO [--all | --stride N] [--fault NAME] [--at N] [--verbose]
 //        crash_sweep kinds     every kind of log record must be made by some scenario
+//        crash_sweep load      kills at random moments, one run after the other on one state
 // Every fault is tried at every Nth place, another Nth for each fault; --all means every place.
 #include <sys/wait.h>
 
@@ -17,6 +18,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/crash/sweep/load.h"
 #include "tests/crash/sweep/scenario.h"
 
 namespace taper::crash {
@@ -27,7 +29,8 @@ struct Fault {
   fault_kind kind;
   int error;
   bool sticky;
-  unsigned seed;  // 0: none
+  unsigned seed;   // 0: none
+  unsigned child;  // where the spawned process is broken; 0: nowhere
   bool (*fits)(unsigned op);
 };
 
@@ -39,14 +42,23 @@ bool takes_space(unsigned op) {
 }
 bool stores(unsigned op) { return op == op_write || op == op_sync || op == op_allocate; }
 
+bool spawns(unsigned op) { return op == op_spawn; }
+
+constexpr unsigned kKillsUnderLoad = 200;
+constexpr unsigned kChildFails = 1;
+constexpr unsigned kChildDies = 2;
+constexpr unsigned kChildPlaces = 6;  // processes that the spawner makes in a run, at most
+
 constexpr Fault kFaults[] = {
-    {"kill", fault_kill, 0, false, 0, any},
-    {"power-cut", fault_power_cut, 0, false, 0, any},
-    {"power-cut-some", fault_power_cut, 0, false, 1, any},
-    {"eio", fault_error, EIO, false, 0, any},
-    {"enospc", fault_error, ENOSPC, false, 0, takes_space},
-    {"short-write", fault_short, 0, false, 0, writes},
-    {"dead-disk", fault_error, EIO, true, 0, stores},
+    {"kill", fault_kill, 0, false, 0, 0, any},
+    {"power-cut", fault_power_cut, 0, false, 0, 0, any},
+    {"power-cut-some", fault_power_cut, 0, false, 1, 0, any},
+    {"eio", fault_error, EIO, false, 0, 0, any},
+    {"enospc", fault_error, ENOSPC, false, 0, 0, takes_space},
+    {"short-write", fault_short, 0, false, 0, 0, writes},
+    {"dead-disk", fault_error, EIO, true, 0, 0, stores},
+    {"spawner-fails", fault_none, 0, false, 0, kChildFails, spawns},
+    {"spawner-dies", fault_none, 0, false, 0, kChildDies, spawns},
 };
 
 struct Options {
@@ -59,12 +71,14 @@ struct Totals {
   int runs = 0, unreached = 0, problems = 0;
 };
 
-void arm(fault_plan& plan, const Fault& fault, std::uint64_t at) {
+void arm(fault_plan& plan, const Fault& fault, std::uint64_t at, unsigned child = 0) {
   plan.kind = static_cast<std::uint32_t>(fault.kind);
   plan.error = fault.error;
   plan.sticky = fault.sticky ? 1 : 0;
   plan.seed = fault.seed == 0 ? 0 : static_cast<unsigned>(at) * 7919 + fault.seed;
   plan.at = at;
+  plan.child_at = child;
+  plan.child_dies = fault.child == kChildDies ? 1 : 0;
 }
 
 // An armed kill ends by SIGKILL; every other run by itself, with or without an error.
@@ -75,9 +89,9 @@ bool ended_well(const Fault& fault, const Ended& ended) {
 }
 
 void break_once(World& world, const Scenario& scenario, const Fault& fault, std::uint64_t at,
-                const Options& options, Totals& totals) {
+                unsigned child, const Options& options, Totals& totals) {
   world.put_back();
-  arm(world.shared().plan, fault, at);
+  arm(world.shared().plan, fault, at, child);
   const Ended ended = world.run([&] { return scenario.act(world); });
   const std::uint64_t reached = world.shared().plan.count;
   const unsigned op = world.shared().plan.ops[at - 1];
@@ -146,7 +160,10 @@ int sweep(const Scenario& scenario, const Options& options) {
       if (!fault.fits(places[at - 1])) continue;
       const bool chosen = options.at != 0 ? at == options.at : fitting % options.stride == 0;
       ++fitting;
-      if (chosen) break_once(world, scenario, fault, at, options, totals);
+      if (!chosen && fault.child == 0) continue;
+      const unsigned children = fault.child == 0 ? 0 : kChildPlaces;
+      for (unsigned child = std::min(1U, children); child <= children; ++child)
+        break_once(world, scenario, fault, at, child, options, totals);
     }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -222,9 +239,11 @@ int start(int argc, char** argv) {
   }
   if (options.stride == 0) options.stride = 1;
   if (options.scenario == "kinds") return check_kinds();
+  if (options.scenario == "load") return kill_under_load(kKillsUnderLoad);
   for (const Scenario& scenario : scenarios())
     if (scenario.name == options.scenario) return sweep(scenario, options);
-  std::fprintf(stderr, "usage: crash_sweep SCENARIO|kinds [--all|--stride N] [--fault NAME]\n");
+  std::fprintf(stderr,
+               "usage: crash_sweep SCENARIO|kinds|load [--all|--stride N] [--fault NAME]\n");
   return 2;
 }
 

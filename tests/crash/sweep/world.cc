@@ -50,7 +50,7 @@ bool all_gone() {
 
 }  // namespace
 
-capsules::Capsule sample_plan(testing::NodeForTests& node) {
+capsules::Capsule sample_plan(testing::NodeForTests& node, const std::string& prefix) {
   capsules::Capsule capsule = node.capsule();
   capsule.grants = {node.grant({.tool = "file.append",
                                 .paths = {"path"},
@@ -63,7 +63,7 @@ capsules::Capsule sample_plan(testing::NodeForTests& node) {
   };
   const std::string file = node.data() + "/" + kEffects;
   for (int i = 0; i < kWrites; ++i) {
-    const std::string id = "w" + std::to_string(i);
+    const std::string id = prefix + "w" + std::to_string(i);
     add(id, "file.append", R"({"content":")" + id + R"(\n","path":")" + file + "\"}");
     if (i == 1) add("denied", "file.read", R"({"path":"/etc/hostname"})");
     if (i == 2) add("fails", "file.read", R"({"path":")" + node.data() + "/absent\"}");
@@ -100,7 +100,7 @@ void World::put_back() {
     if (entry.path().filename().string().starts_with("state.kept-")) fs::remove(entry.path());
 }
 
-Ended World::run(const std::function<Status()>& work) {
+Ended World::run(const std::function<Status()>& work, std::optional<unsigned> kill_after_us) {
   shared_->reported = 0;
   shared_->error[0] = '\0';
   const fault_plan wanted = shared_->plan;
@@ -114,8 +114,10 @@ Ended World::run(const std::function<Status()>& work) {
     return 1;
   });
   Ended ended;
-  for (int waited = 0; child.running() && waited < kRunMs; ++waited) testing::pause_ms(1);
-  ended.hung = child.running();
+  if (kill_after_us) ::usleep(*kill_after_us);
+  for (int waited = 0; !kill_after_us && child.running() && waited < kRunMs; ++waited)
+    testing::pause_ms(1);
+  ended.hung = !kill_after_us && child.running();
   child.kill_now();
   ended.status = child.wait();
   ended.left = !all_gone();

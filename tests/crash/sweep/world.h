@@ -20,6 +20,7 @@ inline constexpr unsigned kReports = 64;
 struct Shared {
   fault_plan plan;
   char error[512];           // of the run, one line
+  std::uint32_t next;        // capsule, of many
   std::uint32_t reported;    // steps whose result was released
   char steps[kReports][16];  // their names
 };
@@ -53,7 +54,8 @@ class World {
   void put_back();      // state and effects
   // `work` in a process of its own, armed with the plan in shared(); returns when it and all that
   // it started are gone.
-  Ended run(const std::function<Status()>& work);
+  // With `kill_after_us` it is killed then, wherever it stands.
+  Ended run(const std::function<Status()>& work, std::optional<unsigned> kill_after_us = {});
   std::vector<std::string> effects() const;  // lines of the file that the writes append to
   // Errors: those of reading and verifying.
   Result<Told> told() const;
@@ -66,7 +68,8 @@ class World {
   Shared* shared_;
 };
 
-// Six kinds of step: writes with a budget, a read, a denied call and one that fails.
-capsules::Capsule sample_plan(testing::NodeForTests& node);
+// Four kinds of step: writes with a budget, a read, a denied call and one that fails. Each write
+// appends its own name, which begins with `prefix`.
+capsules::Capsule sample_plan(testing::NodeForTests& node, const std::string& prefix = "");
 
 }  // namespace taper::crash

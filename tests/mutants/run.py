@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Mutants: each patch switches one rule off, and some test must fail because of it.
+
+usage: run.py --check              every patch applies to the tree as it is
+       run.py --all | NAME...      apply, build, run the test, take back; one line each
+       run.py --today N            N of them, others each day
+options: --preset dev  the build to copy (it must have been configured)
+         --jobs N      compilers at once
+
+Works on a copy of the tree and its build, bound over the tree's own path in a mount namespace of its
+own, so nothing of the tree is touched and only what a patch changes is built again.
+"""
+import argparse
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[2]
+PATCHES = TREE / "tests/mutants"
+TEST_SECONDS = 300
+
+
+def read(path):
+    """The rule, the program and the arguments of the test that must fail."""
+    head = {}
+    for line in path.read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines():
+        key, _, value = line.partition(": ")
+        head[key] = value
+    return head
+
+
+def arguments_of(head):
+    # crash_sweep takes words; the others are Catch2 programs and take one test specification.
+    if head["program"] == "crash_sweep":
+        return head["tests"].split()
+    return [head["tests"]] if head.get("tests") else []
+
+
+def apply(path, *options):
+    return subprocess.run(["git", "apply", *options, str(path)], cwd=TREE, check=False,
+                          capture_output=True, text=True)
+
+
+def check(patches):
+    bad = 0
+    for path in patches:
+        head = read(path)
+        done = apply(path, "--check")
+        if done.returncode == 0 and {"rule", "program"} <= head.keys():
+            continue
+        bad += 1
+        print(f"{path.stem}: does not apply: {done.stderr.strip()}")
+    print(f"{len(patches)} mutants, {bad} do not apply")
+    return bad
+
+
+def enter_copy(preset):
+    """Continues in a mount namespace where a copy lies over the tree."""
+    scratch = tempfile.mkdtemp(prefix="taper-mutants-")
+    copy = Path(scratch) / "tree"
+    skip = {str(TREE / "build" / name) for name in os.listdir(TREE / "build") if name != preset}
+    shutil.copytree(TREE, copy, symlinks=True,
+                    ignore=lambda folder, names: [n for n in names if f"{folder}/{n}" in skip])
+    command = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
+    inside = ["sh", "-c", 'mount --bind "$0" "$1" && cd "$1" && shift && exec "$@"', str(copy),
+              str(TREE), sys.executable, __file__, "--inside", *sys.argv[1:]]
+    try:
+        return subprocess.run(command + inside, check=False).returncode
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def build(preset, jobs, program):
+    return subprocess.run(["ninja", "-C", str(TREE / "build" / preset), f"-j{jobs}", program,
+                           "taper-spawnd"], check=False, capture_output=True, text=True)
+
+
+def verdict_of(path, options):
+    head = read(path)
+    applied = apply(path)
+    if applied.returncode != 0:
+        return "DOES NOT APPLY"
+    try:
+        built = build(options.preset, options.jobs, head["program"])
+        if built.returncode != 0:
+            return "DOES NOT BUILD"
+        program = TREE / "build" / options.preset / "bin" / head["program"]
+        try:
+            ran = subprocess.run([str(program), *arguments_of(head)], check=False, cwd="/",
+                                 capture_output=True, timeout=TEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "caught (no end)"
+        return "caught" if ran.returncode != 0 else "ESCAPED"
+    finally:
+        apply(path, "-R")
+        touch(path)
+
+
+def touch(path):
+    # Taken back within a second, a source must still look newer than what was built of it.
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("+++ b/"):
+            os.utime(TREE / line[6:])
+
+
+def run(patches, options):
+    wrong = 0
+    for path in patches:
+        start = time.monotonic()
+        verdict = verdict_of(path, options)
+        wrong += not verdict.startswith("caught")
+        print(f"{verdict:16} {path.stem}: {read(path)['rule']} ({time.monotonic() - start:.0f} s)",
+              flush=True)
+    print(f"{datetime.date.today()}: {len(patches)} mutants, {len(patches) - wrong} caught")
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--today", type=int, default=0)
+    parser.add_argument("--preset", default="dev")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    patches = sorted(PATCHES.glob("*.patch"))
+    if options.check:
+        sys.exit(1 if check(patches) or not patches else 0)
+    if options.names:
+        patches = [PATCHES / f"{name}.patch" for name in options.names]
+    elif options.today:
+        first = datetime.date.today().toordinal() * options.today % len(patches)
+        patches = (patches + patches)[first:first + options.today]
+    elif not options.all:
+        parser.error("--check, --all, --today N or names")
+    if not options.inside:
+        sys.exit(enter_copy(options.preset))
+    sys.exit(1 if run(patches, options) else 0)
+
+
+main()
