@@ -22,8 +22,9 @@ namespace {
 
 // Read by the signal handler; changed only between signals, on the store's one thread.
 std::atomic<MapRange*> ranges = nullptr;
-struct sigaction before_segv{};
-struct sigaction before_bus{};
+std::atomic<int> inside = 0;
+std::array<struct sigaction, 3> before{};
+constexpr std::array kFaults = {SIGSEGV, SIGBUS, SIGABRT};
 
 bool in_a_map(const void* address) {
   const auto at = std::bit_cast<std::uintptr_t>(address);
@@ -34,17 +35,18 @@ bool in_a_map(const void* address) {
 }
 
 void fault(int signal, siginfo_t* info, void*) {
-  if (in_a_map(info->si_addr)) leave_for_damage();
-  // Not ours: the handler before us gets it when the instruction is tried again.
-  ::sigaction(signal, signal == SIGSEGV ? &before_segv : &before_bus, nullptr);
+  if (inside.load() > 0 || (signal != SIGABRT && in_a_map(info->si_addr))) leave_for_damage();
+  // Not ours: the handler before us gets it when it comes again, as it will.
+  for (std::size_t i = 0; i < kFaults.size(); ++i)
+    if (kFaults.at(i) == signal) ::sigaction(signal, &before.at(i), nullptr);
 }
 
 void handle_faults() {
   struct sigaction action{};
   action.sa_sigaction = fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  ::sigaction(SIGSEGV, &action, &before_segv);
-  ::sigaction(SIGBUS, &action, &before_bus);
+  for (std::size_t i = 0; i < kFaults.size(); ++i)
+    ::sigaction(kFaults.at(i), &action, &before.at(i));
 }
 
 void forget(MapRange* range) {
@@ -68,6 +70,9 @@ void leave_for_damage() noexcept {
   const ssize_t written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
   ::_exit(written < 0 ? 1 : exit_code(Code::store_corrupt));
 }
+
+InLmdb::InLmdb() { ++inside; }
+InLmdb::~InLmdb() { --inside; }
 
 MapWatch watch_for_damage(const void* begin, std::size_t size) {
   static const bool handled = (handle_faults(), true);

@@ -10,6 +10,15 @@ namespace taper::store {
 
 [[noreturn]] void leave_for_damage() noexcept;
 
+// While one lives, LMDB works on its pages, and any fault of the process is theirs.
+class InLmdb {
+ public:
+  InLmdb();
+  ~InLmdb();
+  InLmdb(const InLmdb&) = delete;
+  InLmdb& operator=(const InLmdb&) = delete;
+};
+
 struct MapRange;
 // While it lives, SIGSEGV and SIGBUS in the range end in leave_for_damage(); all others go to
 // whoever handled them before.

@@ -66,6 +66,7 @@ class Environment {
     mdb_env_set_maxdbs(env_, kTables);
     mdb_env_set_maxreaders(env_, kReadersMax);
     mdb_env_set_mapsize(env_, map_bytes);
+    const InLmdb working;
     const unsigned flags = MDB_NOTLS | (mode == OpenMode::read ? MDB_RDONLY : 0U);
     if (const int rc = mdb_env_open(env_, directory.c_str(), flags, S_IRUSR | S_IWUSR); rc != 0) {
       return lmdb_error("mdb_env_open", rc);
@@ -147,6 +148,7 @@ class Cursor {
   }
   int move(MDB_cursor_op op) {
     if (rc_ != 0) return rc_;
+    const InLmdb working;
     return mdb_cursor_get(cursor_, &key_, &value_, op);
   }
   int seek(ByteSpan key) {
@@ -182,6 +184,7 @@ class LmdbTxn final : public EngineTxn {
   }
 
   Result<std::optional<ByteSpan>> get(Table table, ByteSpan key) const override {
+    const InLmdb working;
     MDB_val wanted = to_val(key);
     MDB_val value{};
     const int rc = mdb_get(txn_, environment_->handle(table), &wanted, &value);
@@ -221,6 +224,7 @@ class LmdbTxn final : public EngineTxn {
     return store_value(table, key, value, MDB_NOOVERWRITE);
   }
   Status erase(Table table, ByteSpan key) override {
+    const InLmdb working;
     MDB_val wanted = to_val(key);
     const int rc = mdb_del(txn_, environment_->handle(table), &wanted, nullptr);
     if (rc != 0 && rc != MDB_NOTFOUND) return lmdb_error("mdb_del", rc);
@@ -230,6 +234,7 @@ class LmdbTxn final : public EngineTxn {
   Status reserve() override { return environment_->reserve(); }
 
   Status commit() override {
+    const InLmdb working;
     const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
     if (rc == 0) return success();
     // Out of space before the meta page was touched leaves the old state whole. Where the meta page
@@ -242,6 +247,7 @@ class LmdbTxn final : public EngineTxn {
 
  private:
   Status store_value(Table table, ByteSpan key, ByteSpan value, unsigned flags) {
+    const InLmdb working;
     MDB_val wanted = to_val(key);
     MDB_val stored = to_val(value);
     const int rc = mdb_put(txn_, environment_->handle(table), &wanted, &stored, flags);
@@ -265,6 +271,7 @@ class LmdbEngine final : public Engine {
       : environment_(std::move(environment)) {}
   Result<std::unique_ptr<EngineTxn>> begin(Access access) const override {
     TAPER_ASSERT(access != Access::unset);
+    const InLmdb working;
     MDB_txn* txn = nullptr;
     const unsigned flags = access == Access::read ? MDB_RDONLY : 0;
     const int rc = mdb_txn_begin(environment_->get(), nullptr, flags, &txn);

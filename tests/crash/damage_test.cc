@@ -25,6 +25,7 @@ using testing::plan_step;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kPageHeader = 16;
 constexpr std::size_t kFileMax = 64 * 1024 * 1024;
+constexpr std::size_t kStride = 3;  // every third page, each in all ways
 constexpr int kRunsBefore = 3;
 constexpr int kWaitMs = 20'000;
 
@@ -112,9 +113,12 @@ TEST_CASE("a damaged page is refused with a number", "[store][crash][R50]") {
       fs::remove_all(node.state());
       fs::copy(kept, node.state(), fs::copy_options::recursive);
       REQUIRE(replace_file(path, damaged, 0600).ok());
+      if (page % kStride != 0) continue;
       const int reading = outcome_of([&] { read_all(node); });
+      INFO("reading " << reading);
       CHECK((reading == 0 || reading == 4));
       const int running = outcome_of([&] { (void)run(node.options(capsule)); });
+      INFO("run " << running);
       CHECK((running == 0 || running == 4));
       by_last_words += (reading == 4 ? 1 : 0) + (running == 4 ? 1 : 0);
     }
