@@ -65,8 +65,8 @@ void forget(MapRange* range) {
 void leave_for_damage() noexcept {
   constexpr std::string_view kLine =
       "taper: E802 store_corrupt: stored state does not verify; field data.mdb; expected whole "
-      "pages; got one that is damaged or cut off; fix: export what can be read and make a new "
-      "state\n";
+      "pages; got one that is damaged or cut off; fix: keep a copy of it for inquiry and make "
+      "a new state; what was exported before stays valid\n";
   const ssize_t written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
   ::_exit(written < 0 ? 1 : exit_code(Code::store_corrupt));
 }

@@ -170,7 +170,9 @@ int sweep(const Scenario& scenario, const Options& options) {
   std::printf("%s: stride %llu, %d broken runs, %d ended before their place, %d problems, %.1f s\n",
               scenario.name.c_str(), static_cast<unsigned long long>(options.stride), totals.runs,
               totals.unreached, totals.problems, took.count());
-  return totals.problems == 0 && totals.runs > 0 ? 0 : 1;
+  // A place may move by a few calls from run to run, not more.
+  const bool reached = totals.unreached * 20 <= totals.runs + 20;
+  return totals.problems == 0 && totals.runs > 0 && reached ? 0 : 1;
 }
 
 // The names of the records that the format knows, from the header that numbers them.

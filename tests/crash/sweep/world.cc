@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 using testing::plan_step;
 
 constexpr int kRunMs = 30'000;  // far beyond any run
+constexpr std::int64_t kLeaseMs = 3'600'000;
 constexpr const char* kMemory = "/dev/shm";
 constexpr const char* kEffects = "effects";
 
@@ -52,6 +53,8 @@ bool all_gone() {
 
 capsules::Capsule sample_plan(testing::NodeForTests& node, const std::string& prefix) {
   capsules::Capsule capsule = node.capsule();
+  // A sweep takes minutes, and a task that waits for it must not lapse meanwhile.
+  capsule.lease_ttl_ms = capsule.lease_idle_ms = kLeaseMs;
   capsule.grants = {node.grant({.tool = "file.append",
                                 .paths = {"path"},
                                 .any = {"content"},
