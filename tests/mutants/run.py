@@ -64,12 +64,13 @@ def enter_copy(preset):
     scratch = tempfile.mkdtemp(prefix="taper-mutants-")
     copy = Path(scratch) / "tree"
     skip = {str(TREE / "build" / name) for name in os.listdir(TREE / "build") if name != preset}
-    shutil.copytree(TREE, copy, symlinks=True,
-                    ignore=lambda folder, names: [n for n in names if f"{folder}/{n}" in skip])
     command = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
     inside = ["sh", "-c", 'mount --bind "$0" "$1" && cd "$1" && shift && exec "$@"', str(copy),
               str(TREE), sys.executable, __file__, "--inside", *sys.argv[1:]]
     try:
+        shutil.copytree(TREE, copy, symlinks=True,
+                        ignore=lambda folder, names: [n for n in names if f"{folder}/{n}" in skip
+                                                      or n.endswith(".tmp")])
         return subprocess.run(command + inside, check=False).returncode
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -3,7 +3,7 @@
 // own files in /dev/shm and /tmp are touched.
 //
 // usage: crash_sweep SCENARIO [--all | --stride N] [--fault NAME] [--at N] [--verbose]
-//        crash_sweep kinds     every kind of log record must be made by some scenario
+//        crash_sweep kinds     every kind of log record that the code writes is in some scenario
 //        crash_sweep load      kills at random moments, one run after the other on one state
 // Every fault is tried at every Nth place, another Nth for each fault; --all means every place.
 #include <sys/wait.h>
@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -175,24 +176,29 @@ int sweep(const Scenario& scenario, const Options& options) {
   return totals.problems == 0 && totals.runs > 0 && reached ? 0 : 1;
 }
 
-// The names of the records that the format knows, from the header that numbers them.
-std::set<std::string> known_kinds() {
-  std::ifstream in(TAPER_SOURCE_DIR "/store/store.h");
+// The kinds of record that the code writes: those it names where it appends.
+std::set<std::string> written_kinds() {
+  namespace fs = std::filesystem;
+  constexpr std::string_view kName = "LeafType::";
+  std::vector<fs::path> sources = {fs::path(TAPER_SOURCE_DIR) / "store/log_state.cc"};
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(TAPER_SOURCE_DIR) / "runtime"))
+    if (entry.path().extension() == ".cc") sources.push_back(entry.path());
   std::set<std::string> kinds;
-  bool inside = false;
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("enum class LeafType")) inside = true;
-    if (line.starts_with("};")) inside = false;
-    const std::size_t end = line.find(" = ");
-    if (inside && line.starts_with("  ") && end != std::string::npos && end > 2)
-      kinds.insert(line.substr(2, end - 2));
+  for (const fs::path& source : sources) {
+    std::ifstream in(source);
+    std::ostringstream text;
+    text << in.rdbuf();
+    const std::string all = text.str();
+    for (std::size_t at = all.find(kName); at != std::string::npos; at = all.find(kName, at)) {
+      at += kName.size();
+      kinds.insert(all.substr(at, all.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at) - at));
+    }
   }
-  kinds.erase("unset");
   return kinds;
 }
 
 int check_kinds() {
-  std::set<std::string> missing = known_kinds();
+  std::set<std::string> missing = written_kinds();
   if (missing.size() < 11) return 1;
   for (const Scenario& scenario : scenarios()) {
     World world;
