@@ -45,6 +45,7 @@ bool stores(unsigned op) { return op == op_write || op == op_sync || op == op_al
 
 bool spawns(unsigned op) { return op == op_spawn; }
 
+constexpr const char* kOutsideRuns = "reading";
 constexpr unsigned kKillsUnderLoad = 200;
 constexpr unsigned kChildFails = 1;
 constexpr unsigned kChildDies = 2;
@@ -199,6 +200,8 @@ std::set<std::string> written_kinds() {
 
 int check_kinds() {
   std::set<std::string> missing = written_kinds();
+  // No run makes it: a reader's own verb does, in one transaction.
+  if (missing.erase(kOutsideRuns) != 0) std::printf("not swept: %s\n", kOutsideRuns);
   if (missing.size() < 11) return 1;
   for (const Scenario& scenario : scenarios()) {
     World world;
