@@ -7,6 +7,7 @@
 #include "store/audit_export.h"
 #include "store/log_file.h"
 #include "store/log_tree.h"
+#include "store/state_files.h"
 #include "tests/support/state_for_tests.h"
 
 namespace taper::store {
@@ -60,6 +61,24 @@ TEST_CASE("a log is verified with nothing but the node's record", "[store][R63]"
   CHECK(verified->records == 2 + 2 * static_cast<std::uint64_t>(commits) + changes);
   CHECK(verified->root == state.open()->log_head()->root);
   CHECK_FALSE(verified->recency_proven);
+}
+
+TEST_CASE("whoever has the host's key cannot sign an older record anew", "[store][R63]") {
+  const DiskState state;
+  append_records(*state.open(), static_cast<int>(2 * limits::kLogKeyCommits));
+  const Bytes file = exported(state);
+  LogFile log = parse_log_file(file).value();
+  const LogSeed seed = read_seed(state.path()).value();
+  LogTree tree;
+  const auto forge = [&](std::vector<Bytes>& records) {
+    records[4].back() ^= 1U;
+    for (const Bytes& record : records) tree.append(leaf_hash(record));
+    log.final.root = tree.root();
+    const std::string text = export_text(log.origin, log.records, tree.root(),
+                                         state.identity.incarnation, log.final.nonce);
+    log.final.signature = seed.key().sign(crypto::statement::kLogExport, as_bytes(text));
+  };
+  CHECK(verify_log(rewritten(log, forge), state.identity.trust()).code() == Code::log_record_wrong);
 }
 
 TEST_CASE("the records of a task come back whole and in order", "[store][R59]") {
