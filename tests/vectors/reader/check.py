@@ -6,7 +6,9 @@ usage: check.py FOLDER      prints how many it agrees with, of the files that it
 import os
 import sys
 
+import capsule
 import constraints
+import root
 import signatures
 import source_rules
 import values
@@ -63,7 +65,46 @@ def signature_verdict(setting, verdict, rest):
     return verdict == "ok"
 
 
-READERS = {"values.vec": value_verdict, "constraints.vec": constraint_verdict,
+# The inputs of the builtins: docs/formats/tools.md and the manual name them.
+BUILTINS = {
+    "file.read": {"path": ("path", False), "offset": ("integer", True), "max_bytes": ("integer", True)},
+    "file.list": {"path": ("path", False), "max_entries": ("integer", True)},
+    "file.stat": {"path": ("path", False)},
+    "file.write": {"path": ("path", False), "content": ("string", False), "encoding": ("string", True)},
+    "file.append": {"path": ("path", False), "content": ("string", False), "encoding": ("string", True)},
+    "time.now": {}}
+NUMBERS = {"argument_refused": 504, "argument_unknown": 505, "argument_missing": 506, "path_malformed": 508,
+           "tool_input": 513}
+
+
+def call_verdict(opened, tool, text):
+    """The number of the refusal; None: allowed."""
+    try:
+        arguments = json(text)
+    except values.Malformed:
+        return 507
+
+    def matches(rules):
+        return constraints.check_arguments(rules, BUILTINS[tool], arguments, constraints.Moment())[0]
+
+    said = opened.line(tool, matches)
+    return None if said == "ok" else 502 if said is None else NUMBERS[said]
+
+
+def chain_verdict(setting, verdict, rest):
+    try:
+        opened = capsule.Capsule(bytes.fromhex(setting["file"]), root.Root(bytes.fromhex(setting["root"])))
+    except Refused as refusal:
+        return verdict == "refuses" and rest == str(refusal.number)
+    if verdict == "opens":
+        return rest.split() == [str(len(opened.blocks)), opened.id.hex(), opened.chain.hex(), opened.holder.hex()]
+    number, _, call = rest.partition(" ") if verdict == "denies" else (None, None, rest)
+    tool, _, arguments = call.partition(" ")
+    got = call_verdict(opened, tool, arguments)
+    return verdict in ("allows", "denies") and got == (int(number) if number else None)
+
+
+READERS = {"chains.vec": chain_verdict, "values.vec": value_verdict, "constraints.vec": constraint_verdict,
            "arguments.vec": argument_verdict, "signatures.vec": signature_verdict}
 
 
