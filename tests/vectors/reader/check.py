@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads every vector with the reader of this folder, which was written from docs/formats alone.
 
-usage: check.py FOLDER      prints how many it agrees with, of the files that it reads; 1 when it disagrees
+usage: check.py FOLDER      prints how many it agrees with; 1 when it disagrees with one
 """
 import os
 import sys
@@ -110,7 +110,7 @@ READERS = {"chains.vec": chain_verdict, "values.vec": value_verdict, "constraint
 
 def main():
     folder = sys.argv[1]
-    files = sorted(name for name in os.listdir(folder) if name in READERS)
+    files = sorted(name for name in os.listdir(folder) if name.endswith(".vec"))
     agreed, wrong = 0, []
     for name in files:
         for line, setting, verdict, rest in cases(os.path.join(folder, name)):
