@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "capsule_generated.h"
+#include "capsules/grants.h"
 #include "capsules/open.h"
 
 namespace taper::capsules {
@@ -16,7 +17,6 @@ void refuse_unenforced(const WireTable& root) {
   root.refuse({{C::VT_HOLDER_SPIFFE, "holder_spiffe"},
                {C::VT_POOLS, "pools"},
                {C::VT_NODES, "nodes"},
-               {C::VT_CELL, "cell"},
                {C::VT_AGENT_ENTRY, "agent_entry"},
                {C::VT_HOSTS, "hosts"},
                {C::VT_HOST_CA, "host_ca"},
@@ -103,7 +103,15 @@ void decode_entry(const WireTable& root, Capsule& out) {
   }
 }
 
+void check_grants(const WireTable& root, const std::vector<Grant>& grants) {
+  const auto fault = grant_fault(grants);
+  if (!fault) return;
+  const std::string field = "grants[" + std::to_string(fault->grant) + "]." + fault->field;
+  root.invalid({C::VT_GRANTS, field.c_str()}, fault->expected, fault->got);
+}
+
 void decode_rest(const WireTable& root, Capsule& out) {
+  out.cell = decode_cell(root, {C::VT_CELL, "cell"});
   out.min_tier = root.choice({C::VT_MIN_TIER, "min_tier"}, Tier::t3);
   using D = wire::Delegation;
   const WireTable delegation = root.table({C::VT_DELEGATION, "delegation"}, D::VT_ALLOCATOR);
@@ -114,19 +122,23 @@ void decode_rest(const WireTable& root, Capsule& out) {
   constexpr Field kResult{C::VT_RESULT, "result"};
   if (root.has(kResult))
     out.result = decode_result(root.table(kResult, wire::ResultRule::VT_READS));
-  log.refuse({{G::VT_EXCEPT, "except"}});
+  constexpr Field kExcept{G::VT_EXCEPT, "except"};
   out.log_all_arguments = log.flag({G::VT_ALL_ARGUMENTS, "all_arguments"});
+  out.log_except = log.names(kExcept, limits::kArgsPerGrantMax);
+  if (!out.log_all_arguments && log.has(kExcept))
+    log.invalid(kExcept, "absent unless all arguments are logged", "present");
   out.log_quota_bytes = log.number({G::VT_QUOTA_BYTES, "quota_bytes"}, 1, kMost);
 }
 
 KeptGrant decode_kept(const WireTable& table) {
   using K = wire::KeptGrant;
   KeptGrant out;
-  table.refuse({{K::VT_LABELS, "labels"}, {K::VT_REFUSE_AFTER, "refuse_after"}});
   out.id = table.text({K::VT_ID, "id"}, limits::kNameBytesMax);
   out.parent = table.text({K::VT_PARENT, "parent"}, limits::kNameBytesMax);
   out.args = decode_rules(table, {K::VT_ARGS, "args"});
   out.budget = decode_budget(table, {K::VT_BUDGET, "budget"});
+  out.labels = table.names({K::VT_LABELS, "labels"}, limits::kLabelsMax);
+  out.refuse_after = table.names({K::VT_REFUSE_AFTER, "refuse_after"}, limits::kLabelsMax);
   return out;
 }
 
@@ -145,6 +157,7 @@ Result<Capsule> decode_capsule(ByteSpan payload) {
   decode_unique(root, {C::VT_GRANTS, "grants"}, wire::Grant::VT_IDEMPOTENCY, out.grants,
                 decode_grant);
   decode_secrets(root, {C::VT_SECRETS, "secrets"}, out);
+  check_grants(root, out.grants);
   decode_entry(root, out);
   decode_rest(root, out);
   TAPER_CHECK(buffer.finish());

@@ -11,6 +11,7 @@ namespace taper::capsules {
 // The rules of one grant; names are unique.
 std::vector<ArgRule> decode_rules(const WireTable& owner, Field field);
 Budget decode_budget(const WireTable& owner, Field field);
+CellLimits decode_cell(const WireTable& owner, Field field);
 Grant decode_grant(const WireTable& table);
 // After the grants, which name them: each once, used by a grant, and only by grants that pin their
 // tool.

@@ -29,7 +29,22 @@ auto id_bytes(Builder& fbb, const IdType& id) {
 }
 
 Offset<wire::Budget> write_budget(Builder& fbb, const Budget& budget) {
-  return wire::CreateBudget(fbb, optional_long(budget.calls), 0, optional_long(budget.bytes));
+  Offset<wire::Rate> rate;
+  if (budget.rate) rate = wire::CreateRate(fbb, budget.rate->count, budget.rate->per_ms);
+  Offset<wire::Sum> sum;
+  if (budget.sum) {
+    const auto argument = fbb.CreateString(budget.sum->argument);
+    sum = wire::CreateSum(fbb, argument, budget.sum->most);
+  }
+  return wire::CreateBudget(fbb, optional_long(budget.calls), rate, optional_long(budget.bytes),
+                            optional_long(budget.cpu_ms), sum);
+}
+
+using TextList = Offset<flatbuffers::Vector<Offset<flatbuffers::String>>>;
+
+// Absent where it is empty.
+TextList write_names(Builder& fbb, const std::vector<std::string>& names) {
+  return names.empty() ? TextList() : fbb.CreateVectorOfStrings(names);
 }
 
 Offset<wire::Cell> write_cell(Builder& fbb, const CellLimits& cell) {
@@ -54,6 +69,11 @@ Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
   const auto cell = write_cell(fbb, grant.cell);
   Offset<flatbuffers::Vector<Offset<flatbuffers::String>>> secrets;
   if (!grant.secrets.empty()) secrets = fbb.CreateVectorOfStrings(grant.secrets);
+  const TextList labels = write_names(fbb, grant.labels);
+  const TextList refuse_after = write_names(fbb, grant.refuse_after);
+  const TextList after = write_names(fbb, grant.after);
+  Offset<flatbuffers::String> idempotency;
+  if (!grant.idempotency.empty()) idempotency = fbb.CreateString(grant.idempotency);
   wire::GrantBuilder out(fbb);
   out.add_id(id);
   out.add_tool(tool);
@@ -65,6 +85,10 @@ Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
   out.add_effect(static_cast<wire::Effect>(grant.effect));
   if (!cell.IsNull()) out.add_cell(cell);
   if (!secrets.IsNull()) out.add_secrets(secrets);
+  if (!labels.IsNull()) out.add_labels(labels);
+  if (!refuse_after.IsNull()) out.add_refuse_after(refuse_after);
+  if (!after.IsNull()) out.add_after(after);
+  if (!idempotency.IsNull()) out.add_idempotency(idempotency);
   return out.Finish();
 }
 
@@ -162,6 +186,7 @@ struct CapsuleParts {
   Offset<wire::Freshness> freshness;
   Offset<wire::EndOn> end_on;
   Offset<flatbuffers::Vector<Offset<wire::Grant>>> grants;
+  Offset<wire::Cell> cell;
   Offset<wire::Plan> plan;
   Offset<wire::ResultRule> result;
   Offset<flatbuffers::Vector<Offset<wire::Secret>>> secrets;
@@ -194,7 +219,9 @@ CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   if (capsule.result) parts.result = write_result(fbb, *capsule.result);
   if (!capsule.secrets.empty()) parts.secrets = write_secrets(fbb, capsule.secrets);
   parts.delegation = wire::CreateDelegation(fbb, capsule.max_depth);
-  parts.log = wire::CreateLog(fbb, capsule.log_all_arguments, 0, capsule.log_quota_bytes);
+  parts.cell = write_cell(fbb, capsule.cell);
+  const TextList except = write_names(fbb, capsule.log_except);
+  parts.log = wire::CreateLog(fbb, capsule.log_all_arguments, except, capsule.log_quota_bytes);
   return parts;
 }
 
@@ -222,6 +249,7 @@ Result<Bytes> encode_capsule(const Capsule& capsule) {
   out.add_freshness(parts.freshness);
   out.add_end_on(parts.end_on);
   out.add_grants(parts.grants);
+  if (!parts.cell.IsNull()) out.add_cell(parts.cell);
   out.add_min_tier(static_cast<wire::Tier>(capsule.min_tier));
   out.add_entry(static_cast<wire::EntryKind>(capsule.entry));
   if (!parts.plan.IsNull()) out.add_plan(parts.plan);
@@ -243,7 +271,9 @@ Result<Bytes> encode_block(const Block& block) {
     const auto parent = fbb.CreateString(grant.parent);
     const auto args = write_rules(fbb, grant.args);
     const auto budget = write_budget(fbb, grant.budget);
-    grants.push_back(wire::CreateKeptGrant(fbb, id, parent, args, budget));
+    const TextList labels = write_names(fbb, grant.labels);
+    const TextList refuse_after = write_names(fbb, grant.refuse_after);
+    grants.push_back(wire::CreateKeptGrant(fbb, id, parent, args, budget, labels, refuse_after));
   }
   const auto features = fbb.CreateVectorOfStrings({});
   const auto previous = id_bytes(fbb, block.previous);

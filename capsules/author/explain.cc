@@ -137,17 +137,10 @@ void ask_time_of_day(const Grant& grant, Path& path) {
   if (!times.empty()) path.needs_node("time of day", "an anchored time; " + times);
 }
 
-void ask_budgets(const Grant& grant, Path& path) {
-  if (!grant.budget.calls && !grant.budget.bytes) {
-    path.passed("budgets", "no budget: lease and log quota bound it", "none to spend");
-    return;
-  }
-  std::string most;
-  if (grant.budget.calls) most += std::to_string(*grant.budget.calls) + " calls";
-  if (grant.budget.bytes) {
-    most += (most.empty() ? "" : ", ") + std::to_string(*grant.budget.bytes) + " bytes";
-  }
-  path.needs_node("budgets", "not spent: " + most);
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
 }
 
 // Each block in turn, until one refuses what all before it allow.
@@ -176,7 +169,41 @@ void ask_blocks(const Capsule& capsule, const std::vector<Block>& blocks, const 
   }
 }
 
-// Grant, tool digest, arguments, budgets. What follows a grant cannot be asked without one.
+void ask_history(const Grant& grant, Path& path) {
+  if (grant.refuse_after.empty()) {
+    path.passed("labels", "shut by no label", "open");
+  } else {
+    path.needs_node("labels", "the task bears none of " + listed(grant.refuse_after));
+  }
+  if (grant.after.empty()) {
+    path.passed("after", "no call that must come first", "none");
+  } else {
+    path.needs_node("after", "a call of each done in this task: " + listed(grant.after));
+  }
+}
+
+void ask_budgets(const Grant& grant, Path& path) {
+  const Budget& budget = grant.budget;
+  std::vector<std::string> most;
+  if (budget.calls) most.push_back(std::to_string(*budget.calls) + " calls");
+  if (budget.rate) {
+    most.push_back(std::to_string(budget.rate->count) + " calls in " +
+                   format_duration_ms(budget.rate->per_ms));
+  }
+  if (budget.bytes) most.push_back(std::to_string(*budget.bytes) + " bytes");
+  if (budget.cpu_ms) most.push_back(format_duration_ms(*budget.cpu_ms) + " of processor time");
+  if (budget.sum) {
+    most.push_back("a sum of " + budget.sum->argument + " of " + std::to_string(budget.sum->most));
+  }
+  if (most.empty()) {
+    path.passed("budgets", "no budget: lease and log quota bound it", "none to spend");
+  } else {
+    path.needs_node("budgets", "not spent: " + listed(most));
+  }
+}
+
+// Grant, tool digest, arguments, labels, after, budgets. What follows a grant cannot be asked
+// without one.
 void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan arguments,
               const KnownTools& tools, const Moment& moment, const std::vector<Block>& blocks,
               Path& path) {
@@ -204,6 +231,11 @@ void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan argum
     path.out().grant = found.grant->id;
     ask_time_of_day(*found.grant, path);
   }
+  if (!found.grant->idempotency.empty()) {
+    path.needs_node("call id", "no call made already with this '" + found.grant->idempotency +
+                                   "', or only interrupted ones");
+  }
+  ask_history(*found.grant, path);
   ask_budgets(*found.grant, path);
   if (parsed.ok() && found.arguments.ok()) {
     ask_blocks(capsule, blocks, *found.grant, tool, {Verb::call, tool_name, *parsed, moment}, path);

@@ -188,6 +188,7 @@ std::vector<Finding> lint(const Draft& draft, const KnownTools& tools, const Tru
   for (std::size_t i = 0; i < capsule.grants.size(); ++i) {
     lint_grant(capsule.grants[i], tools, "grant[" + std::to_string(i) + "]", report);
   }
+  lint_grants(capsule, tools, report);
   lint_secrets(capsule, report);
   if (capsule.entry == EntryKind::plan) lint_plan(capsule, tools, report);
   return report.take();

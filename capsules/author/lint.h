@@ -45,6 +45,8 @@ void lint_secrets(const Capsule& capsule, LintReport& report);
 // A grant's sealed secrets against what its tool reads.
 void lint_released(const Grant& grant, const KnownTool& tool, const std::string& path,
                    LintReport& report);
+// What holds between grants: labels, after, sums, ids of calls; and what the log leaves out.
+void lint_grants(const Capsule& capsule, const KnownTools& tools, LintReport& report);
 void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& report);
 
 // A step's argument that is filled in while the plan runs, whole or in part.

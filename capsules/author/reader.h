@@ -85,6 +85,8 @@ std::optional<Value> read_value(const toml::node& node, const Place& place, Repo
 
 // The parts of a source.
 std::vector<ArgRule> read_rules(Section& args);
+Budget read_budget(Section& grant);    // its "budget"
+CellLimits read_cell(Section& owner);  // its "cell"
 void read_capsule(Section& section, Draft& draft);
 void read_grants(const toml::node& node, const KnownTools& tools, Draft& draft, Report& report);
 // After the grants, which may name them. A null pointer: the source has none.
@@ -92,7 +94,6 @@ void read_secrets(const toml::node* node, Draft& draft, Report& report);
 void read_plan(Section& section, Draft& draft);
 // The start of a window, where it names one.
 std::optional<std::int64_t> read_window_start(Section& window);
-Budget read_budget(Section& grant);
 void read_result(Section& section, Capsule& capsule);
 
 }  // namespace taper::capsules

@@ -56,11 +56,35 @@ std::string ends_on(const EndOn& end) {
   return out;
 }
 
-std::string budget_text(const Budget& budget) {
+// Empty: nothing is bounded.
+std::string bounds_text(const Budget& budget) {
   std::string out;
   if (budget.calls) out = added(out, "calls " + std::to_string(*budget.calls));
+  if (budget.rate) {
+    out = added(out, "rate " + std::to_string(budget.rate->count) + " in " +
+                         format_duration_ms(budget.rate->per_ms));
+  }
   if (budget.bytes) out = added(out, "bytes " + std::to_string(*budget.bytes));
+  if (budget.cpu_ms) out = added(out, "cpu " + format_duration_ms(*budget.cpu_ms));
+  if (budget.sum) {
+    out = added(out, "sum of " + budget.sum->argument + " " + std::to_string(budget.sum->most));
+  }
+  return out;
+}
+
+std::string budget_text(const Budget& budget) {
+  const std::string out = bounds_text(budget);
   return out.empty() ? "none: bounded by lease and log quota" : out;
+}
+
+std::string list_text(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out = added(out, name);
+  return out;
+}
+
+void show_names(Page& page, std::string_view label, const std::vector<std::string>& names) {
+  if (!names.empty()) page.line(label, list_text(names), 2);
 }
 
 std::string cell_text(const CellLimits& cell) {
@@ -104,6 +128,10 @@ void show_grant(Page& page, const Grant& grant) {
   page.line("verbs", verbs, 2);
   show_rules(page, grant.args);
   page.line("budget", budget_text(grant.budget), 2);
+  show_names(page, "labels", grant.labels);
+  show_names(page, "refuse after", grant.refuse_after);
+  show_names(page, "after", grant.after);
+  if (!grant.idempotency.empty()) page.line("idempotency", grant.idempotency, 2);
   const std::string cell = cell_text(grant.cell);
   if (!cell.empty()) page.line("cell", cell, 2);
   std::string secrets;
@@ -161,7 +189,10 @@ void show_block(Page& page, const Block& block, std::size_t number,
   for (const KeptGrant& kept : block.grants) {
     page.line("keeps", kept.id + " (of " + kept.parent + ")", 2);
     if (!kept.args.empty()) show_rules(page, kept.args);
-    if (kept.budget.calls || kept.budget.bytes) page.line("budget", budget_text(kept.budget), 2);
+    const std::string bounds = bounds_text(kept.budget);
+    if (!bounds.empty()) page.line("budget", bounds, 2);
+    show_names(page, "labels", kept.labels);
+    show_names(page, "refuse after", kept.refuse_after);
   }
 }
 
@@ -197,8 +228,11 @@ void show_terms(Page& page, const Capsule& capsule, std::optional<std::int64_t> 
   page.line("minimum tier", word(capsule.min_tier));
   page.line("entry", word(capsule.entry));
   page.line("delegation", "at most " + std::to_string(capsule.max_depth) + " blocks");
-  page.line("log", std::string(capsule.log_all_arguments ? "all arguments" : "argument digests") +
-                       ", at most " + std::to_string(capsule.log_quota_bytes) + " bytes");
+  std::string log = capsule.log_all_arguments ? "all arguments" : "argument digests";
+  if (!capsule.log_except.empty()) log += " but " + list_text(capsule.log_except);
+  page.line("log", log + ", at most " + std::to_string(capsule.log_quota_bytes) + " bytes");
+  const std::string cell = cell_text(capsule.cell);
+  if (!cell.empty()) page.line("cell", cell);
 }
 
 void show_keys(Page& page, std::string_view role, const std::vector<PublicKey>& keys) {

@@ -27,7 +27,27 @@ json::array keys_json(const std::vector<PublicKey>& keys) {
 }
 
 json::object budget_json(const Budget& budget) {
-  return {{"calls", optional_json(budget.calls)}, {"bytes", optional_json(budget.bytes)}};
+  json::value rate = nullptr;
+  if (budget.rate) {
+    rate = json::object{{"count", budget.rate->count}, {"per_ms", budget.rate->per_ms}};
+  }
+  json::value sum = nullptr;
+  if (budget.sum) {
+    sum = json::object{{"argument", text_json(budget.sum->argument)}, {"most", budget.sum->most}};
+  }
+  return {{"calls", optional_json(budget.calls)},
+          {"rate", std::move(rate)},
+          {"bytes", optional_json(budget.bytes)},
+          {"cpu_ms", optional_json(budget.cpu_ms)},
+          {"sum", std::move(sum)}};
+}
+
+json::object cell_json(const CellLimits& cell) {
+  return {{"output_bytes", optional_json(cell.output_bytes)},
+          {"memory_bytes", optional_json(cell.memory_bytes)},
+          {"processes", optional_json(cell.processes)},
+          {"cpu_s", optional_json(cell.cpu_s)},
+          {"wall_ms", optional_json(cell.wall_ms)}};
 }
 
 json::object grant_json(const Grant& grant) {
@@ -37,20 +57,15 @@ json::object grant_json(const Grant& grant) {
   if (grant.digest_kind == DigestKind::pinned) digest = text_json(grant.digest.hex());
   if (grant.digest_kind == DigestKind::builtin) digest = "builtin";
   if (grant.digest_kind == DigestKind::unpinned) digest = "unpinned";
-  const CellLimits& cell = grant.cell;
-  return {{"id", text_json(grant.id)},
-          {"tool", text_json(grant.tool)},
-          {"digest", std::move(digest)},
-          {"effect", word(grant.effect)},
-          {"verbs", std::move(verbs)},
-          {"args", rules_json(grant.args)},
-          {"budget", budget_json(grant.budget)},
-          {"secrets", texts_json(grant.secrets)},
-          {"cell", json::object{{"output_bytes", optional_json(cell.output_bytes)},
-                                {"memory_bytes", optional_json(cell.memory_bytes)},
-                                {"processes", optional_json(cell.processes)},
-                                {"cpu_s", optional_json(cell.cpu_s)},
-                                {"wall_ms", optional_json(cell.wall_ms)}}}};
+  json::value idempotency = nullptr;
+  if (!grant.idempotency.empty()) idempotency = text_json(grant.idempotency);
+  return {{"id", text_json(grant.id)},           {"tool", text_json(grant.tool)},
+          {"digest", std::move(digest)},         {"effect", word(grant.effect)},
+          {"verbs", std::move(verbs)},           {"args", rules_json(grant.args)},
+          {"budget", budget_json(grant.budget)}, {"secrets", texts_json(grant.secrets)},
+          {"labels", texts_json(grant.labels)},  {"refuse_after", texts_json(grant.refuse_after)},
+          {"after", texts_json(grant.after)},    {"idempotency", std::move(idempotency)},
+          {"cell", cell_json(grant.cell)}};
 }
 
 json::value number_or_null(bool there, std::int64_t number) {
@@ -110,7 +125,9 @@ json::array blocks_json(const std::vector<Block>& blocks) {
       grants.emplace_back(json::object{{"id", text_json(kept.id)},
                                        {"parent", text_json(kept.parent)},
                                        {"args", rules_json(kept.args)},
-                                       {"budget", budget_json(kept.budget)}});
+                                       {"budget", budget_json(kept.budget)},
+                                       {"labels", texts_json(kept.labels)},
+                                       {"refuse_after", texts_json(kept.refuse_after)}});
     }
     out.emplace_back(
         json::object{{"previous", text_json(block.previous.hex())},
@@ -180,7 +197,9 @@ std::string show_json(const UntrustedCapsule& shown) {
       {"entry", word(capsule.entry)},
       {"delegation", json::object{{"max_depth", capsule.max_depth}}},
       {"log", json::object{{"arguments", capsule.log_all_arguments ? "all" : "digest"},
+                           {"except", texts_json(capsule.log_except)},
                            {"quota_bytes", capsule.log_quota_bytes}}},
+      {"cell", cell_json(capsule.cell)},
       {"grants", std::move(grants)},
       {"secrets", std::move(secrets)},
       {"plan", plan_json(capsule)},

@@ -101,7 +101,12 @@ void read_log(Section& section, Capsule& capsule) {
   if (const auto quota = log->integer("quota_bytes", 1, std::numeric_limits<std::int64_t>::max())) {
     capsule.log_quota_bytes = *quota;
   }
-  log->not_yet({"except"});
+  capsule.log_except =
+      log->words("except", limits::kArgsPerGrantMax).value_or(std::vector<std::string>());
+  if (!capsule.log_all_arguments && !capsule.log_except.empty()) {
+    log->wrong_type("except", "absent unless arguments = \"all\"",
+                    "digests alone are logged without it");
+  }
   log->finish();
 }
 
@@ -219,13 +224,14 @@ void read_capsule(Section& section, Draft& draft) {
   capsule.activations = static_cast<std::uint32_t>(
       section.integer("activations", 1, limits::kActivationsMax).value_or(1));
   read_tier(section, capsule);
+  capsule.cell = read_cell(section);
   read_log(section, capsule);
   read_delegation(section, capsule);
   read_holder(section, draft);
   read_node(section, draft);
   read_result(section, capsule);
   section.not_yet({"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca",
-                   "proof", "offline", "cell", "features"});
+                   "proof", "offline", "features"});
   section.finish();
 }
 

@@ -1,15 +1,11 @@
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "capsules/author/reader.h"
 #include "runtime/base/limits.h"
 
 namespace taper::capsules {
 namespace {
-
-constexpr std::int64_t kCountMax = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kMsPerS = 1000;
 
 struct VerbName {
   std::string_view name;
@@ -97,45 +93,6 @@ void read_digest(Section& grant, const KnownTool* tool, Grant& out) {
   out.digest = *digest;
 }
 
-}  // namespace
-
-Budget read_budget(Section& grant) {
-  Budget out;
-  std::optional<Section> budget = grant.section("budget");
-  if (!budget) return out;
-  out.calls = budget->integer("calls", 1, kCountMax);
-  out.bytes = budget->integer("bytes", 1, kCountMax);
-  budget->not_yet({"rate", "cpu", "sum"});
-  budget->finish();
-  return out;
-}
-
-namespace {
-
-CellLimits read_cell(Section& grant) {
-  CellLimits out;
-  std::optional<Section> cell = grant.section("cell");
-  if (!cell) return out;
-  out.output_bytes =
-      cell->integer("output_bytes", 1, static_cast<std::int64_t>(limits::kCellOutputBytes));
-  out.memory_bytes =
-      cell->integer("memory_bytes", 1, static_cast<std::int64_t>(limits::kCellMemoryBytes));
-  out.processes = cell->integer("processes", 1, limits::kCellProcesses);
-  if (const auto cpu = cell->duration_ms("cpu")) {
-    out.cpu_s = *cpu / kMsPerS;
-    if (*out.cpu_s > static_cast<std::int64_t>(limits::kCellCpuS)) {
-      cell->wrong_type("cpu", "at most " + std::to_string(limits::kCellCpuS) + "s", "lower it");
-    }
-  }
-  if (const auto wall = cell->duration_ms("wall")) {
-    out.wall_ms = *wall;
-    if (*wall > limits::kLeaseTtlMaxMs) cell->wrong_type("wall", "at most 90d", "lower it");
-  }
-  cell->not_yet({"trees", "hosts"});
-  cell->finish();
-  return out;
-}
-
 // The tool, when its name is one that is known.
 const KnownTool* read_tool(Section& grant, const KnownTools& tools, Grant& out) {
   out.tool = grant.required_text("tool", limits::kNameBytesMax, "\"the tool's name\"").value_or("");
@@ -167,7 +124,12 @@ Grant read_grant(Section grant, const KnownTools& tools) {
   out.budget = read_budget(grant);
   out.cell = read_cell(grant);
   out.secrets = grant.words("secrets", limits::kSecretsMax).value_or(std::vector<std::string>());
-  grant.not_yet({"parent", "action", "labels", "refuse_after", "approval", "after", "idempotency"});
+  out.labels = grant.words("labels", limits::kLabelsMax).value_or(std::vector<std::string>());
+  out.refuse_after =
+      grant.words("refuse_after", limits::kLabelsMax).value_or(std::vector<std::string>());
+  out.after = grant.words("after", limits::kNeedsMax).value_or(std::vector<std::string>());
+  out.idempotency = grant.text("idempotency", limits::kNameBytesMax).value_or("");
+  grant.not_yet({"parent", "action", "approval"});
   grant.finish();
   return out;
 }

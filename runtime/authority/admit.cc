@@ -243,7 +243,7 @@ Result<Activation> Authority::State::make_task(Candidate candidate,
         txn.put(Table::capsules, capsule_key(record.capsule, record.chain), request.capsule_file));
     TAPER_CHECK(txn.put(Table::tasks, inputs_key(task.id), encode_inputs(request.inputs)));
     TAPER_CHECK(put_task(txn, task.id, record));
-    return load_task(txn, task);
+    return load_task(txn, task, now);
   });
   TAPER_CHECK(std::move(committed));
   task.claimed = true;

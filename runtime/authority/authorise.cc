@@ -1,115 +1,32 @@
 #include <algorithm>
+#include <set>
 
 #include "crypto/crypto.h"
 #include "runtime/authority/command.h"
+#include "runtime/authority/decision_record.h"
 #include "runtime/authority/explain.h"
 #include "runtime/authority/permit_maker.h"
 #include "runtime/authority/profile.h"
-#include "runtime/authority/state.h"
 
 namespace taper::authority {
 namespace {
 
 using capsules::Object;
 
-std::string_view verb_name(capsules::Verb verb) {
-  switch (verb) {
-    case capsules::Verb::unset: break;
-    case capsules::Verb::discover: return "discover";
-    case capsules::Verb::call: return "call";
-    case capsules::Verb::poll: return "poll";
-    case capsules::Verb::result: return "result";
-    case capsules::Verb::update: return "update";
-    case capsules::Verb::cancel: return "cancel";
-    case capsules::Verb::retry: return "retry";
-    case capsules::Verb::resume: return "resume";
-  }
-  return "unset";
-}
-
-// One call being decided: what was asked, what was ruled, what will be written.
-struct Case {
-  const CallRequest& request;
-  const Result<Object>& arguments;
-  const Now& now;
-  Ruling ruling;
-  DecisionId decision = crypto::random_id<DecisionId>();
+struct StagedCall {
+  PermitFacts facts;
+  std::vector<CallSecret> secrets;
+  CallRecord record;
+  std::uint64_t number = 0;
+  std::vector<std::string> labels;  // new ones
+  LiveTask::Running running;
+  std::vector<Spent> spent_before;
+  std::optional<CallState> once_before;
 };
-
-Object decision_body(const TaskId& task, const TaskRecord& record, const Case& c) {
-  Object body = task_body(verb_name(c.request.verb), task, record, c.now);
-  body.emplace_back("decision", c.decision.hex());
-  body.emplace_back("verdict", c.ruling.error ? "deny" : "allow");
-  body.emplace_back("step", printable(c.request.step));
-  body.emplace_back("tool", printable(c.request.tool));
-  if (c.ruling.error) {
-    body.emplace_back("question", question_name(c.ruling.failed));
-    add_error(body, *c.ruling.error);
-  } else {
-    body.emplace_back("number", count_value(0));
-  }
-  return body;
-}
-
-// What stands for an argument's value where the capsule keeps arguments out of the log. `json` is
-// the value as a refusal tells it, or words of ours where there is none.
-std::string kind_of_value(const std::string& json) {
-  if (json.empty() || json == "nothing") return json;
-  const std::string bytes = " of " + std::to_string(json.size()) + " bytes as JSON, not logged";
-  switch (json.front()) {
-    case '"': return "a string" + bytes;
-    case '{': return "an object" + bytes;
-    case '[': return "an array" + bytes;
-    default: return "a value" + bytes;
-  }
-}
-
-// A refusal as the log may keep it.
-Error loggable(const Error& error, Question failed, const LiveTask& task) {
-  if (failed != Question::arguments || task.root().log_all_arguments) return error;
-  ErrorDetail detail = error.detail();
-  detail.got = kind_of_value(detail.got);
-  return Error(error.code(), std::move(detail));
-}
-
-// The arguments' canonical bytes hashed, or themselves where the capsule says so.
-void add_arguments(Object& body, const Case& c, bool whole) {
-  if (!c.arguments) {
-    body.emplace_back("arguments_digest", crypto::hash(c.request.arguments).hex());
-    return;
-  }
-  const std::string text = capsules::write_canonical(*c.arguments);
-  body.emplace_back("arguments_digest", crypto::hash(as_bytes(text)).hex());
-  if (whole) body.emplace_back("arguments", *c.arguments);
-}
-
-void add_grant(Object& body, const LiveTask& task, const Case& c) {
-  if (c.ruling.depth == 0) return;
-  const std::size_t last = c.ruling.depth - 1;
-  body.emplace_back("grant", printable(task.levels[0][c.ruling.line[0]].id));
-  if (last > 0)
-    body.emplace_back("kept_grant", printable(task.levels[last][c.ruling.line[last]].id));
-  if (c.ruling.tool != nullptr) body.emplace_back("tool_digest", c.ruling.tool->digest.hex());
-  if (!c.ruling.error) {
-    body.emplace_back("matched", matched_constraints(task, c.ruling));
-    body.emplace_back("reserved_bytes", count_value(c.ruling.reserve_bytes));
-    const std::vector<std::string>& secrets = task.root().grants[c.ruling.line[0]].secrets;
-    if (!secrets.empty())
-      body.emplace_back("secrets", capsules::Array(secrets.begin(), secrets.end()));
-  }
-}
-
-Status put_decision(store::WriteTxn& txn, const Object& body, std::vector<Answer> answers,
-                    const DecisionId& decision, TaskRecord& record) {
-  TAPER_CHECK(append_for(txn, store::LeafType::decision, body, record));
-  const DecisionView view{capsules::write_canonical(body), std::move(answers)};
-  return txn.put_new(store::Table::decisions, decision.span(), encode_decision(view));
-}
 
 PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const CallId& call,
                          Case& c) {
   const std::size_t index = c.ruling.line[0];
-  const capsules::Grant& grant = task.root().grants[index];
   PermitFacts facts;
   facts.task = task.id;
   facts.call = call;
@@ -122,17 +39,83 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   facts.program = c.ruling.tool->program;
   facts.writes = c.ruling.tool->effect != capsules::Effect::read;
   facts.trees = *task.trees[index];
-  facts.caps = cell_caps(grant.cell);
-  facts.caps.output_bytes = std::min<std::size_t>(facts.caps.output_bytes, c.ruling.reserve_bytes);
+  facts.caps = c.ruling.caps;
   const std::int64_t left = time_left(task, around, c.now, Idle::runs_a_call).ms;
-  const std::int64_t wall = std::max<std::int64_t>(0, grant.cell.wall_ms.value_or(left));
-  facts.deadline_boot_ms = saturating_add(c.now.boot_ms, std::min(left, wall));
+  const std::int64_t wall = cell_limits(task, index).wall_ms.value_or(left);
+  facts.deadline_boot_ms =
+      saturating_add(c.now.boot_ms, std::min(left, std::max<std::int64_t>(0, wall)));
   return facts;
 }
 
 }  // namespace
 
-Result<Denial> Authority::State::deny_ended(const CallRequest& request, const Now& now) {
+// One decision of a batch: memory has it already, the store not yet. What memory held before stands
+// beside it, for a commit that fails.
+struct Authority::State::Staged {
+  LiveTask* task = nullptr;  // null: not live any more
+  DecisionId decision;
+  std::string body;
+  Bytes view;
+  std::optional<Error> denied;
+  EndReason ends_task = EndReason::none;
+  std::optional<StagedCall> call;  // where it was allowed
+  TaskRecord record_before;
+  bool stopped_before = false;
+
+  void write_down(const Object& told, std::vector<Answer> answers) {
+    body = capsules::write_canonical(told);
+    view = encode_decision({body, std::move(answers)});
+  }
+  void apply();
+  void undo();
+  Status write(store::WriteTxn& txn) const;
+};
+
+void Authority::State::Staged::apply() {
+  if (!call) return;
+  for (std::size_t level = 0; level < call->running.line.size(); ++level) {
+    for (const std::string& label : call->running.line[level]->labels) {
+      if (task->labels.insert(label).second) call->labels.push_back(label);
+    }
+  }
+  const auto earlier = task->once.find(call->record.once);
+  if (earlier != task->once.end()) call->once_before = earlier->second;
+  task->keep_call(call->number, call->record);
+  task->running.emplace(call->record.id, call->running);
+}
+
+void Authority::State::Staged::undo() {
+  if (task == nullptr) return;
+  task->record = record_before;
+  task->stopped = stopped_before;
+  if (!call) return;
+  for (std::size_t i = 0; i < call->spent_before.size(); ++i) {
+    call->running.line[i]->spent = call->spent_before[i];
+  }
+  for (const std::string& label : call->labels) task->labels.erase(label);
+  task->once.erase(call->record.once);
+  if (call->once_before) task->once.emplace(call->record.once, *call->once_before);
+  task->calls.resize(call->number);
+  task->running.erase(call->record.id);
+}
+
+Status Authority::State::Staged::write(store::WriteTxn& txn) const {
+  using store::Table;
+  TAPER_CHECK(txn.append(store::LeafType::decision, body));
+  TAPER_CHECK(txn.put_new(Table::decisions, decision.span(), view));
+  if (!call) return success();
+  const Bytes key = call_key(task->id, call->number);
+  TAPER_CHECK(txn.put_new(Table::calls, key, encode_call(call->record)));
+  const Hash& capsule = task->record.capsule;
+  for (const std::string& label : call->labels) {
+    TAPER_CHECK(txn.put(Table::replay, label_key(capsule, label), {}));
+  }
+  if (call->record.once.is_zero()) return success();
+  return txn.put(Table::replay, once_key(capsule, call->record.once), key);
+}
+
+Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest& request,
+                                                               const Now& now) {
   const Result<Object> arguments = capsules::parse_arguments(request.arguments);
   std::optional<TaskRecord> record;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
@@ -140,109 +123,163 @@ Result<Denial> Authority::State::deny_ended(const CallRequest& request, const No
     return success();
   }));
   if (!record) return Error(Code::unknown_task, {"task", "", request.task.hex(), ""});
-  Case c{request, arguments, now, {}};
+  Case c{request, arguments, now, {}, crypto::random_id<DecisionId>()};
   c.ruling.failed = Question::task_live;
   const std::string got(task_state_name(record->state));
   c.ruling.error = Error(Code::task_not_live, {"task", "active", got, ""});
-  Object body = decision_body(request.task, *record, c);
-  add_arguments(body, c, false);
-  TAPER_CHECK(commit(now, [&](store::WriteTxn& txn) {
-    const std::string question(question_name(Question::task_live));
-    return put_decision(txn, body, {{question, false, "active", got}}, c.decision, *record);
-  }));
-  return Denial{c.decision, *c.ruling.error, EndReason::none};
+  Staged staged;
+  staged.decision = c.decision;
+  staged.denied = c.ruling.error;
+  staged.write_down(decision_body(request.task, *record, nullptr, c),
+                    {{std::string(question_name(Question::task_live)), false, "active", got}});
+  return staged;
 }
 
-Result<Denial> Authority::State::deny(LiveTask& task, const CallRequest& request,
-                                      const Result<Object>& arguments, Ruling ruling,
-                                      const Now& now) {
-  const Error told = *ruling.error;
-  Case c{request, arguments, now, std::move(ruling)};
-  c.ruling.error = loggable(told, c.ruling.failed, task);
-  TaskRecord next = task.record;
-  advance(next, !task.running.empty(), now);
+void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
+  staged.denied = c.ruling.error;
+  c.ruling.error = loggable(*staged.denied, c.ruling.failed, task);
+  TaskRecord& next = task.record;
+  advance(next, !task.running.empty(), c.now);
   EndReason ends = c.ruling.ends_task;
   if (c.ruling.failed != Question::task_live) {
     ++next.denials;
     const auto most = static_cast<std::uint64_t>(next.end_on.denials);
     if (ends == EndReason::none && next.denials >= most) ends = EndReason::denials;
   }
-  Object body = decision_body(task.id, next, c);
-  add_grant(body, task, c);
-  add_arguments(body, c, task.root().log_all_arguments && c.ruling.failed != Question::log_quota);
+  Object body = decision_body(task.id, next, &task, c);
   if (ends != EndReason::none) body.emplace_back("ends_task", end_reason_name(ends));
-  TAPER_CHECK(commit(now, [&](store::WriteTxn& txn) -> Status {
-    auto answers = explain(task, around(), request, c.ruling, now);
-    TAPER_CHECK(put_decision(txn, body, std::move(answers), c.decision, next));
-    return put_task(txn, task.id, next);
-  }));
-  task.record = next;
+  staged.ends_task = ends;
+  staged.write_down(body, explain(task, around(), c.request, c.ruling, c.now));
   if (ends != EndReason::none) task.stopped = true;
-  return Denial{c.decision, told, ends};
 }
 
-Result<Allowed> Authority::State::allow(LiveTask& task, const CallRequest& request,
-                                        const Result<Object>& arguments, Ruling ruling,
-                                        const Now& now) {
-  Case c{request, arguments, now, std::move(ruling)};
-  TaskRecord next = task.record;
-  advance(next, !task.running.empty(), now);
+Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
+  TAPER_TRY(auto secrets, release(task.root(), task.root().grants[c.ruling.line[0]]));
+  StagedCall& call = staged.call.emplace();
+  call.secrets = std::move(secrets);
+  TaskRecord& next = task.record;
+  call.record = {crypto::random_id<CallId>(),
+                 c.decision,
+                 c.ruling.line[0],
+                 c.ruling.tool->effect == capsules::Effect::read,
+                 c.request.step,
+                 CallState::authorised,
+                 Code::ok,
+                 c.ruling.once};
+  auto answers = explain(task, around(), c.request, c.ruling, c.now);
+  call.facts = permit_facts(task, around(), call.record.id, c);
+  advance(next, !task.running.empty(), c.now);
   next.idle_used_ms = 0;
-  const std::uint64_t number = next.calls++;
-  const CallRecord call{crypto::random_id<CallId>(),
-                        c.decision,
-                        c.ruling.line[0],
-                        c.ruling.tool->effect == capsules::Effect::read,
-                        request.step,
-                        CallState::authorised,
-                        Code::ok};
-  LiveTask::Running run{number, {}, c.ruling.reserve_bytes};
-  std::vector<Spent> spent;
+  call.number = next.calls++;
+  Object body = decision_body(task.id, next, &task, c);
+  body.emplace_back("call", call.record.id.hex());
+  staged.write_down(body, std::move(answers));
+  call.running = {static_cast<std::size_t>(call.number), {}, c.ruling.charge};
   for (std::size_t level = 0; level < c.ruling.depth; ++level) {
     LiveGrant& grant = task.levels[level][c.ruling.line[level]];
-    run.line.push_back(&grant);
-    spent.push_back({grant.spent.calls + 1, grant.spent.bytes + run.reserved_bytes});
+    Charge charge = c.ruling.charge;
+    charge.sum = c.ruling.sums[level];
+    call.running.line.push_back(&grant);
+    call.spent_before.push_back(grant.spent);
+    grant.spent = charged(grant.budget, grant.spent, charge, c.now);
   }
-  TAPER_TRY(std::vector<CallSecret> secrets,
-            release(task.root(), task.root().grants[c.ruling.line[0]]));
-  Object body = decision_body(task.id, next, c);
-  body.emplace_back("call", call.id.hex());
-  add_grant(body, task, c);
-  add_arguments(body, c, task.root().log_all_arguments);
-  auto committed = commit(now, [&](store::WriteTxn& txn) -> Status {
-    auto answers = explain(task, around(), request, c.ruling, now);
-    TAPER_CHECK(put_decision(txn, body, std::move(answers), c.decision, next));
-    TAPER_CHECK(txn.put_new(store::Table::calls, call_key(task.id, number), encode_call(call)));
-    for (std::size_t i = 0; i < spent.size(); ++i) {
-      TAPER_CHECK(txn.put(store::Table::budgets, run.line[i]->budget_key, encode_spent(spent[i])));
+  return success();
+}
+
+Result<Authority::State::Staged> Authority::State::stage(const CallRequest& request,
+                                                         const Tools& tools, const Now& now) {
+  LiveTask* task = find(request.task);
+  if (task == nullptr) return stage_ended(request, now);
+  const Result<Object> arguments = capsules::parse_arguments(request.arguments);
+  Case c{request, arguments, now, decide(*task, around(), request, arguments, tools, now),
+         crypto::random_id<DecisionId>()};
+  Staged staged;
+  staged.task = task;
+  staged.decision = c.decision;
+  staged.record_before = task->record;
+  staged.stopped_before = task->stopped;
+  if (c.ruling.error) {
+    stage_denial(*task, c, staged);
+  } else {
+    TAPER_CHECK(stage_permit(*task, c, staged));
+  }
+  task->record.log_bytes += staged.body.size();
+  staged.apply();
+  return staged;
+}
+
+// Tasks and budgets are written once, as the whole batch leaves them.
+Result<store::Committed> Authority::State::commit_staged(const std::vector<Result<Staged>>& batch,
+                                                         const Now& now) {
+  std::map<TaskId, const LiveTask*> tasks;
+  std::set<const LiveGrant*> grants;
+  for (const Result<Staged>& staged : batch) {
+    if (!staged || staged->task == nullptr) continue;
+    tasks.emplace(staged->task->id, staged->task);
+    if (staged->call) {
+      grants.insert(staged->call->running.line.begin(), staged->call->running.line.end());
     }
-    return put_task(txn, task.id, next);
+  }
+  return commit(now, [&](store::WriteTxn& txn) -> Status {
+    for (const Result<Staged>& staged : batch) {
+      if (staged) TAPER_CHECK(staged->write(txn));
+    }
+    for (const LiveGrant* grant : grants) {
+      TAPER_CHECK(txn.put(store::Table::budgets, grant->budget_key, encode_spent(grant->spent)));
+    }
+    for (const auto& [id, task] : tasks) TAPER_CHECK(put_task(txn, id, task->record));
+    return success();
   });
-  if (!committed) return committed.error();
-  PermitFacts facts = permit_facts(task, around(), call.id, c);
-  for (std::size_t i = 0; i < spent.size(); ++i) run.line[i]->spent = spent[i];
-  task.record = next;
-  task.calls.push_back(call);
-  task.running.emplace(call.id, std::move(run));
-  return Allowed{PermitMaker::make(std::move(facts), std::move(secrets), *committed), c.decision,
-                 call.id};
+}
+
+void Authority::State::decide_together(std::span<const CallRequest> requests, const Tools& tools,
+                                       const Now& now, std::vector<Result<Decision>>& out) {
+  std::vector<Result<Staged>> batch;
+  batch.reserve(requests.size());
+  for (const CallRequest& request : requests) batch.push_back(stage(request, tools, now));
+  const bool any =
+      std::any_of(batch.begin(), batch.end(), [](const auto& one) { return one.ok(); });
+  Result<store::Committed> committed = Error(Code::unset);
+  if (any) committed = commit_staged(batch, now);
+  if (any && !committed) {
+    for (auto staged = batch.rbegin(); staged != batch.rend(); ++staged) {
+      if (*staged) (*staged)->undo();
+    }
+  }
+  for (Result<Staged>& staged : batch) {
+    if (!staged || !committed) {
+      out.emplace_back(staged ? committed.error() : staged.error());
+    } else if (staged->denied) {
+      out.emplace_back(Decision(Denial{staged->decision, *staged->denied, staged->ends_task}));
+    } else {
+      StagedCall& call = *staged->call;
+      out.emplace_back(Decision(
+          Allowed{PermitMaker::make(std::move(call.facts), std::move(call.secrets), *committed),
+                  staged->decision, call.record.id}));
+    }
+  }
+}
+
+std::vector<Result<Decision>> Authority::authorise_batch(std::span<const CallRequest> requests,
+                                                         const Tools& tools, const Now& now) {
+  std::vector<Result<Decision>> out;
+  out.reserve(requests.size());
+  while (!requests.empty()) {
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    do {
+      bytes += requests[count++].arguments.size();
+    } while (count < std::min(requests.size(), limits::kBatchCallsMax) &&
+             bytes < limits::kBatchBytesMax);
+    state_->decide_together(requests.first(count), tools, now, out);
+    requests = requests.subspan(count);
+  }
+  return out;
 }
 
 Result<Decision> Authority::authorise(const CallRequest& request, const Tools& tools,
                                       const Now& now) {
-  LiveTask* task = state_->find(request.task);
-  if (task == nullptr) {
-    TAPER_TRY(Denial denial, state_->deny_ended(request, now));
-    return Decision(std::move(denial));
-  }
-  const Result<Object> arguments = capsules::parse_arguments(request.arguments);
-  Ruling ruling = decide(*task, state_->around(), request, arguments, tools, now);
-  if (ruling.error) {
-    TAPER_TRY(Denial denial, state_->deny(*task, request, arguments, std::move(ruling), now));
-    return Decision(std::move(denial));
-  }
-  TAPER_TRY(Allowed allowed, state_->allow(*task, request, arguments, std::move(ruling), now));
-  return Decision(std::move(allowed));
+  return std::move(authorise_batch({&request, 1}, tools, now).front());
 }
 
 }  // namespace taper::authority

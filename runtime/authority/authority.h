@@ -8,12 +8,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "capsules/open.h"
 #include "crypto/seal.h"
+#include "runtime/authority/budget.h"
 #include "runtime/authority/permit.h"
 #include "runtime/authority/tool.h"
 #include "runtime/base/clock.h"
@@ -111,8 +113,9 @@ struct Outcome {
   std::string
       subject;  // what of the arguments it is about; logged only where the capsule logs them
   std::uint64_t result_bytes = 0;
-  Hash result;                   // hash of the result's bytes
-  std::int64_t exit_status = 0;  // commands
+  std::optional<std::uint64_t> cpu_ms = {};  // of the tool's processes; empty: not known
+  Hash result;                               // hash of the result's bytes
+  std::int64_t exit_status = 0;              // commands
 };
 
 struct ActivationRequest {
@@ -134,7 +137,8 @@ struct PastCall {
   DecisionId decision;
   CallState state = CallState::unset;
   Code code = Code::ok;
-  bool read_only = false;  // its effect is `read`: an interrupted one may be decided anew
+  // Its effect is `read`, or it bears an id: an interrupted one may be decided anew.
+  bool repeatable = false;
 };
 
 // A reader asks for one result of an ended task. Names of calls: "step", or "step[3]".
@@ -165,9 +169,12 @@ struct TaskView {
   std::int64_t ttl_ms = 0, active_ms = 0;  // of the lease, and how much of it is used
   std::int64_t idle_ms = 0;
   std::uint64_t denials = 0;
+  std::vector<std::string> labels;
   struct GrantView {
+    std::size_t block = 0;  // 0: the root block's; else a kept grant of that block, from 1
     std::string id, tool;
-    std::optional<std::int64_t> calls_left, bytes_left;
+    BudgetLeft left;
+    std::string shut_by;  // a label that the task bears and the grant refuses after; empty: open
   };
   std::vector<GrantView> grants;
   std::vector<PastCall> calls;
@@ -199,9 +206,15 @@ class Authority {
   Result<Activation> activate(const ActivationRequest& request, const Tools& tools, const Now& now);
 
   // authorise: parses the arguments once and asks, in this order: task live, time, revocation, node
-  // policy, grant, tool digest, arguments, budgets. The decision is durable when this returns. An
-  // error (not a Denial) means the decision could not be made durable: nothing may run.
+  // policy, grant, tool digest, arguments, labels, after, budgets, log quota. The decision is
+  // durable when this returns. An error (not a Denial) means the decision could not be made
+  // durable: nothing may run.
   Result<Decision> authorise(const CallRequest& request, const Tools& tools, const Now& now);
+
+  // Decides as many calls one after the other, as authorise would, in one transaction for each
+  // limits::kBatchCallsMax of them: many permits share one sync. One answer for each, in order.
+  std::vector<Result<Decision>> authorise_batch(std::span<const CallRequest> requests,
+                                                const Tools& tools, const Now& now);
 
   // Records how a call went; the result may be released when this returns success. Gives the reason
   // to end the task now, where its capsule names such an outcome (failure, violation), else none. A

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "crypto/crypto.h"
 #include "runtime/authority/command.h"
 #include "runtime/authority/profile.h"
+#include "runtime/base/text.h"
 
 namespace taper::authority {
 namespace {
@@ -90,25 +92,95 @@ Status check_tool(const LiveTask& task, const CallRequest& request, Ruling& ruli
   return success();
 }
 
-Status check_budgets(const LiveTask& task, Ruling& ruling) {
-  const CellCaps caps = cell_caps(chosen(task, ruling).cell);
-  ruling.reserve_bytes = std::min<std::uint64_t>(caps.output_bytes, limits::kResultBytesMax);
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// A label is there from the permit on, so a call that is shut by one can only run beside a call
+// that would add it where it began first.
+Status check_labels(const LiveTask& task, const Ruling& ruling) {
   for (std::size_t level = 0; level < ruling.depth; ++level) {
     const LiveGrant& grant = task.levels[level][ruling.line[level]];
-    const auto left = [](const std::optional<std::int64_t>& limit, std::uint64_t spent) {
-      const auto most = static_cast<std::uint64_t>(std::max<std::int64_t>(0, *limit));
-      return most > spent ? most - spent : 0;
-    };
-    if (grant.budget.calls && left(grant.budget.calls, grant.spent.calls) == 0)
-      return denial(Code::budget_calls, grant.id,
-                    "at most " + std::to_string(*grant.budget.calls) + " calls", "all are spent");
-    if (!grant.budget.bytes) continue;
-    const std::uint64_t bytes = left(grant.budget.bytes, grant.spent.bytes);
-    if (bytes == 0)
-      return denial(Code::budget_bytes, grant.id,
-                    "at most " + std::to_string(*grant.budget.bytes) + " bytes", "all are spent");
-    ruling.reserve_bytes = std::min(ruling.reserve_bytes, bytes);
+    for (const std::string& label : grant.refuse_after) {
+      if (task.labels.contains(label))
+        return denial(Code::label_refused, grant.id, "a task without the label " + label, label);
+    }
+    for (const std::string& label : grant.labels) {
+      for (const auto& [call, running] : task.running) {
+        const bool beside = std::any_of(
+            running.line.begin(), running.line.end(),
+            [&label](const LiveGrant* other) { return has(other->refuse_after, label); });
+        if (beside) return denial(Code::label_conflict, grant.id, "no such call", label);
+      }
+    }
   }
+  return success();
+}
+
+Status check_after(const LiveTask& task, const Ruling& ruling) {
+  const std::vector<Grant>& grants = task.root().grants;
+  for (const std::string& id : chosen(task, ruling).after) {
+    const auto named = std::find_if(grants.begin(), grants.end(),
+                                    [&id](const Grant& grant) { return grant.id == id; });
+    if (!task.done.contains(static_cast<std::size_t>(named - grants.begin())))
+      return denial(Code::after_unmet, "after", "a call of the grant " + id + " done", "none");
+  }
+  return success();
+}
+
+Status spent(Code code, const LiveGrant& grant, std::string expected) {
+  return denial(code, grant.id, std::move(expected), "all are spent");
+}
+
+// The argument's own value is not told: the log may have to keep it out.
+Status check_sum(const LiveGrant& grant, const Object& arguments, std::int64_t left,
+                 std::uint64_t& amount) {
+  const std::string& name = grant.budget.sum->argument;
+  for (const auto& [argument, value] : arguments) {
+    const std::int64_t* whole = argument == name ? value.integer() : nullptr;
+    if (whole == nullptr || *whole < 0) continue;
+    if (*whole > left) break;
+    amount = static_cast<std::uint64_t>(*whole);
+    return success();
+  }
+  return denial(Code::budget_sum, grant.id,
+                "a whole number " + name + ", at most " + std::to_string(left) + " more",
+                "none, or more");
+}
+
+Status check_level(const LiveGrant& grant, const Object& arguments, const Now& now, Ruling& ruling,
+                   std::uint64_t& amount) {
+  const capsules::Budget& budget = grant.budget;
+  const BudgetLeft left = budget_left(budget, grant.spent, now);
+  constexpr std::int64_t kSecond = 1000;  // what a cell's cap of time is counted in
+  if (left.calls == 0)
+    return spent(Code::budget_calls, grant, "at most " + std::to_string(*budget.calls) + " calls");
+  if (left.rate == 0)
+    return spent(Code::budget_rate, grant,
+                 "at most " + std::to_string(budget.rate->count) + " calls in " +
+                     format_duration_ms(budget.rate->per_ms));
+  if (left.bytes == 0)
+    return spent(Code::budget_bytes, grant, "at most " + std::to_string(*budget.bytes) + " bytes");
+  if (left.cpu_ms && *left.cpu_ms < kSecond)
+    return spent(Code::budget_cpu, grant, "a second left of " + format_duration_ms(*budget.cpu_ms));
+  if (left.bytes)
+    ruling.charge.bytes = std::min(ruling.charge.bytes, static_cast<std::uint64_t>(*left.bytes));
+  if (left.cpu_ms)
+    ruling.caps.cpu_s =
+        std::min(ruling.caps.cpu_s, static_cast<std::uint64_t>(*left.cpu_ms / kSecond));
+  ruling.charge.cpu_ms = ruling.caps.cpu_s * std::uint64_t{kSecond};
+  return left.sum ? check_sum(grant, arguments, *left.sum, amount) : success();
+}
+
+Status check_budgets(const LiveTask& task, const Object& arguments, const Now& now,
+                     Ruling& ruling) {
+  ruling.caps = cell_caps(cell_limits(task, ruling.line[0]));
+  ruling.charge.bytes = std::min<std::uint64_t>(ruling.caps.output_bytes, limits::kResultBytesMax);
+  for (std::size_t level = 0; level < ruling.depth; ++level) {
+    TAPER_CHECK(check_level(task.levels[level][ruling.line[level]], arguments, now, ruling,
+                            ruling.sums[level]));
+  }
+  ruling.caps.output_bytes = std::min<std::size_t>(ruling.caps.output_bytes, ruling.charge.bytes);
   return success();
 }
 
@@ -126,10 +198,27 @@ Status check_node(const LiveTask& task, const Surroundings& around) {
   return denial(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
 }
 
+// The id of a call counts once for its capsule and grant, but for calls that were interrupted.
+Status check_once(const LiveTask& task, const Object& arguments, Ruling& ruling) {
+  const Grant& grant = chosen(task, ruling);
+  for (const auto& [name, value] : arguments) {
+    if (name != grant.idempotency) continue;
+    const std::string id = capsules::write_canonical(value);
+    const Bytes framed = ByteWriter().text(grant.id).text(id).bytes();
+    ruling.once = crypto::hash(framed);
+  }
+  const auto earlier = task.once.find(ruling.once);
+  if (earlier == task.once.end() || earlier->second == CallState::interrupted) return success();
+  return denial(Code::idempotency_reused, grant.idempotency, "an id of its own",
+                "that of a call " + std::string(call_state_name(earlier->second)));
+}
+
 // `matched` is what choosing a grant found.
-Status check_form(const Result<Object>& arguments, const Status& matched, Ruling& ruling) {
+Status check_form(const LiveTask& task, const Result<Object>& arguments, const Status& matched,
+                  Ruling& ruling) {
   if (!arguments) return arguments.error();
   if (!matched) return matched.error();
+  if (!chosen(task, ruling).idempotency.empty()) TAPER_CHECK(check_once(task, *arguments, ruling));
   if (ruling.tool->kind != ToolKind::command) return success();
   TAPER_TRY(ruling.argv, render_argv(*ruling.tool, *arguments));
   return success();
@@ -149,6 +238,20 @@ Status check_lapse(const Lapse& lapse, Question question, Ruling& ruling) {
 }
 
 }  // namespace
+
+capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant) {
+  capsules::CellLimits out = task.root().cell;
+  const capsules::CellLimits& own = task.root().grants[grant].cell;
+  const auto lower = [](std::optional<std::int64_t>& cap, const std::optional<std::int64_t>& more) {
+    if (more) cap = std::min(cap.value_or(*more), *more);
+  };
+  lower(out.output_bytes, own.output_bytes);
+  lower(out.memory_bytes, own.memory_bytes);
+  lower(out.processes, own.processes);
+  lower(out.cpu_s, own.cpu_s);
+  lower(out.wall_ms, own.wall_ms);
+  return out;
+}
 
 Ruling decide(const LiveTask& task, const Surroundings& around, const CallRequest& request,
               const Result<Object>& arguments, const Tools& tools, const Now& now) {
@@ -173,8 +276,10 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted;
   if (none && fails(Question::grant, matched)) return ruling;
   if (fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;
-  if (fails(Question::arguments, check_form(arguments, matched, ruling))) return ruling;
-  if (fails(Question::budgets, check_budgets(task, ruling))) return ruling;
+  if (fails(Question::arguments, check_form(task, arguments, matched, ruling))) return ruling;
+  if (fails(Question::labels, check_labels(task, ruling))) return ruling;
+  if (fails(Question::after, check_after(task, ruling))) return ruling;
+  if (fails(Question::budgets, check_budgets(task, *arguments, now, ruling))) return ruling;
   if (fails(Question::log_quota, check_log_quota(task, request, ruling))) return ruling;
   return ruling;
 }

@@ -20,9 +20,15 @@ struct Ruling {
   // arguments it is the nearest candidate.
   std::array<std::size_t, limits::kBlocksMax + 1> line{};
   std::size_t depth = 0;
-  std::uint64_t reserve_bytes = 0;  // output the call may make, at most
-  std::vector<std::string> argv;    // commands
+  Hash once;      // CallRecord::once
+  CellCaps caps;  // the grant's, lowered to what the budgets leave
+  Charge charge;  // taken from every level's budget; the sum is the level's own
+  std::array<std::uint64_t, limits::kBlocksMax + 1> sums{};
+  std::vector<std::string> argv;  // commands
 };
+
+// The limits of a grant's cell: its own, else the capsule's.
+capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant);
 
 // `arguments` is what parse_arguments made of the request's bytes, error or not.
 Ruling decide(const LiveTask& task, const Surroundings& around, const CallRequest& request,

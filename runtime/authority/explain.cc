@@ -5,6 +5,44 @@
 namespace taper::authority {
 namespace {
 
+template <class Names>
+std::string listed(const Names& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+Answer labels_told(Answer answer, const LiveTask& task, const Ruling& ruling) {
+  std::set<std::string> refused;
+  for (std::size_t level = 0; level < ruling.depth; ++level) {
+    const LiveGrant& grant = task.levels[level][ruling.line[level]];
+    refused.insert(grant.refuse_after.begin(), grant.refuse_after.end());
+  }
+  if (!refused.empty()) answer.expected = "none of " + listed(refused);
+  answer.got = listed(task.labels);
+  return answer;
+}
+
+// "read-logs: 3 calls, 1000 bytes left", for each level's grant that bounds anything.
+std::string left_told(const LiveTask& task, const Ruling& ruling, const Now& now) {
+  std::vector<std::string> lines;
+  for (std::size_t level = 0; level < ruling.depth; ++level) {
+    const LiveGrant& grant = task.levels[level][ruling.line[level]];
+    const BudgetLeft left = budget_left(grant.budget, grant.spent, now);
+    std::vector<std::string> parts;
+    const auto part = [&parts](const std::optional<std::int64_t>& count, const char* unit) {
+      if (count) parts.push_back(std::to_string(*count) + unit);
+    };
+    part(left.calls, " calls");
+    part(left.rate, " calls at once");
+    part(left.bytes, " bytes");
+    part(left.cpu_ms, " ms of processor time");
+    part(left.sum, " of the sum");
+    if (!parts.empty()) lines.push_back(grant.id + ": " + listed(parts));
+  }
+  return lines.empty() ? "no budget" : listed(lines) + " left before";
+}
+
 // What a question that was answered well wanted, and what it found.
 Answer passed(Question question, const LiveTask& task, const Surroundings& around,
               const CallRequest& request, const Ruling& ruling, const Now& now) {
@@ -35,11 +73,11 @@ Answer passed(Question question, const LiveTask& task, const Surroundings& aroun
       answer.expected = capsules::write_canonical(matched_constraints(task, ruling));
       answer.got = "all hold";
       break;
+    case Question::labels: answer = labels_told(std::move(answer), task, ruling); break;
+    case Question::after: answer.expected = listed(task.root().grants[ruling.line[0]].after); break;
     case Question::budgets:
-      if (grant->budget.calls)
-        answer.expected = "at most " + std::to_string(*grant->budget.calls) + " calls";
-      answer.got = std::to_string(grant->spent.calls) + " calls and " +
-                   std::to_string(grant->spent.bytes) + " bytes spent before";
+      answer.expected = "enough left on every level";
+      answer.got = left_told(task, ruling, now);
       break;
     case Question::node_policy:
     case Question::log_quota:

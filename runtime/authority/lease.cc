@@ -13,6 +13,8 @@ std::string_view question_name(Question question) {
     case Question::grant: return "grant";
     case Question::tool_digest: return "tool digest";
     case Question::arguments: return "arguments";
+    case Question::labels: return "labels";
+    case Question::after: return "after";
     case Question::budgets: return "budgets";
     case Question::log_quota: return "log quota";
     case Question::none: break;

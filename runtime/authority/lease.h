@@ -15,6 +15,8 @@ enum class Question : std::uint8_t {
   grant,
   tool_digest,
   arguments,
+  labels,
+  after,
   budgets,
   log_quota,
   none,  // every question was answered well

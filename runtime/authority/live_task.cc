@@ -31,13 +31,16 @@ std::vector<ArgRule> narrowed(std::vector<ArgRule> args, const std::vector<ArgRu
   return args;
 }
 
-std::vector<Level> make_levels(const capsules::VerifiedCapsule& capsule) {
+}  // namespace
+
+std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& root,
+                               const std::vector<capsules::Block>& blocks) {
   std::vector<Level> levels(1);
-  for (const capsules::Grant& grant : capsule.root().grants) {
-    levels[0].push_back({grant.id, 0, grant.args, grant.budget,
-                         budget_key(capsule.id(), Hash{}, grant.id), Spent{}});
+  for (const capsules::Grant& grant : root.grants) {
+    levels[0].push_back({grant.id, 0, grant.args, grant.budget, grant.labels, grant.refuse_after,
+                         budget_key(capsule, Hash{}, grant.id), Spent{}});
   }
-  for (const capsules::Block& block : capsule.blocks()) {
+  for (const capsules::Block& block : blocks) {
     Level level;
     for (const capsules::KeptGrant& kept : block.grants) {
       const Level& above = levels.back();
@@ -45,8 +48,8 @@ std::vector<Level> make_levels(const capsules::VerifiedCapsule& capsule) {
                                        [&kept](const LiveGrant& g) { return g.id == kept.parent; });
       if (parent == above.end()) continue;
       level.push_back({kept.id, static_cast<std::size_t>(parent - above.begin()),
-                       narrowed(parent->args, kept.args), kept.budget,
-                       budget_key(capsule.id(), branch(block), kept.id), Spent{}});
+                       narrowed(parent->args, kept.args), kept.budget, kept.labels,
+                       kept.refuse_after, budget_key(capsule, branch(block), kept.id), Spent{}});
     }
     levels.push_back(std::move(level));
   }
@@ -57,8 +60,6 @@ std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::si
   for (; level > 0; --level) index = levels[level][index].parent;
   return index;
 }
-
-}  // namespace
 
 Terms terms(const capsules::VerifiedCapsule& capsule) {
   const capsules::Capsule& root = capsule.root();
@@ -77,8 +78,16 @@ LiveTask::LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule
       record(std::move(its_record)),
       capsule(std::move(its_capsule)),
       limits(terms(capsule)),
-      levels(make_levels(capsule)),
+      levels(make_levels(capsule.id(), capsule.root(), capsule.blocks())),
       trees(levels[0].size()) {}
+
+void LiveTask::keep_call(std::size_t number, const CallRecord& call) {
+  TAPER_ASSERT(number <= calls.size());
+  if (number == calls.size()) calls.emplace_back();
+  calls[number] = call;
+  if (call.state == CallState::done) done.insert(static_cast<std::size_t>(call.grant));
+  if (!call.once.is_zero()) once[call.once] = call.state;
+}
 
 std::int64_t LiveTask::active_ms(const Now& now) const {
   return saturating_add(record.active_ms, elapsed_ms(record.seen, now));
@@ -95,15 +104,19 @@ void advance(TaskRecord& record, bool call_runs, const Now& now) {
   record.seen = now;
 }
 
-Status load_task(const store::ReadTxn& txn, LiveTask& task) {
+Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now) {
   for (Level& level : task.levels) {
     for (LiveGrant& grant : level) {
       TAPER_TRY(const auto found, txn.get(store::Table::budgets, grant.budget_key));
       if (!found) continue;
       TAPER_TRY(grant.spent, decode_spent(*found));
+      carry_rate(grant.spent, now);
     }
   }
-  TAPER_TRY(task.calls, read_calls(txn, task.id));
+  TAPER_TRY(task.labels, read_labels(txn, task.capsule.id()));
+  TAPER_TRY(task.once, read_once(txn, task.capsule.id()));
+  TAPER_TRY(const auto calls, read_calls(txn, task.id));
+  for (const CallRecord& call : calls) task.keep_call(task.calls.size(), call);
   TAPER_TRY(const auto inputs, txn.get(store::Table::tasks, inputs_key(task.id)));
   if (inputs) {
     TAPER_TRY(task.inputs, decode_inputs(*inputs));

@@ -1,8 +1,10 @@
 // A live task in memory: its record, its verified capsule, and the capsule's grants made ready for
-// deciding. Memory follows the store; the only thing it may know earlier is that the task stops.
+// deciding. Memory follows the store; it knows earlier only that the task stops, and, while one
+// batch is decided, what the batch has taken.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,10 +27,15 @@ struct LiveGrant {
   std::size_t parent = 0;               // index in the level before
   std::vector<capsules::ArgRule> args;  // its own rules and all inherited
   capsules::Budget budget;
+  std::vector<std::string> labels, refuse_after;  // its own
   Bytes budget_key;
   Spent spent;
 };
 using Level = std::vector<LiveGrant>;
+// The root block's grants, then those of each block.
+std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& root,
+                               const std::vector<capsules::Block>& blocks);
+std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::size_t index);
 
 struct LiveTask {
   LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule its_capsule);
@@ -37,19 +44,25 @@ struct LiveTask {
   TaskRecord record;
   capsules::VerifiedCapsule capsule;
   Terms limits;
-  std::vector<Level> levels;  // the root block's, then one for each block
+  std::vector<Level> levels;
   std::vector<std::optional<std::vector<GrantedTree>>> trees;  // by root grant; empty: no tool
   std::map<std::string, std::string> inputs;
   std::vector<CallRecord> calls;  // by number
+  std::set<std::size_t> done;     // root grants of which a call is done
+  // The capsule's on this node, whichever of its activations or chains they came from.
+  std::set<std::string> labels;
+  std::map<Hash, CallState> once;  // by CallRecord::once
   struct Running {
     std::size_t number = 0;
-    std::vector<LiveGrant*> line;      // whose bytes were reserved
-    std::uint64_t reserved_bytes = 0;  // from each
+    std::vector<LiveGrant*> line;  // the grants that were charged
+    Charge charge;                 // of each; the sum is each one's own
   };
   std::map<CallId, Running> running;  // authorised in this process, no outcome yet
   bool claimed = false;               // its holder proved possession in this process
   bool stopped = false;               // it stops acting, whether or not that is durable yet
 
+  // Puts the call in its place, or at the end, and remembers what later decisions ask of it.
+  void keep_call(std::size_t number, const CallRecord& call);
   const capsules::Capsule& root() const { return capsule.root(); }
   bool acting() const { return claimed && !stopped && record.state == TaskState::active; }
   std::int64_t active_ms(const Now& now) const;
@@ -59,9 +72,9 @@ struct LiveTask {
 // Brings a record's clocks to `now`.
 void advance(TaskRecord& record, bool call_runs, const Now& now);
 
-// Reads what the store holds of the task: budgets, calls, inputs. Errors: store_corrupt, the
-// store's.
-Status load_task(const store::ReadTxn& txn, LiveTask& task);
+// Reads what the store holds of the task: budgets, labels, calls, inputs. Errors: store_corrupt,
+// the store's.
+Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now);
 // Compiles every grant's trees for the tools of this node. Error: tree_refused.
 Status compile_profiles(LiveTask& task, const Tools& tools,
                         const std::vector<std::string>& forbidden);

@@ -77,12 +77,13 @@ void fields(Archive& a, TaskRecord& r) {
 
 template <class Archive>
 void fields(Archive& a, CallRecord& r) {
-  a(r.id)(r.decision)(r.grant)(r.read_only)(r.step)(r.state)(r.code);
+  a(r.id)(r.decision)(r.grant)(r.read_only)(r.step)(r.state)(r.code)(r.once);
 }
 
 template <class Archive>
 void fields(Archive& a, Spent& spent) {
-  a(spent.calls)(spent.bytes);
+  a(spent.calls)(spent.bytes)(spent.cpu_ms)(spent.sum)(spent.rate_debt);
+  fields(a, spent.rate_at);
 }
 
 template <class Archive>
@@ -144,7 +145,8 @@ Result<TaskRecord> decode_task(ByteSpan bytes) {
 std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls) {
   std::vector<PastCall> past;
   for (const CallRecord& call : calls) {
-    past.push_back({call.step, call.id, call.decision, call.state, call.code, call.read_only});
+    const bool repeatable = call.read_only || !call.once.is_zero();
+    past.push_back({call.step, call.id, call.decision, call.state, call.code, repeatable});
   }
   return past;
 }
@@ -213,6 +215,14 @@ Bytes inputs_key(const TaskId& task) {
   return ByteWriter().raw(task.span()).raw(as_bytes("inputs")).bytes();
 }
 
+Bytes label_key(const Hash& capsule, const std::string& label) {
+  return ByteWriter().raw(as_bytes("label")).raw(capsule.span()).raw(as_bytes(label)).bytes();
+}
+
+Bytes once_key(const Hash& capsule, const Hash& once) {
+  return ByteWriter().raw(as_bytes("call")).raw(capsule.span()).raw(once.span()).bytes();
+}
+
 Bytes capsule_key(const Hash& capsule, const Hash& chain) {
   return ByteWriter().raw(capsule.span()).raw(chain.span()).bytes();
 }
@@ -248,6 +258,35 @@ Status visit_tasks(const store::ReadTxn& txn,
     return status.ok();
   }));
   return status;
+}
+
+Result<std::set<std::string>> read_labels(const store::ReadTxn& txn, const Hash& capsule) {
+  std::set<std::string> labels;
+  const Bytes prefix = label_key(capsule, "");
+  TAPER_CHECK(txn.scan(store::Table::replay, prefix, [&](ByteSpan key, ByteSpan) {
+    labels.emplace(as_text(key.subspan(prefix.size())));
+    return true;
+  }));
+  return labels;
+}
+
+Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Hash& capsule) {
+  std::map<Hash, CallState> once;
+  const Bytes prefix = ByteWriter().raw(as_bytes("call")).raw(capsule.span()).bytes();
+  Status status = success();
+  TAPER_CHECK(txn.scan(store::Table::replay, prefix, [&](ByteSpan key, ByteSpan call) {
+    const auto id = Hash::from(key.subspan(prefix.size()));
+    const auto found = txn.get(store::Table::calls, call);
+    const bool known = found && found->has_value();
+    const Result<CallRecord> record = known ? decode_call(**found) : CallRecord{};
+    status = !found ? Status(found.error()) : !record ? Status(record.error()) : success();
+    if (!id) status = corrupt("call");
+    if (!status) return false;
+    once[*id] = known ? record->state : CallState::done;
+    return true;
+  }));
+  TAPER_CHECK(std::move(status));
+  return once;
 }
 
 Result<std::vector<CallRecord>> read_calls(const store::ReadTxn& txn, const TaskId& task) {

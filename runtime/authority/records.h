@@ -2,12 +2,14 @@
 // little-endian bytes, and the members that the audit records share. docs/formats/records.md
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "capsules/open.h"
 #include "capsules/value.h"
 #include "runtime/authority/authority.h"
+#include "runtime/authority/budget.h"
 #include "runtime/authority/time.h"
 #include "store/store.h"
 
@@ -49,16 +51,12 @@ struct CallRecord {
   std::string step;
   CallState state = CallState::unset;
   Code code = Code::ok;
+  Hash once;  // of the grant and the id that the call bears; zero: the grant asks for none
 };
 std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls);
 Bytes encode_call(const CallRecord& record);
 Result<CallRecord> decode_call(ByteSpan bytes);  // error: store_corrupt
 
-// What of a budget is spent. Never falls, but for the unused part of one call's reservation.
-struct Spent {
-  std::uint64_t calls = 0;
-  std::uint64_t bytes = 0;
-};
 Bytes encode_spent(const Spent& spent);
 Result<Spent> decode_spent(ByteSpan bytes);  // error: store_corrupt
 
@@ -77,6 +75,10 @@ Bytes call_key(const TaskId& task, std::uint64_t number);
 // `block` hashes the chain up to the block that keeps the grant; zero for the root block.
 Bytes budget_key(const Hash& capsule, const Hash& block, const std::string& grant);
 Bytes inputs_key(const TaskId& task);
+// In the table of what counts once: a label that the capsule's tasks bear; the last call with an
+// id.
+Bytes label_key(const Hash& capsule, const std::string& label);
+Bytes once_key(const Hash& capsule, const Hash& once);
 Bytes capsule_key(const Hash& capsule, const Hash& chain);
 Bytes serial_key(const Hash& issuer, std::uint64_t serial);
 
@@ -85,6 +87,9 @@ Result<std::uint32_t> read_activations(const store::ReadTxn& txn, const Hash& ca
 Result<std::optional<TaskRecord>> read_task(const store::ReadTxn& txn, const TaskId& task);
 Status visit_tasks(const store::ReadTxn& txn,
                    const std::function<Status(const TaskId&, const TaskRecord&)>& visit);
+Result<std::set<std::string>> read_labels(const store::ReadTxn& txn, const Hash& capsule);
+// By CallRecord::once, the state of the last call with it. A call without record counts as done.
+Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Hash& capsule);
 Result<std::vector<CallRecord>> read_calls(const store::ReadTxn& txn, const TaskId& task);
 
 // Audit records: a task's whole identity, so that each record can be joined by any part of it; the

@@ -32,7 +32,7 @@ Status read_anchor(const store::ReadTxn& txn, TimeAnchor& anchor) {
 }
 
 Status read_found(const store::ReadTxn& txn, const std::optional<capsules::TrustRoot>& root,
-                  Found& found) {
+                  const Now& now, Found& found) {
   TAPER_TRY(found.calls, read_calls(txn, found.id));
   TAPER_TRY(const auto file,
             txn.get(store::Table::capsules, capsule_key(found.record.capsule, found.record.chain)));
@@ -40,7 +40,7 @@ Status read_found(const store::ReadTxn& txn, const std::optional<capsules::Trust
   const auto capsule = capsules::open(*file, *root);
   if (!capsule) return success();
   found.task.emplace(found.id, found.record, *capsule);
-  return load_task(txn, *found.task);
+  return load_task(txn, *found.task, now);
 }
 
 // The process that died may have worked on for up to one interval after its last write, and in this
@@ -94,7 +94,7 @@ Result<std::unique_ptr<Authority>> Authority::start(store::Store& store, NodeFac
       if (!is_terminal(record.state)) found.push_back({id, record, {}, std::nullopt});
       return success();
     }));
-    for (Found& task : found) TAPER_CHECK(read_found(txn, state->root, task));
+    for (Found& task : found) TAPER_CHECK(read_found(txn, state->root, now, task));
     return success();
   }));
   state->anchor = raise(state->anchor, state->around().news_s, now);
@@ -113,7 +113,7 @@ Result<std::unique_ptr<Authority>> Authority::start(store::Store& store, NodeFac
   for (Found& task : found) {
     if (is_terminal(task.record.state)) continue;
     task.task->record = task.record;
-    task.task->calls = std::move(task.calls);
+    for (std::size_t i = 0; i < task.calls.size(); ++i) task.task->keep_call(i, task.calls[i]);
     state->live.emplace(task.id, std::move(*task.task));
   }
   TAPER_CHECK(store.sync_marker());

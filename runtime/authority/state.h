@@ -11,6 +11,8 @@
 
 namespace taper::authority {
 
+struct Case;  // decision_record.h
+
 struct Authority::State {
   State(store::Store& its_store, NodeFacts facts) : store(its_store), node(std::move(facts)) {}
 
@@ -52,12 +54,16 @@ struct Authority::State {
   Result<Activation> take_up(Candidate candidate, const ActivationRequest& request, const Now& now);
   // Ends every live task whose capsule no longer opens with the root.
   Status reverify(const Now& now);
-  // One decision made durable, then told. `deny_ended` is for a task that is not live any more.
-  Result<Allowed> allow(LiveTask& task, const CallRequest& request,
-                        const Result<capsules::Object>& arguments, Ruling ruling, const Now& now);
-  Result<Denial> deny(LiveTask& task, const CallRequest& request,
-                      const Result<capsules::Object>& arguments, Ruling ruling, const Now& now);
-  Result<Denial> deny_ended(const CallRequest& request, const Now& now);
+  // Decisions made in memory, then durable together, then told; a commit that fails undoes them.
+  // `stage_ended` is for a task that is not live any more.
+  struct Staged;
+  Result<Staged> stage(const CallRequest& request, const Tools& tools, const Now& now);
+  Result<Staged> stage_ended(const CallRequest& request, const Now& now);
+  void stage_denial(LiveTask& task, Case& c, Staged& staged);
+  Status stage_permit(LiveTask& task, Case& c, Staged& staged);
+  Result<store::Committed> commit_staged(const std::vector<Result<Staged>>& batch, const Now& now);
+  void decide_together(std::span<const CallRequest> requests, const Tools& tools, const Now& now,
+                       std::vector<Result<Decision>>& out);
   // task_terminal or unknown_task, for a task that is not live.
   Error not_live(const TaskId& task) const;
 };

@@ -28,22 +28,26 @@ capsules::Object outcome_body(const LiveTask& task, const CallRecord& call, cons
   body.emplace_back("number", count_value(describe(outcome.code).number));
   body.emplace_back("name", describe(outcome.code).name);
   body.emplace_back("detail", printable(outcome.detail));
-  if (task.root().log_all_arguments) body.emplace_back("subject", printable(outcome.subject));
+  // It may be of any argument.
+  if (task.root().log_all_arguments && task.root().log_except.empty())
+    body.emplace_back("subject", printable(outcome.subject));
   body.emplace_back("result_bytes", count_value(outcome.result_bytes));
+  if (outcome.cpu_ms) body.emplace_back("cpu_ms", count_value(*outcome.cpu_ms));
   body.emplace_back("result", outcome.result.hex());
   body.emplace_back("exit", outcome.exit_status);
   return body;
 }
 
 // What the call did not use of its reservation goes back; an unknown outcome keeps it all.
-std::vector<Spent> settled(const LiveTask::Running& run, const Outcome& outcome) {
+std::vector<Spent> settled_line(const LiveTask::Running& run, const Outcome& outcome) {
   std::vector<Spent> spent;
-  const std::uint64_t unused =
-      outcome.state == CallState::interrupted
-          ? 0
-          : run.reserved_bytes - std::min(outcome.result_bytes, run.reserved_bytes);
+  std::optional<std::uint64_t> bytes, cpu_ms;
+  if (outcome.state != CallState::interrupted) {
+    bytes = outcome.result_bytes;
+    cpu_ms = outcome.cpu_ms;
+  }
   for (const LiveGrant* grant : run.line) {
-    spent.push_back({grant->spent.calls, grant->spent.bytes - unused});
+    spent.push_back(settled(grant->spent, run.charge, bytes, cpu_ms));
   }
   return spent;
 }
@@ -141,7 +145,7 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   CallRecord record = task.calls[run.number];
   record.state = outcome.state;
   record.code = outcome.code;
-  const std::vector<Spent> spent = settled(run, outcome);
+  const std::vector<Spent> spent = settled_line(run, outcome);
   TaskRecord next = task.record;
   advance(next, true, now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
@@ -154,7 +158,7 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
     return put_task(txn, task.id, next);
   }));
   for (std::size_t i = 0; i < spent.size(); ++i) run.line[i]->spent = spent[i];
-  task.calls[run.number] = record;
+  task.keep_call(run.number, record);
   task.record = next;
   task.running.erase(call);
   if (task.stopped || next.state != TaskState::active) return EndReason::none;

@@ -6,31 +6,41 @@
 namespace taper::authority {
 namespace {
 
-std::optional<std::int64_t> left_of(const std::optional<std::int64_t>& limit, std::uint64_t spent) {
-  if (!limit) return std::nullopt;
-  const auto used = static_cast<std::int64_t>(std::min<std::uint64_t>(spent, INT64_MAX));
-  return std::max<std::int64_t>(0, saturating_subtract(*limit, used));
+std::string shut_by(const std::vector<Level>& levels, std::size_t level, std::size_t index,
+                    const std::set<std::string>& labels) {
+  for (;; --level) {
+    const LiveGrant& grant = levels[level][index];
+    for (const std::string& label : grant.refuse_after) {
+      if (labels.contains(label)) return label;
+    }
+    if (level == 0) return "";
+    index = grant.parent;
+  }
 }
 
-// The grants as the capsule's file states them. It was verified when the task was made; what is
-// shown gives nobody anything.
+// The grants of every stage as the capsule's file states them. It was verified when the task was
+// made; what is shown gives nobody anything.
 Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
-                                                     const TaskRecord& record) {
+                                                     const TaskRecord& record,
+                                                     const std::set<std::string>& labels,
+                                                     const Now& now) {
   std::vector<TaskView::GrantView> views;
   const Bytes key = capsule_key(record.capsule, record.chain);
   TAPER_TRY(const auto file, txn.get(store::Table::capsules, key));
   if (!file) return views;
-  TAPER_TRY(const auto envelope, capsules::read_envelope(*file));
-  TAPER_TRY(const auto capsule, capsules::decode_capsule(envelope.payload));
-  for (const capsules::Grant& grant : capsule.grants) {
-    Spent spent;
-    TAPER_TRY(const auto found,
-              txn.get(store::Table::budgets, budget_key(record.capsule, Hash{}, grant.id)));
-    if (found) {
-      TAPER_TRY(spent, decode_spent(*found));
+  TAPER_TRY(const auto capsule, capsules::read_untrusted(*file, {}));
+  const auto levels = make_levels(record.capsule, capsule.root, capsule.blocks);
+  for (std::size_t level = 0; level < levels.size(); ++level) {
+    for (std::size_t i = 0; i < levels[level].size(); ++i) {
+      const LiveGrant& grant = levels[level][i];
+      Spent spent;
+      TAPER_TRY(const auto found, txn.get(store::Table::budgets, grant.budget_key));
+      if (found) {
+        TAPER_TRY(spent, decode_spent(*found));
+      }
+      views.push_back({level, grant.id, capsule.root.grants[root_of(levels, level, i)].tool,
+                       budget_left(grant.budget, spent, now), shut_by(levels, level, i, labels)});
     }
-    views.push_back({grant.id, grant.tool, left_of(grant.budget.calls, spent.calls),
-                     left_of(grant.budget.bytes, spent.bytes)});
   }
   return views;
 }
@@ -55,7 +65,9 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   if (!is_terminal(record.state))
     view.active_ms = saturating_add(record.active_ms, elapsed_ms(record.seen, now));
   view.denials = record.denials;
-  TAPER_TRY(view.grants, grant_views(txn, record));
+  TAPER_TRY(const auto labels, read_labels(txn, record.capsule));
+  view.labels.assign(labels.begin(), labels.end());
+  TAPER_TRY(view.grants, grant_views(txn, record, labels, now));
   TAPER_TRY(const auto calls, read_calls(txn, id));
   view.calls = past_calls_of(calls);
   return view;

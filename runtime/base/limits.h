@@ -27,9 +27,10 @@ inline constexpr std::size_t kConstraintStepsMax = std::size_t{1} << 24U;
 inline constexpr std::int64_t kDayS = 86'400;
 inline constexpr std::int64_t kUtcOffsetMaxS = 14LL * 3600;
 inline constexpr std::size_t kListItemsMax = 1024;
-inline constexpr std::size_t kTextBytesMax = 4096;  // purpose, patterns, paths
-inline constexpr std::size_t kNameBytesMax = 256;   // ids, tool and argument names
-inline constexpr std::size_t kLabelsMax = 32;
+inline constexpr std::size_t kTextBytesMax = 4096;        // purpose, patterns, paths
+inline constexpr std::size_t kNameBytesMax = 256;         // ids, tool and argument names
+inline constexpr std::size_t kLabelsMax = 32;             // that a grant adds, or refuses after
+inline constexpr std::int64_t kRateCountMax = 1'000'000;  // calls of a rate's bucket
 inline constexpr std::size_t kStepsMax = 256;
 inline constexpr std::size_t kNeedsMax = 32;
 inline constexpr std::size_t kInputsMax = 32;
@@ -83,6 +84,10 @@ inline constexpr std::size_t kPassphraseBytesMax = 1024;
 inline constexpr std::size_t kAgentReplyBytesMax = 4096;
 inline constexpr std::int64_t kAgentTimeoutMs = 60'000;  // somebody may have to touch or confirm
 
+// Decisions.
+inline constexpr std::size_t kBatchCallsMax = 256;              // decided in one transaction
+inline constexpr std::size_t kBatchBytesMax = 4 * 1024 * 1024;  // of their arguments; one call more
+
 // Store and audit log.
 inline constexpr std::size_t kStoreMapBytes = 16ULL * 1024 * 1024 * 1024;
 // Disk space held ahead of what is used, so that stopping can be written on a full disk.
@@ -91,7 +96,7 @@ inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
 inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
 inline constexpr std::uint64_t kTaskLogQuotaBytes =
     64ULL * 1024 * 1024;  // when a capsule names none
-inline constexpr std::uint32_t kStoreFormat = 1;
+inline constexpr std::uint32_t kStoreFormat = 2;
 inline constexpr std::size_t kStoreKeyBytesMax = 511;
 inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
 inline constexpr std::size_t kLogOriginBytesMax = 256;

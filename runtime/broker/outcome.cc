@@ -55,6 +55,7 @@ authority::Outcome outcome_of(const sandbox::RunReport& report) {
     outcome.detail = to_line(Error(Code::tool_failed, std::move(detail)));
   }
   outcome.exit_status = report.exit_status;
+  outcome.cpu_ms = report.cpu_ms;
   return outcome;
 }
 
@@ -63,6 +64,7 @@ authority::Outcome outcome_without_run(CallState state, const Error& error) {
   outcome.state = state;
   outcome.code = error.code();
   outcome.detail = to_line(error);
+  if (state != CallState::interrupted) outcome.cpu_ms = 0;
   return outcome;
 }
 

@@ -90,7 +90,7 @@ void TaskRun::take_up(const Unit& unit) {
   if (!past) return decide(unit);
   const bool open = past->state == CallState::interrupted || past->state == CallState::authorised;
   const bool counted = step(unit.step).on_error == OnError::retry;
-  if (open && past->read_only && (!counted || may_call_again(unit))) return decide(unit);
+  if (open && past->repeatable && (!counted || may_call_again(unit))) return decide(unit);
   take_past(unit, *past);
 }
 

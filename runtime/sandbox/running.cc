@@ -58,6 +58,9 @@ void set_signalled(RunReport& report, int signal) {
 
 RunReport report_of(const authority::PermitFacts& facts, const CellGone& gone) {
   RunReport report = start_report(facts);
+  // A builtin's cell served other calls too.
+  const bool whole = facts.kind == authority::ToolKind::command && gone.end != CellEnd::lost;
+  if (whole || gone.end == CellEnd::refused) report.cpu_ms = gone.cpu_ms;
   switch (gone.end) {
     case CellEnd::exited: set_exited(report, facts, gone.value); break;
     case CellEnd::signalled: set_signalled(report, gone.value); break;
@@ -147,6 +150,7 @@ BuiltinQueue::Progress BuiltinQueue::parse(std::vector<RunReport>& out) {
     report.end = reply->error.code() == Code::ok ? RunEnd::done : RunEnd::failed;
     report.error = reply->error;
     report.result = reply->result;
+    report.cpu_ms = reply->cpu_ms;
     out.push_back(std::move(report));
     received_.erase(received_.begin(),
                     received_.begin() + static_cast<std::ptrdiff_t>(sizeof size + size));

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -21,6 +22,12 @@
 
 namespace taper::sandbox {
 namespace {
+
+// Rounded up: nothing runs for no time.
+std::uint64_t cpu_ms_of(const rusage& used) {
+  const auto us_of = [](const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; };
+  return static_cast<std::uint64_t>(us_of(used.ru_utime) + us_of(used.ru_stime)) / 1000 + 1;
+}
 
 struct RunningCell {
   StartedCell cell;
@@ -161,12 +168,12 @@ class Spawnd {
 
   // Waits until the cell's last process is gone.
   static CellGone collect(std::uint64_t id, const RunningCell& running) {
-    siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(running.cell.pid), &info, WEXITED | __WALL) != 0 &&
-           errno == EINTR) {
+    rusage used{};
+    while (::wait4(running.cell.pid, nullptr, __WALL, &used) < 0 && errno == EINTR) {
     }
     CellGone gone = read_status(running.cell.status.get());
     gone.cell = id;
+    gone.cpu_ms = cpu_ms_of(used);
     if (gone.end == CellEnd::lost && running.killed) gone.end = CellEnd::killed;
     return gone;
   }

@@ -200,7 +200,8 @@ void Spawner::State::kill(const std::vector<std::uint64_t>& ids) {
                .value = 0,
                .code = Code::ok,
                .field = "",
-               .got = ""});
+               .got = "",
+               .cpu_ms = 0});
       continue;
     }
     const auto cell = cells.find(id);
@@ -232,6 +233,7 @@ void Spawner::State::on_gone(CellGone gone) {
       report.end = RunEnd::output_cap;
       report.error = Error(Code::output_cap);
     }
+    if (gone.end != CellEnd::lost) report.cpu_ms = gone.cpu_ms;
     cell.output->give(report);
     add_ready(std::move(report));
     return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -64,6 +65,8 @@ struct RunReport {
   std::string out, err;   // commands, up to the cap
   int exit_status = 0;    // commands
   int signal = 0;
+  // Processor time: of a command's cell, or of a builtin's one call. Empty: not known.
+  std::optional<std::uint64_t> cpu_ms = {};
 };
 
 class Spawner {

@@ -85,6 +85,7 @@ CellGone read_gone(ByteReader& in) {
   gone.code = static_cast<Code>(in.u16());
   gone.field = in.text(limits::kCellNewsBytesMax);
   gone.got = in.text(limits::kCellNewsBytesMax);
+  gone.cpu_ms = in.u64();
   return gone;
 }
 
@@ -150,6 +151,7 @@ Bytes encode_news(const News& news) {
     out.u8(static_cast<std::uint8_t>(Tag::gone)).u64(gone->cell);
     out.u8(static_cast<std::uint8_t>(gone->end)).u32(static_cast<std::uint32_t>(gone->value));
     out.u16(static_cast<std::uint16_t>(gone->code)).text(cut(gone->field)).text(cut(gone->got));
+    out.u64(gone->cpu_ms);
   }
   return std::move(out).bytes();
 }
@@ -170,7 +172,7 @@ Result<News> decode_news(ByteSpan bytes) {
 }
 
 CellGone gone_refused(std::uint64_t cell, const Error& error) {
-  return {cell, CellEnd::refused, 0, error.code(), error.detail().field, error.detail().got};
+  return {cell, CellEnd::refused, 0, error.code(), error.detail().field, error.detail().got, 0};
 }
 
 Sent send_packet(int socket, std::span<std::uint8_t> bytes, std::span<const int> fds) {

@@ -60,6 +60,7 @@ struct CellGone {
   std::int32_t value = 0;
   Code code = Code::ok;
   std::string field, got;
+  std::uint64_t cpu_ms = 0;  // of the whole cell, as the kernel counted it; set by spawnd
 };
 using News = std::variant<CellStarted, CellGone>;
 

@@ -47,7 +47,7 @@ struct Task {
     made.claimed = true;
     const auto memory = store::open_memory({}, store::LogSeed::generate());
     const Status loaded = memory->read(
-        [&made](const store::ReadTxn& txn) { return authority::load_task(txn, made); });
+        [&made](const store::ReadTxn& txn) { return authority::load_task(txn, made, kNow); });
     TAPER_ASSERT(loaded.ok() && authority::compile_profiles(made, tools, {}).ok());
     return made;
   }

@@ -41,12 +41,18 @@ capsules::Value left(const std::optional<std::int64_t>& count) {
 }
 
 capsules::Object task_value(const authority::TaskView& view) {
-  capsules::Array grants, calls;
+  capsules::Array grants, calls, labels;
+  for (const std::string& label : view.labels) labels.push_back(text_value(label));
   for (const authority::TaskView::GrantView& grant : view.grants)
-    grants.push_back(capsules::Object{{"id", text_value(grant.id)},
+    grants.push_back(capsules::Object{{"block", static_cast<std::int64_t>(grant.block)},
+                                      {"id", text_value(grant.id)},
                                       {"tool", text_value(grant.tool)},
-                                      {"calls_left", left(grant.calls_left)},
-                                      {"bytes_left", left(grant.bytes_left)}});
+                                      {"calls_left", left(grant.left.calls)},
+                                      {"rate_left", left(grant.left.rate)},
+                                      {"bytes_left", left(grant.left.bytes)},
+                                      {"cpu_ms_left", left(grant.left.cpu_ms)},
+                                      {"sum_left", left(grant.left.sum)},
+                                      {"shut_by", text_value(grant.shut_by)}});
   for (const authority::PastCall& call : view.calls)
     calls.push_back(capsules::Object{
         {"step", text_value(call.step)},
@@ -70,6 +76,7 @@ capsules::Object task_value(const authority::TaskView& view) {
                           {"active_ms", view.active_ms},
                           {"idle_ms", view.idle_ms},
                           {"denials", static_cast<std::int64_t>(view.denials)},
+                          {"labels", std::move(labels)},
                           {"grants", std::move(grants)},
                           {"calls", std::move(calls)}};
 }
@@ -90,8 +97,16 @@ Status task_list(const std::string& state, Output& out) {
 void show_calls(const authority::TaskView& view, const Output& out) {
   for (const authority::TaskView::GrantView& grant : view.grants) {
     std::string line = "grant      " + escape_text(grant.id) + "  " + escape_text(grant.tool);
-    if (grant.calls_left) line += "  " + std::to_string(*grant.calls_left) + " calls left";
-    if (grant.bytes_left) line += "  " + std::to_string(*grant.bytes_left) + " bytes left";
+    if (grant.block != 0) line += "  (block " + std::to_string(grant.block) + ")";
+    const auto part = [&line](const std::optional<std::int64_t>& count, const char* unit) {
+      if (count) line += "  " + std::to_string(*count) + unit;
+    };
+    part(grant.left.calls, " calls left");
+    part(grant.left.rate, " calls at once");
+    part(grant.left.bytes, " bytes left");
+    part(grant.left.cpu_ms, " ms of processor time left");
+    part(grant.left.sum, " left of the sum");
+    if (!grant.shut_by.empty()) line += "  shut by the label " + escape_text(grant.shut_by);
     out.line(line);
   }
   for (const authority::PastCall& call : view.calls) {
@@ -120,6 +135,9 @@ Status task_show(const Named& options, Output& out) {
            format_utc_s(view.not_after_s));
   out.line("lease      " + lease_words(view));
   out.line("denials    " + std::to_string(view.denials));
+  std::string labels;
+  for (const std::string& label : view.labels) labels += "  " + escape_text(label);
+  if (!labels.empty()) out.line("labels   " + labels);
   show_calls(view, out);
   return success();
 }

@@ -129,6 +129,7 @@ Bytes encode_reply(const BuiltinReply& reply) {
     out.u32(static_cast<std::uint32_t>(reply.result.rows.size()));
     for (const Row& row : reply.result.rows) write_row(out, row);
   }
+  out.u64(reply.cpu_ms);
   if (out.bytes().size() <= limits::kBuiltinReplyBytesMax) return std::move(out).bytes();
   return encode_reply(
       {Error(Code::too_large,
@@ -136,7 +137,8 @@ Bytes encode_reply(const BuiltinReply& reply) {
               .expected = "at most " + std::to_string(limits::kBuiltinReplyBytesMax) + " bytes",
               .got = std::to_string(out.bytes().size()),
               .fix = "ask for less"}),
-       {}});
+       {},
+       reply.cpu_ms});
 }
 
 Result<BuiltinReply> decode_reply(ByteSpan bytes) {
@@ -154,6 +156,7 @@ Result<BuiltinReply> decode_reply(ByteSpan bytes) {
                                .expected = std::move(expected),
                                .got = std::move(got),
                                .fix = ""});
+    reply.cpu_ms = in.u64();
     if (!in.done()) return malformed("reply end");
     return reply;
   }
@@ -167,6 +170,7 @@ Result<BuiltinReply> decode_reply(ByteSpan bytes) {
     if (!read_row(in, row)) return malformed("reply row");
     reply.result.rows.push_back(std::move(row));
   }
+  reply.cpu_ms = in.u64();
   if (!in.done()) return malformed("reply end");
   return reply;
 }

@@ -22,6 +22,7 @@ struct BuiltinRequest {
 struct BuiltinReply {
   Error error{Code::ok};  // ok: `result` holds; else `result` is empty
   BuiltinResult result;
+  std::uint64_t cpu_ms = 0;  // that the request took, rounded up
 };
 
 // At most limits::kBuiltinRequestBytesMax for every permit whose arguments kept their own cap.

@@ -45,7 +45,7 @@ TEST_CASE("Explain tells the whole path in its order", "[author]") {
   for (const ExplainAnswer& one : path.answers) questions += one.question + "|";
   CHECK(questions ==
         "session and proof|task live|time|revocation|node policy|grant|tool digest|arguments|"
-        "budgets|");
+        "labels|after|budgets|");
   CHECK(path.code == Code::ok);
   CHECK(path.grant == "small");
   CHECK(answer(path, "session and proof").verdict == Verdict::needs_node);

@@ -53,6 +53,37 @@ TEST_CASE("Lint accepts each enforced constraint", "[author]") {
   }
 }
 
+TEST_CASE("Lint sees terms that do not fit each other", "[author][R37]") {
+  const auto errors = [](const std::string& terms) {
+    return errors_of(findings_of(source_with(
+        "[[grant]]\nid=\"r\"\ntool=\"file.read\"\nargs = { path = { under = \"/srv\" }, "
+        "offset = { at_least = 0, optional = true } }\n" +
+        terms)));
+  };
+  CHECK(errors("after = [\"time.now\"]").empty());
+  CHECK(find_finding(errors("after = [\"r\"]"), "ids of other grants"));
+  CHECK(find_finding(errors("after = [\"x\"]"), "ids of other grants"));
+  CHECK(errors("idempotency = \"path\"").empty());
+  CHECK(find_finding(errors("idempotency = \"offset\""), "not optional"));
+  CHECK(errors("budget = { sum = { argument = \"offset\", most = 5 } }").empty());
+  CHECK(
+      find_finding(errors("budget = { sum = { argument = \"max\", most = 5 } }"), "named in args"));
+  CHECK(
+      find_finding(errors("budget = { sum = { argument = \"path\", most = 5 } }"), "whole number"));
+  CHECK(find_finding(errors("budget = { sum = { argument = \"path\" } }"), "most"));
+  CHECK(find_finding(errors("budget = { rate = { count = 0, per = \"1m\" } }"), "count"));
+  CHECK(find_finding(errors("budget = { rate = { count = 1 } }"), "per"));
+  const auto notes = findings_of(source_with(
+      "[[grant]]\ntool=\"time.now\"\nlabels=[\"secret\"]\n[[grant]]\ntool=\"time.now\"\n"
+      "refuse_after=[\"secrte\"]\nbudget = { calls = 2, rate = { count = 2, per = \"1m\" } }\n"));
+  INFO(all_of(notes));
+  CHECK(errors_of(notes).empty());
+  const Finding* near = find_finding(notes, "no grant adds the label");
+  REQUIRE(near != nullptr);
+  CHECK(near->fix == "did you mean 'secret'?");
+  CHECK(find_finding(notes, "the rate never bounds"));
+}
+
 TEST_CASE("Lint refuses what can never match", "[author]") {
   for (const char* args : {"count = { at_least = 2, at_most = 1 }",
                            "text = { length = { at_least = 2, at_most = 1 } }",

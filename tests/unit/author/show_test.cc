@@ -17,7 +17,12 @@ budget = { calls = 2, bytes = 100 }
 cell = { output_bytes = 5, cpu = "3s", wall = "1m" }
 [[grant]]
 tool = "file.read"
-args = { path = { one_of = ["/srv/a", "/srv/b"], glob = "/srv/*", prefix = "/s", length = { at_most = 9 } } }
+args = { path = { one_of = ["/srv/a", "/srv/b"], glob = "/srv/*", prefix = "/s", length = { at_most = 9 } }, offset = "any" }
+budget = { rate = { count = 7, per = "1m" }, cpu = "9s", sum = { argument = "offset", most = 1000 } }
+labels = ["plant-data"]
+refuse_after = ["secret", "internal"]
+after = ["read-logs"]
+idempotency = "path"
 )";
 
 TEST_CASE("What is encoded is decoded unchanged", "[author]") {
@@ -37,11 +42,36 @@ TEST_CASE("What is encoded is decoded unchanged", "[author]") {
   CHECK(*again == *payload);
 }
 
+TEST_CASE("A grant's terms are shown to people and programs", "[author]") {
+  UntrustedCapsule shown;
+  shown.root = completed(parsed(source_with(kGrants)));
+  shown.root.cell.memory_bytes = 4096;
+  shown.root.log_all_arguments = true;
+  shown.root.log_except = {"content"};
+  const std::string text = show_text(shown, std::nullopt);
+  for (const char* line : {"rate 7 in 1m", "cpu 9s", "sum of offset 1000",
+                           "labels       plant-data", "secret, internal", "after        read-logs",
+                           "idempotency  path", "memory_bytes 4096", "all arguments but content"}) {
+    INFO(line << "\n" << text);
+    CHECK(text.find(line) != std::string::npos);
+  }
+  const std::string json = show_json(shown);
+  for (const char* part :
+       {R"("rate":{"count":7,"per_ms":60000})", R"("cpu_ms":9000)",
+        R"("sum":{"argument":"offset","most":1000})", R"("labels":["plant-data"])",
+        R"("refuse_after":["secret","internal"])", R"("after":["read-logs"])",
+        R"("idempotency":"path")", R"("except":["content"])"}) {
+    INFO(part << "\n" << json);
+    CHECK(json.find(part) != std::string::npos);
+  }
+}
+
 TEST_CASE("A block is encoded and decoded unchanged", "[author]") {
   Block block;
   block.previous.bytes.fill(7);
   block.holder.bytes.fill(8);
-  block.grants = {{"a", "b", {{"path", false, {Under{"/x"}}}}, {3, std::nullopt}}};
+  block.grants = {
+      {"a", "b", {{"path", false, {Under{"/x"}}}}, {3, Rate{2, 50}}, {"l"}, {"r", "s"}}};
   block.lease_ttl_ms = 1000;
   block.not_after_s = 5;
   const Result<Bytes> payload = encode_block(block);

@@ -124,20 +124,15 @@ TEST_CASE("Every part that is not enforced yet is refused by its name", "[author
     CHECK(finding->where.starts_with("line "));
     CHECK_FALSE(finding->fix.empty());
   };
-  for (const char* key :
-       {"action", "labels", "refuse_after", "approval", "after", "idempotency", "parent"}) {
+  for (const char* key : {"action", "approval", "parent"}) {
     refused(source_with("[[grant]]\ntool=\"time.now\"\n" + std::string(key) + " = []\n"), key);
-  }
-  for (const char* key : {"rate", "cpu", "sum"}) {
-    refused(source_with("[[grant]]\ntool=\"time.now\"\nbudget = { " + std::string(key) + " = 1 }"),
-            key);
   }
   for (const char* key : {"trees", "hosts"}) {
     refused(source_with("[[grant]]\ntool=\"time.now\"\ncell = { " + std::string(key) + " = [] }"),
             key);
   }
   for (const char* key : {"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca",
-                          "proof", "offline", "cell"}) {
+                          "proof", "offline"}) {
     refused(std::string(kHead) + key + " = 1\n[[grant]]\ntool=\"time.now\"\n" + std::string(kPlan),
             key);
   }

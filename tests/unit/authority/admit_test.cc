@@ -38,7 +38,7 @@ TEST_CASE("a capsule of the fleet is activated once", "[authority][R1]") {
   CHECK(view.holder == node.fleet.holder_key.public_key());
   CHECK(view.ttl_ms == 900'000);
   CHECK(view.grants.size() == 2);
-  CHECK(view.grants[0].calls_left == 5);
+  CHECK(view.grants[0].left.calls == 5);
 
   CHECK(refused_without_trace(node, file, node.fleet.holder_key) == Code::already_live);
   CHECK(node.end(activation->task, EndReason::completion) == authority::TaskState::completed);

@@ -77,7 +77,7 @@ TEST_CASE("the first question that fails is the answer, and the path is kept", "
   const auto allowed = node.allowed(task, "file.read", kRead);
   const auto path = authority::explain_decision(*node.store, allowed.decision);
   REQUIRE(path.code() == Code::ok);
-  CHECK(path->answers.size() == 9);
+  CHECK(path->answers.size() == 11);
   CHECK(path->answers.back().question == "log quota");
   CHECK(authority::explain_decision(*node.store, DecisionId{}).code() == Code::unknown_decision);
 }
@@ -173,7 +173,7 @@ TEST_CASE("bytes are reserved with the permit and settled downward", "[authority
   capsule.grants[0].budget.calls.reset();
   capsule.grants[0].cell.output_bytes = 600;
   const TaskId task = node.activated(capsule);
-  const auto bytes_left = [&] { return node.show(task).grants[0].bytes_left; };
+  const auto bytes_left = [&] { return node.show(task).grants[0].left.bytes; };
   const auto first = node.allowed(task, "file.read", kRead);
   CHECK(first.permit.facts().caps.output_bytes == 600);
   CHECK(bytes_left() == 400);
@@ -338,7 +338,7 @@ TEST_CASE("a narrowing block only takes away", "[authority]") {
   CHECK(allowed.permit.facts().trees[0].path == "/var/log/plant/a");
   CHECK(allowed.permit.facts().deadline_boot_ms == node.clock.now().boot_ms + 60'000);
   CHECK(node.refused(task, "file.read", R"({"path":"/var/log/plant/a/x"})") == Code::budget_calls);
-  CHECK(node.show(task).grants[0].calls_left == 4);  // charged along the whole line
+  CHECK(node.show(task).grants[0].left.calls == 4);  // charged along the whole line
 }
 
 }  // namespace

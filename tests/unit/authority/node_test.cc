@@ -112,7 +112,7 @@ TEST_CASE("a task lives through closing and opening a state on disk", "[authorit
     CHECK(std::holds_alternative<authority::Allowed>(*decision));
     const auto view = authority::show_task(**store, task, clock.now());
     REQUIRE(view.code() == Code::ok);
-    CHECK(view->grants[0].calls_left == 4 - life);
+    CHECK(view->grants[0].left.calls == 4 - life);
   }
 }
 

@@ -33,14 +33,14 @@ TEST_CASE("a live task is taken up again by its holder, with what it had left", 
   REQUIRE(again.code() == Code::ok);
   CHECK(again->resumed);
   CHECK(again->task == task);
-  CHECK(node.show(task).grants[0].calls_left == 3);
+  CHECK(node.show(task).grants[0].left.calls == 3);
   // The interrupted call keeps its whole reservation.
-  CHECK(node.show(task).grants[0].bytes_left ==
+  CHECK(node.show(task).grants[0].left.bytes ==
         10'000'000 - 1000 - static_cast<std::int64_t>(limits::kCellOutputBytes));
   const auto past = node.authority->past_calls(task);
   REQUIRE(past.size() == 2);
   CHECK(past[0].state == CallState::done);
-  CHECK(past[1].read_only);
+  CHECK(past[1].repeatable);
   for (int i = 0; i < 3; ++i) {
     node.settle(node.allowed(task, "file.read", kRead).call, CallState::done);
   }

@@ -3,6 +3,7 @@
 
 #include "capsule_generated.h"
 #include "capsules/open.h"
+#include "runtime/base/limits.h"
 #include "tests/support/wire_tree.h"
 
 namespace taper::capsules {
@@ -144,7 +145,6 @@ TEST_CASE("What is not enforced yet is refused by its name", "[capsules][R35]") 
   CHECK(with(set(C::VT_HOLDER_SPIFFE, text("spiffe://x/y"))) == refused("holder_spiffe"));
   CHECK(with(set(C::VT_POOLS, no_items)) == refused("pools"));
   CHECK(with(set(C::VT_NODES, no_items)) == refused("nodes"));
-  CHECK(with(set(C::VT_CELL, none)) == refused("cell"));
   CHECK(with(set(C::VT_AGENT_ENTRY, none)) == refused("agent_entry"));
   CHECK(with(set(C::VT_HOSTS, no_items)) == refused("hosts"));
   CHECK(with(set(C::VT_HOST_CA, text("x"))) == refused("host_ca"));
@@ -153,23 +153,68 @@ TEST_CASE("What is not enforced yet is refused by its name", "[capsules][R35]") 
   CHECK(with(set(C::VT_ENTRY, std::uint8_t{3})) == refused("entry"));
   CHECK(with(set_in(C::VT_DELEGATION, wire::Delegation::VT_ALLOCATOR, Bytes(32))) ==
         refused("delegation.allocator"));
-  CHECK(with(set_in(C::VT_LOG, wire::Log::VT_EXCEPT, Words{})) == refused("log.except"));
   CHECK(with_grant(set(G::VT_ACTION, text("x"))) == refused("grants[0].action"));
-  CHECK(with_grant(set(G::VT_LABELS, Words{})) == refused("grants[0].labels"));
-  CHECK(with_grant(set(G::VT_REFUSE_AFTER, Words{})) == refused("grants[0].refuse_after"));
   CHECK(with_grant(set(G::VT_APPROVAL, none)) == refused("grants[0].approval"));
-  CHECK(with_grant(set(G::VT_AFTER, Words{})) == refused("grants[0].after"));
-  CHECK(with_grant(set(G::VT_IDEMPOTENCY, text("x"))) == refused("grants[0].idempotency"));
-  using B = wire::Budget;
-  CHECK(with_grant(set_in(G::VT_BUDGET, B::VT_RATE, none)) == refused("grants[0].budget.rate"));
-  CHECK(with_grant(set_in(G::VT_BUDGET, B::VT_CPU_MS, number(1))) ==
-        refused("grants[0].budget.cpu_ms"));
-  CHECK(with_grant(set_in(G::VT_BUDGET, B::VT_SUM, none)) == refused("grants[0].budget.sum"));
   CHECK(with_grant(set_in(G::VT_CELL, wire::Cell::VT_TREES, Words{})) ==
         refused("grants[0].cell.trees"));
   CHECK(with_grant(set_in(G::VT_CELL, wire::Cell::VT_HOSTS, Words{})) ==
         refused("grants[0].cell.hosts"));
   CHECK(with_step(set(S::VT_APPROVAL, false)) == refused("plan.steps[1].approval"));
+}
+
+TEST_CASE("A grant's terms are within their ranges and fit each other", "[capsules][R37]") {
+  using B = wire::Budget;
+  const WireTree rate{{{wire::Rate::VT_COUNT, number(1)}, {wire::Rate::VT_PER_MS, number(1)}}};
+  const auto with_rate = [&](std::uint16_t field, std::int64_t value) {
+    WireTree changed = rate;
+    changed.members[field] = value;
+    return with_grant(set_in(G::VT_BUDGET, B::VT_RATE, changed));
+  };
+  CHECK(with_rate(wire::Rate::VT_COUNT, limits::kRateCountMax).code == Code::ok);
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, limits::kRateCountMax + 1}) {
+    CHECK(with_rate(wire::Rate::VT_COUNT, value) ==
+          Answer{Code::field_invalid, "grants[0].budget.rate.count"});
+  }
+  CHECK(with_rate(wire::Rate::VT_PER_MS, limits::kLeaseTtlMaxMs + 1).code == Code::field_invalid);
+  CHECK(with_grant(set_in(G::VT_BUDGET, B::VT_RATE, WireTree{})).code == Code::field_missing);
+  CHECK(with_grant(set_in(G::VT_BUDGET, B::VT_CPU_MS, number(-1))).code == Code::field_invalid);
+  const auto with_sum = [&](const char* argument) {
+    const WireTree sum{{{wire::Sum::VT_ARGUMENT, text(argument)}, {wire::Sum::VT_MOST, number(9)}}};
+    return with_grant(set_in(G::VT_BUDGET, B::VT_SUM, sum));
+  };
+  CHECK(with_sum("path").code == Code::ok);
+  CHECK(with_sum("amount") == Answer{Code::field_invalid, "grants[0].budget.sum.argument"});
+  CHECK(with_grant(set(G::VT_IDEMPOTENCY, text("path"))).code == Code::ok);
+  CHECK(with_grant(set(G::VT_IDEMPOTENCY, text("x"))) ==
+        Answer{Code::field_invalid, "grants[0].idempotency"});
+  CHECK(with_grant(set(G::VT_LABELS, Words{"a", "b"})).code == Code::ok);
+  CHECK(with_grant(set(G::VT_LABELS, Words{"a", "a"})).code == Code::field_invalid);
+  CHECK(with_grant(set(G::VT_REFUSE_AFTER, Words(limits::kLabelsMax + 1, "x"))).code ==
+        Code::field_invalid);
+  for (const char* id : {"list", "no-such"}) {
+    CHECK(with_grant(set(G::VT_AFTER, Words{id})) ==
+          Answer{Code::field_invalid, "grants[0].after"});
+  }
+  const auto waits = [](const char* first, const char* second) {
+    return with([&](WireTree& tree) {
+      auto& grants = std::get<Trees>(tree.members[C::VT_GRANTS]);
+      grants.resize(1);
+      for (const char* id : {"b", "c"}) {
+        grants.push_back(grants[0]);
+        grants.back().members[G::VT_ID] = std::string(id);
+      }
+      grants[0].members[G::VT_AFTER] = Words{first};
+      grants[1].members[G::VT_AFTER] = Words{second};
+    });
+  };
+  CHECK(waits("b", "c").code == Code::ok);
+  CHECK(waits("c", "list").code == Code::ok);
+  CHECK(waits("b", "list") == Answer{Code::field_invalid, "grants[0].after"});
+  CHECK(with(set_in(C::VT_LOG, wire::Log::VT_ALL_ARGUMENTS, true)).code == Code::ok);
+  CHECK(with([](WireTree& tree) {
+          tree.tree(C::VT_LOG).members[wire::Log::VT_ALL_ARGUMENTS] = false;
+          tree.tree(C::VT_LOG).members[wire::Log::VT_EXCEPT] = Words{"path"};
+        }) == Answer{Code::field_invalid, "log.except"});
 }
 
 TEST_CASE("Unknown features, enumerators and fields are refused", "[capsules][R35]") {
@@ -521,8 +566,6 @@ TEST_CASE("A block's payload is as strict", "[capsules]") {
   }
   CHECK(kept([](WireTree& t) { t.members.erase(Kept::VT_PARENT); }) == Code::field_missing);
   CHECK(kept([](WireTree& t) { t.members.erase(Kept::VT_ID); }) == Code::field_missing);
-  CHECK(kept(set(Kept::VT_LABELS, Words{})) == Code::not_enforced_yet);
-  CHECK(kept(set(Kept::VT_REFUSE_AFTER, Words{})) == Code::not_enforced_yet);
   CHECK(block(set(B::VT_FEATURES, Words{"x"})) == Code::feature_unknown);
   CHECK(block(set(B::VT_WINDOW + 2, true)) == Code::feature_unknown);
   CHECK(block([](WireTree& t) {

@@ -54,6 +54,17 @@ TEST_CASE("a command that exits with 0 is done", "[sandbox][cell][R53]") {
   CHECK(report.error.code() == Code::ok);
 }
 
+TEST_CASE("the processor time of a cell's whole tree is told", "[sandbox][cell][R38]") {
+  constexpr auto kCount = "(i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done); exit 3";
+  const RunReport busy = run_program("/usr/bin/dash", {"-c", kCount});
+  CHECK(busy.exit_status == 3);
+  REQUIRE(busy.cpu_ms);
+  const RunReport idle = run_program("/usr/bin/dash", {"-c", "exit 3"});
+  REQUIRE(idle.cpu_ms);
+  CHECK(*idle.cpu_ms >= 1);
+  CHECK(*busy.cpu_ms > *idle.cpu_ms + 50);
+}
+
 TEST_CASE("exit status, signal and forbidden calls are told apart", "[sandbox][cell]") {
   const RunReport failed = inspect({"exit", "3"});
   CHECK(failed.end == RunEnd::failed);

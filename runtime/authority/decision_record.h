@@ -1,0 +1,25 @@
+// What the log keeps of one decision.
+#pragma once
+
+#include "runtime/authority/decide.h"
+#include "runtime/authority/state.h"
+
+namespace taper::authority {
+
+// One call being decided: what was asked, what was ruled.
+struct Case {
+  const CallRequest& request;
+  const Result<capsules::Object>& arguments;
+  const Now& now;
+  Ruling ruling;
+  DecisionId decision;
+};
+
+// `task` is null for one that is not live any more; its `record` then stands alone.
+capsules::Object decision_body(const TaskId& id, const TaskRecord& record, const LiveTask* task,
+                               const Case& c);
+
+// A refusal as the log may keep it: without values that the capsule keeps out.
+Error loggable(const Error& error, Question failed, const LiveTask& task);
+
+}  // namespace taper::authority
