@@ -198,8 +198,16 @@ Status check_node(const LiveTask& task, const Surroundings& around) {
   return denial(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
 }
 
-// The id of a call counts once for its capsule and grant, but for calls that were interrupted.
-Status check_once(const LiveTask& task, const Object& arguments, Ruling& ruling) {
+// The tool takes a repeated id for the same effect. So it may come again where nobody knows whether
+// the earlier call had its effect, and to retry one that failed.
+bool may_repeat(CallState earlier, capsules::Verb verb) {
+  if (earlier == CallState::interrupted) return true;
+  return verb == capsules::Verb::retry &&
+         (earlier == CallState::failed || earlier == CallState::killed);
+}
+
+Status check_once(const LiveTask& task, capsules::Verb verb, const Object& arguments,
+                  Ruling& ruling) {
   const Grant& grant = chosen(task, ruling);
   for (const auto& [name, value] : arguments) {
     if (name != grant.idempotency) continue;
@@ -208,17 +216,19 @@ Status check_once(const LiveTask& task, const Object& arguments, Ruling& ruling)
     ruling.once = crypto::hash(framed);
   }
   const auto earlier = task.once.find(ruling.once);
-  if (earlier == task.once.end() || earlier->second == CallState::interrupted) return success();
+  if (earlier == task.once.end() || may_repeat(earlier->second, verb)) return success();
   return denial(Code::idempotency_reused, grant.idempotency, "an id of its own",
                 "that of a call " + std::string(call_state_name(earlier->second)));
 }
 
 // `matched` is what choosing a grant found.
-Status check_form(const LiveTask& task, const Result<Object>& arguments, const Status& matched,
-                  Ruling& ruling) {
+Status check_form(const LiveTask& task, capsules::Verb verb, const Result<Object>& arguments,
+                  const Status& matched, Ruling& ruling) {
   if (!arguments) return arguments.error();
   if (!matched) return matched.error();
-  if (!chosen(task, ruling).idempotency.empty()) TAPER_CHECK(check_once(task, *arguments, ruling));
+  if (!chosen(task, ruling).idempotency.empty()) {
+    TAPER_CHECK(check_once(task, verb, *arguments, ruling));
+  }
   if (ruling.tool->kind != ToolKind::command) return success();
   TAPER_TRY(ruling.argv, render_argv(*ruling.tool, *arguments));
   return success();
@@ -276,7 +286,8 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted;
   if (none && fails(Question::grant, matched)) return ruling;
   if (fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;
-  if (fails(Question::arguments, check_form(task, arguments, matched, ruling))) return ruling;
+  if (fails(Question::arguments, check_form(task, request.verb, arguments, matched, ruling)))
+    return ruling;
   if (fails(Question::labels, check_labels(task, ruling))) return ruling;
   if (fails(Question::after, check_after(task, ruling))) return ruling;
   if (fails(Question::budgets, check_budgets(task, *arguments, now, ruling))) return ruling;

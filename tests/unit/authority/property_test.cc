@@ -1,6 +1,6 @@
 // Random capsules under random blocks, random calls: the authority against a model that knows only
 // the pages' words, keeps the history of calls and counts it anew for every question.
-// TAPER_PROPERTY_CALLS says how many calls (default 10,000; a million was run).
+// TAPER_PROPERTY_CALLS says how many calls (default 10,000).
 #include <cstdlib>
 #include <random>
 

@@ -255,6 +255,24 @@ TEST_CASE("a call's id counts once, but for calls that were interrupted",
   CHECK(node.refused(second, "file.write", write("d")) == Code::ok);
 }
 
+TEST_CASE("a failed call's id may be retried, a done one's never", "[authority][R38]") {
+  Node node;
+  Capsule capsule = open_capsule(node);
+  capsule.grants[2].idempotency = "content";
+  capsule.grants[2].verbs = {capsules::Verb::call, capsules::Verb::retry};
+  const TaskId task = node.activate(sign_capsule(node.fleet, capsule))->task;
+  const auto retried = [&](std::string_view id, CallState first) {
+    const std::string arguments =
+        R"({"content":")" + std::string(id) + R"(","path":"/srv/reports/today.md"})";
+    const Code code = first == CallState::done ? Code::ok : Code::tool_failed;
+    node.settle(node.allowed(task, "file.write", arguments).call, first, code);
+    return node.refused(task, "file.write", arguments, capsules::Verb::retry);
+  };
+  CHECK(retried("a", CallState::done) == Code::idempotency_reused);
+  CHECK(retried("b", CallState::failed) == Code::ok);
+  CHECK(retried("c", CallState::killed) == Code::ok);
+}
+
 TEST_CASE("the capsule's cell bounds every grant's", "[authority]") {
   Node node;
   Capsule capsule = open_capsule(node);
