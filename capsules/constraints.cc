@@ -124,7 +124,7 @@ class Evaluation {
     return value.text() != nullptr && value.text()->ends_with(c.text);
   }
   bool look(const Glob& c, const Value& value) {
-    constexpr std::size_t kCheapBytes = 64;
+    constexpr std::size_t kCheapBytes = 8;
     const std::string* text = value.text();
     return text != nullptr && pay(text->size() * (1 + c.pattern.size() / kCheapBytes)) &&
            glob_matches(c.pattern, *text);
@@ -163,7 +163,8 @@ bool Evaluation::look(const NotOneOf& c, const Value& value) {
 }
 
 bool Evaluation::look(const Url& c, const Value& value) {
-  const std::string* text = scanned(value);
+  const std::string* text =
+      pay(c.schemes.size() + c.hosts.size() + c.ports.size()) ? scanned(value) : nullptr;
   const auto url = text == nullptr ? std::nullopt : parse_url(*text);
   if (!url) return false;
   const bool port = c.ports.empty() ? url->port == default_port(url->scheme)
@@ -173,7 +174,8 @@ bool Evaluation::look(const Url& c, const Value& value) {
 }
 
 bool Evaluation::look(const Cidr& c, const Value& value) {
-  if (value.text() == nullptr || !pay(c.blocks.size())) return false;
+  constexpr std::size_t kStepsOfBlock = 16;  // it is read anew each time
+  if (value.text() == nullptr || !pay(c.blocks.size() * kStepsOfBlock)) return false;
   const auto address = parse_address(*value.text());
   return address && std::ranges::any_of(c.blocks, [&address](const std::string& text) {
            const auto block = parse_block(text);

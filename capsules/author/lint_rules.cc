@@ -183,7 +183,7 @@ void lint_trees(const ArgRule& rule, const KnownTool& tool, const std::string& p
                  "write " + rule.name + " = { under = \"/a/folder\" }");
     return;
   }
-  constexpr std::array<std::string_view, 3> kForbidden = {"/proc", "/sys", "/dev"};
+  constexpr std::array<std::string_view, 4> kForbidden = {"/proc", "/sys", "/dev", "/run/secrets"};
   for (const std::string& granted : *mounted) {
     for (const std::string_view forbidden : kForbidden) {
       if (!is_under(granted, forbidden) && !is_under(forbidden, granted)) continue;

@@ -98,6 +98,10 @@ Status cosign(const Cosign& options, Output& out) {
   capsules::UntrustedCapsule shown;
   TAPER_TRY(shown.root, capsules::decode_capsule(request.payload));
   shown.id = crypto::hash(request.payload);
+  if (!options.id.empty() && options.id != shown.id.hex()) {
+    return Error(Code::request_malformed,
+                 {"--id", "the capsule " + escape_text(options.id), shown.id.hex(), ""});
+  }
   out.line("a request for " + std::to_string(request.needed) + " signatures on this capsule:");
   out.line(capsules::show_text(shown, SystemClock().now().wall_s));
   TAPER_TRY(capsules::Value document,

@@ -10,6 +10,7 @@ namespace taper::tools {
 
 struct Cosign {
   std::string request, root, out, to_be_signed;
+  std::string id;  // of the capsule that was shown before; empty: any
   Form form = Form::binary;
   SignerOptions signers;
 };

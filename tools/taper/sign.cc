@@ -14,7 +14,7 @@ namespace {
 
 struct Sign {
   std::string source, root, node, holder, out, tools;
-  std::string request, issuer, from, to_be_signed;  // in several places
+  std::string request, issuer, from, to_be_signed, id;  // in several places
   bool armour = false;
   SecretOptions secrets;
   SignerOptions signers;  // the issuer's first, then co-signers'
@@ -149,6 +149,13 @@ Status write_request(const Sign& options, Output& out) {
 }
 
 Status sign_request(const Sign& options, Output& out) {
+  const std::pair<const char*, const std::string&> of_source[] = {{"--node", options.node},
+                                                                  {"--holder", options.holder},
+                                                                  {"--tools", options.tools},
+                                                                  {"--issuer", options.issuer}};
+  for (const auto& [option, value] : of_source) {
+    if (!value.empty()) return usage_error(option, "left out: the request says it already", value);
+  }
   if (!options.secrets.given.empty()) return usage_error("--secret", "a source", "--from");
   const bool signs = !options.signers.keys.empty() || !options.signers.agents.empty();
   if (signs == options.out.empty())
@@ -157,6 +164,7 @@ Status sign_request(const Sign& options, Output& out) {
                  .root = options.root,
                  .out = options.out,
                  .to_be_signed = options.to_be_signed,
+                 .id = options.id,
                  .form = options.form(),
                  .signers = options.signers},
                 out);
@@ -170,6 +178,9 @@ Status capsule_sign(const Sign& options, Output& out) {
   if (!options.from.empty() && !options.request.empty())
     return usage_error("--request", "a source", "--from");
   if (!options.from.empty()) return sign_request(options, out);
+  if (!options.id.empty()) return usage_error("--id", "--from", "a source");
+  if (options.request.empty() && !options.issuer.empty())
+    return usage_error("--issuer", "--request", "neither");
   if (options.request.empty() && !options.to_be_signed.empty())
     return usage_error("--tbs", "--request or --from", "neither");
   if (options.request.empty()) return sign_here(options, out);
@@ -203,6 +214,8 @@ void add_sign_verb(Command& command, CLI::App* capsule) {
   sign->add_option("--issuer", options->issuer, "With --request: the issuer's F.pub");
   sign->add_option("--from", options->from,
                    "Show a request whole, and sign it with one --key or --agent");
+  sign->add_option("--id", options->id,
+                   "With --from: sign this capsule only, named by the id that was shown before");
   sign->add_option("--tbs", options->to_be_signed,
                    "Also write the bytes to be signed, for 'ssh-keygen -Y sign'");
 }

@@ -3,7 +3,7 @@ import hashlib
 import os
 
 import ed25519
-from fields import DAYS_90_MS, MOST, TIME_MAX, NAME, Fields
+from fields import DAYS_90_MS, NAME, TIME_MAX, Fields
 from framing import Envelope, blake2b, pae
 from wire import Refused, Schema, read
 
@@ -27,10 +27,12 @@ class Issuer:
         self.id = blake2b(self.key)
         self.not_before_s = fields.number("not_before_s", 0, TIME_MAX, optional=True)
         self.not_after_s = fields.number("not_after_s", 0, TIME_MAX, optional=True)
+        if None not in (self.not_before_s, self.not_after_s) and self.not_after_s < self.not_before_s:
+            fields.refuse(204, "not_after_s")
         limits = fields.sub("limits")
         self.max_ttl_ms = limits.number("max_ttl_ms", 1, DAYS_90_MS)
-        self.max_validity_s = limits.number("max_validity_s", 1, MOST)
-        self.max_revocation_age_s = limits.number("max_revocation_age_s", 1, MOST)
+        self.max_validity_s = limits.number("max_validity_s", 1, TIME_MAX)
+        self.max_revocation_age_s = limits.number("max_revocation_age_s", 1, TIME_MAX)
         self.all_tools = limits.flag("all_tools")
         self.tools = limits.names("tools", 1024)
         if self.all_tools and self.tools:
@@ -84,7 +86,9 @@ class Root:
         if len({key for key, _, _ in envelope.signatures}) != len(envelope.signatures):
             raise Refused(303, "signatures")
         for key, kind, signature in envelope.signatures:
-            if key not in ids or kind != 1 or len(signature) != 64:
+            if kind != 1:
+                raise Refused(206 if kind in (2, 3) else 205, "signatures")
+            if key not in ids or len(signature) != 64:
                 raise Refused(309, "signatures")
             if not ed25519.verify(ids[key], pae(TYPE, envelope.payload), signature):
                 raise Refused(300, "signatures")
