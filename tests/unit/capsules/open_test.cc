@@ -204,6 +204,8 @@ TEST_CASE("A chain is verified whole", "[capsules][R3]") {
   next.grants = {{"again", "list", {}, {}}};
   const Bytes two = testing::narrowed(one, next, 21);
   CHECK(f.opened(two) == Code::ok);
+  // The first holder has handed on; the next block is not his.
+  CHECK(f.opened(testing::narrowed(one, next, kHolderKey)) == Code::block_broken);
   next.grants = {{"last", "again", {}, {}}};
   CHECK(f.opened(testing::narrowed(two, next, 21)) == Code::block_broken);  // depth 3 of 2
 }
