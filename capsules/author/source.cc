@@ -189,8 +189,7 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
                        "entry 'session' (no [plan]) is not enforced yet",
                        "add a [plan] with its steps");
   }
-  top.not_yet(
-      {"agent", "block", "secrets", "hosts", "proof", "offline", "approvers", "cell"});
+  top.not_yet({"agent", "block", "secrets", "hosts", "proof", "offline", "approvers", "cell"});
   top.finish();
 }
 

@@ -96,10 +96,9 @@ TEST_CASE("results say what was masked and stay JSON", "[broker][masker][R12]") 
   CHECK(render(false, wrote("\xff 12345678")) == "{\"exit\":0,\"base64\":\"" +
                                                      to_base64(as_bytes("\xff [secret pin]")) +
                                                      "\",\"masked\":[\"pin\"]}");
-  CHECK(
-      render(true, wrote(R"({"a":12345678,"12345678":[1.12345678],"c":"\u00312345678"})")) ==
-      R"({"exit":0,"json":{"[secret pin]":["1.[secret pin]"],"a":"[secret pin]",)"
-      R"("c":"[secret pin]"},"masked":["pin"]})");
+  CHECK(render(true, wrote(R"({"a":12345678,"12345678":[1.12345678],"c":"\u00312345678"})")) ==
+        R"({"exit":0,"json":{"[secret pin]":["1.[secret pin]"],"a":"[secret pin]",)"
+        R"("c":"[secret pin]"},"masked":["pin"]})");
   CHECK(render(false, wrote("nothing")) == R"({"exit":0,"text":"nothing"})");
 }
 
