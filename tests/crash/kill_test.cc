@@ -67,7 +67,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 std::int64_t calls_left(const TaskView& task) {
   for (const TaskView::GrantView& grant : task.grants)
-    if (grant.tool == "file.append") return grant.calls_left.value_or(-1);
+    if (grant.tool == "file.append") return grant.left.calls.value_or(-1);
   return -1;
 }
 

@@ -13,7 +13,7 @@ using Problems = std::vector<std::string>;
 
 std::int64_t calls_left(const TaskView& task) {
   for (const TaskView::GrantView& grant : task.grants)
-    if (grant.tool == "file.append") return grant.calls_left.value_or(-1);
+    if (grant.tool == "file.append") return grant.left.calls.value_or(-1);
   return -1;
 }
 
