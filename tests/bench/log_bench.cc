@@ -40,7 +40,8 @@ struct Log {
              .log_key_0 = seed.key().public_key(),
              .nonce = std::nullopt};
     TAPER_ASSERT(store::create_state(directory, identity, std::move(seed)).ok());
-    auto opened = store::open_state({.directory = directory, .read_only = false});
+    auto opened =
+        store::open_state({.directory = directory, .read_only = false, .origin = identity.origin});
     TAPER_ASSERT(opened.ok());
     store = std::move(opened).value();
   }
@@ -82,7 +83,7 @@ const Exported& exported() {
     for (std::uint64_t i = 0; i < kRecords; i += kRecordsPerCommit) {
       TAPER_ASSERT(log.append(kRecordsPerCommit));
     }
-    Result<Bytes> file = store::export_log(log.directory, std::nullopt);
+    Result<Bytes> file = store::export_log(log.directory, log.identity.origin, std::nullopt);
     TAPER_ASSERT(file.ok());
     return Exported{std::move(file).value(), log.trust};
   }();
