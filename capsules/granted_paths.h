@@ -18,7 +18,8 @@ struct GrantedPath {
 // The paths of `rule`, for an input of `type`, also those inside of arrays and objects that an
 // `under` speaks about. Every call that the rule allows names one of them there; calls are checked
 // all the same. Empty: it speaks of no path, or no path meets it. Nothing: it speaks of paths and
-// does not bound them, as when one alternative of an any_of is open.
+// does not bound them, as when one alternative of an any_of is open, or finding them takes more
+// than limits::kPathStepsMax or kPathCasesMax.
 std::optional<std::vector<GrantedPath>> granted_paths(const ArgRule& rule, InputType type);
 
 }  // namespace taper::capsules

@@ -27,18 +27,19 @@ struct StagedCall {
 PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const CallId& call,
                          Case& c) {
   const std::size_t index = c.ruling.line[0];
+  const std::size_t kept = c.ruling.line[c.ruling.depth - 1];
   PermitFacts facts;
   facts.task = task.id;
   facts.call = call;
   facts.decision = c.decision;
-  facts.grant = static_cast<std::uint32_t>(index);
+  facts.grant = static_cast<std::uint32_t>(kept);
   facts.tool = c.ruling.tool->name;
   facts.kind = c.ruling.tool->kind;
   if (facts.kind == ToolKind::builtin) facts.inputs = builtin_inputs(*c.arguments);
   facts.argv = std::move(c.ruling.argv);
   facts.program = c.ruling.tool->program;
   facts.writes = c.ruling.tool->effect != capsules::Effect::read;
-  facts.trees = *task.trees[index];
+  facts.trees = *task.trees[kept];
   facts.caps = c.ruling.caps;
   const std::int64_t left = time_left(task, around, c.now, Idle::runs_a_call).ms;
   const std::int64_t wall = cell_limits(task, index).wall_ms.value_or(left);

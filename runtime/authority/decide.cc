@@ -77,7 +77,7 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
 Status check_tool(const LiveTask& task, const CallRequest& request, Ruling& ruling) {
   const Grant& grant = chosen(task, ruling);
   const Tool* tool = ruling.tool;
-  if (tool == nullptr || !task.trees[ruling.line[0]])
+  if (tool == nullptr || !has_tool(task, ruling.line[0]))
     return denial(Code::tool_missing, "tool", request.tool, "none when the task was activated");
   const bool same =
       grant.digest_kind == capsules::DigestKind::unpinned ||

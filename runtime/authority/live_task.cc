@@ -61,6 +61,14 @@ std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::si
   return index;
 }
 
+bool has_tool(const LiveTask& task, std::size_t grant) {
+  const std::size_t last = task.levels.size() - 1;
+  for (std::size_t i = 0; i < task.trees.size(); ++i) {
+    if (task.trees[i] && root_of(task.levels, last, i) == grant) return true;
+  }
+  return false;
+}
+
 Terms terms(const capsules::VerifiedCapsule& capsule) {
   const capsules::Capsule& root = capsule.root();
   Terms out{root.not_before_s, root.not_after_s, root.lease_ttl_ms, root.lease_idle_ms};
@@ -79,7 +87,7 @@ LiveTask::LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule
       capsule(std::move(its_capsule)),
       limits(terms(capsule)),
       levels(make_levels(capsule.id(), capsule.root(), capsule.blocks())),
-      trees(levels[0].size()) {}
+      trees(levels.back().size()) {}
 
 void LiveTask::keep_call(std::size_t number, const CallRecord& call) {
   TAPER_ASSERT(number <= calls.size());
@@ -127,7 +135,7 @@ Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now) {
 Status compile_profiles(LiveTask& task, const Tools& tools,
                         const std::vector<std::string>& forbidden) {
   const std::size_t last = task.levels.size() - 1;
-  task.trees.assign(task.levels[0].size(), std::nullopt);
+  task.trees.assign(task.levels[last].size(), std::nullopt);
   for (std::size_t i = 0; i < task.levels[last].size(); ++i) {
     const std::size_t grant = root_of(task.levels, last, i);
     const auto tool = tools.find(task.root().grants[grant].tool);
@@ -139,12 +147,7 @@ Status compile_profiles(LiveTask& task, const Tools& tools,
                 compile_trees(task.levels[0][grant].args, tool->second, forbidden));
       TAPER_CHECK(check_within(trees, granted));
     }
-    auto& have = task.trees[grant];
-    if (!have) have.emplace();
-    for (GrantedTree& tree : trees) {
-      if (std::find(have->begin(), have->end(), tree) == have->end())
-        have->push_back(std::move(tree));
-    }
+    task.trees[i] = std::move(trees);
   }
   return success();
 }

@@ -45,7 +45,8 @@ struct LiveTask {
   capsules::VerifiedCapsule capsule;
   Terms limits;
   std::vector<Level> levels;
-  std::vector<std::optional<std::vector<GrantedTree>>> trees;  // by root grant; empty: no tool
+  // By grant of the last level; empty: its tool is not there.
+  std::vector<std::optional<std::vector<GrantedTree>>> trees;
   std::map<std::string, std::string> inputs;
   std::vector<CallRecord> calls;  // by number
   std::set<std::size_t> done;     // root grants of which a call is done
@@ -69,13 +70,16 @@ struct LiveTask {
   std::int64_t idle_ms(const Now& now) const;  // zero while a call runs
 };
 
+// The tool of a root grant was there when the task was activated, and every block keeps the grant.
+bool has_tool(const LiveTask& task, std::size_t grant);
 // Brings a record's clocks to `now`.
 void advance(TaskRecord& record, bool call_runs, const Now& now);
 
 // Reads what the store holds of the task: budgets, labels, calls, inputs. Errors: store_corrupt,
 // the store's.
 Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now);
-// Compiles every grant's trees for the tools of this node. Error: tree_refused.
+// Compiles the trees of every grant of the last level, from its own rules and all inherited, for
+// the tools of this node. Error: tree_refused.
 Status compile_profiles(LiveTask& task, const Tools& tools,
                         const std::vector<std::string>& forbidden);
 

@@ -24,6 +24,10 @@ inline constexpr std::size_t kConstraintDepthMax = 8;
 inline constexpr std::size_t kAlternativesMax = 64;  // of an any_of
 // Work that the constraints of one call may take: looks at values, entries compared, bytes scanned.
 inline constexpr std::size_t kConstraintStepsMax = std::size_t{1} << 22U;
+// The same for finding the paths that one argument's rules name, and how many combinations of
+// alternatives are tried.
+inline constexpr std::size_t kPathStepsMax = std::size_t{1} << 24U;
+inline constexpr std::size_t kPathCasesMax = 1024;
 inline constexpr std::int64_t kDayS = 86'400;
 inline constexpr std::int64_t kUtcOffsetMaxS = 14LL * 3600;
 inline constexpr std::size_t kListItemsMax = 1024;

@@ -88,6 +88,30 @@ TEST_CASE("each of eight blocks is enforced", "[authority][R45][R47]") {
   CHECK(node.refused(task, "file.read", json(trees.back() + "/x")) == Code::budget_calls);
 }
 
+TEST_CASE("kept grants of one grant do not share their trees", "[authority][R29][R45]") {
+  Node node;
+  Chain chain(node);
+  chain.sign();
+  chain.narrow(keeping(
+      {kept("a", "read-logs", "/var/log/plant/a"), kept("b", "read-logs", "/var/log/plant/b")}));
+  chain.narrow(keeping(
+      {kept("b-only", "b", "/var/log/plant/b/x"), kept("a-again", "a"), kept("b-whole", "b")}));
+  const TaskId task = chain.activated();
+  std::vector<std::uint32_t> cells;
+  for (const std::string tree : {"/var/log/plant/a", "/var/log/plant/b/x", "/var/log/plant/b"}) {
+    INFO(tree);
+    const auto allowed = node.allowed(task, "file.read", json(tree + "/1"));
+    const authority::PermitFacts& facts = allowed.permit.facts();
+    REQUIRE(facts.trees.size() == 1);
+    CHECK(facts.trees[0].path == tree);
+    CHECK(std::ranges::find(cells, facts.grant) == cells.end());  // nor a resident cell
+    cells.push_back(facts.grant);
+    node.settle(allowed.call, authority::CallState::done);
+  }
+  // No kept grant takes the call; the tool is there all the same.
+  CHECK(node.refused(task, "file.read", json("/var/log/plant/c")) == Code::argument_refused);
+}
+
 TEST_CASE("the last holder must prove itself, no earlier one", "[authority][R3][R45]") {
   Node node;
   Chain chain(node);

@@ -1,6 +1,9 @@
 #include "runtime/authority/profile.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
+#include <random>
 
 #include "runtime/authority/command.h"
 
@@ -143,6 +146,114 @@ TEST_CASE("an `under` inside of arrays and objects becomes a tree", "[authority]
       capsules::Each{{capsules::AnyOf{{under("/srv/data"), equals("-"), capsules::Prefix{"/"}}}}};
   CHECK(authority::compile_trees({{"files", false, {open}}}, tool, {}).code() ==
         Code::tree_refused);
+}
+
+TEST_CASE("rules about the same parts narrow each other's trees", "[authority][R29]") {
+  using capsules::AnyOf;
+  using capsules::Argv;
+  using capsules::Each;
+  using capsules::Fields;
+  Tool tool = command(Effect::read);
+  tool.inputs = {{"files", InputType::json, false}};
+  const auto compiled = [&tool](std::vector<capsules::Constraint> all) {
+    return authority::compile_trees({{"files", false, std::move(all)}}, tool, {});
+  };
+  const auto of = [&compiled](std::vector<capsules::Constraint> all) {
+    const auto trees = compiled(std::move(all));
+    REQUIRE(trees.code() == Code::ok);
+    std::string out;
+    for (const GrantedTree& tree : *trees) out += tree.path + (tree.directory ? "/ " : " ");
+    return out;
+  };
+  const auto each = [](std::string tree) { return Each{{under(std::move(tree))}}; };
+  const auto in = [](std::string name, std::vector<capsules::Constraint> all) {
+    return ArgRule{std::move(name), true, std::move(all)};
+  };
+  // An alternative holds beside everything that stands beside its any_of.
+  CHECK(of({each("/srv"), AnyOf{{each("/srv/a"), each("/srv/b")}}}) == "/srv/a/ /srv/b/ ");
+  CHECK(of({AnyOf{{each("/srv/a"), each("/etc/x")}}, each("/srv/a/public")}) == "/srv/a/public/ ");
+  CHECK(of({AnyOf{{each("/srv/a"), each("/srv/b")}}, AnyOf{{each("/srv/b/c"), each("/opt")}}}) ==
+        "/srv/b/c/ ");
+  CHECK(of({each("/srv"), AnyOf{{AnyOf{{each("/srv/a"), each("/etc")}}, each("/srv/b")}}}) ==
+        "/srv/a/ /srv/b/ ");
+  CHECK(of({each("/srv"), AnyOf{{each("/srv/a"), capsules::Count{0, 3}}}}) == "/srv/a/ /srv/ ");
+  CHECK(of({each("/srv"), AnyOf{{each("/srv/a"), equals("none")}}}) == "/srv/a/ ");
+  CHECK(of({each("/srv"), AnyOf{{each("/srv/a"), Fields{{in("f", {under("/opt")})}}}}}) ==
+        "/srv/a/ ");
+  // A word is an item, too.
+  CHECK(of({each("/srv/data"), Argv{{under("/srv")}}}) == "/srv/data/ ");
+  CHECK(of({each("/srv"), Argv{{equals("/srv/x"), capsules::AnyValue{}}}}) == "/srv/x /srv/ ");
+  CHECK(of({Argv{{under("/srv"), equals("-")}}, Argv{{under("/srv/a"), equals("-")}}}) ==
+        "/srv/a/ ");
+  CHECK(of({Argv{{under("/srv")}}, Argv{{under("/srv"), under("/opt")}}}).empty());
+  // A member needs a rule in every closed object.
+  CHECK(of({Fields{{in("f", {under("/srv")}), in("g", {under("/opt")})}},
+            Fields{{in("f", {under("/srv/a")})}}}) == "/srv/a/ ");
+  CHECK(of({Fields{{in("f", {each("/srv"), AnyOf{{each("/srv/a"), each("/opt")}}})}}}) ==
+        "/srv/a/ ");
+  // What is open on one side is bounded by the other; what is open on both is refused.
+  const AnyOf half{{under("/srv/a"), capsules::Prefix{"/"}}};
+  CHECK(of({Each{{half}}, each("/srv")}) == "/srv/ ");
+  CHECK(compiled({Each{{half}}, AnyOf{{each("/srv"), capsules::Count{0, 3}}}}).code() ==
+        Code::tree_refused);
+}
+
+TEST_CASE("alternatives are combined up to a limit", "[authority]") {
+  Tool tool = command(Effect::read);
+  tool.inputs = {{"files", InputType::json, false}};
+  const auto code = [&tool](std::size_t choices) {
+    const capsules::Constraint tree = capsules::Each{{under("/srv")}};
+    std::vector<capsules::Constraint> all(choices, capsules::AnyOf{{tree, tree}});
+    return authority::compile_trees({{"files", false, std::move(all)}}, tool, {}).code();
+  };
+  CHECK(code(8) == Code::ok);  // 256 combinations
+  CHECK(code(10) == Code::tree_refused);
+  CHECK(code(16) == Code::tree_refused);
+}
+
+// Whatever a call names under rules made at random is mounted.
+TEST_CASE("every path that random rules allow has its tree", "[authority][R29]") {
+  std::mt19937 engine(29);
+  const auto below = [&engine](std::size_t n) { return engine() % n; };
+  const auto path = [&below] {
+    static const char* const kPaths[] = {"/s", "/s/a", "/s/a/b", "/s/c", "/t", "/t/a"};
+    return std::string(kPaths[below(std::size(kPaths))]);
+  };
+  const std::function<capsules::Constraint(int)> rule = [&](int depth) -> capsules::Constraint {
+    const auto some = [&] {
+      std::vector<capsules::Constraint> out;
+      for (std::size_t i = 0; i <= below(2); ++i) out.push_back(rule(depth - 1));
+      return out;
+    };
+    const std::size_t kind = depth == 0 ? 0 : below(6);
+    if (kind == 1) return capsules::Each{{under(path())}};
+    if (kind == 2) return capsules::Argv{{under(path()), under("/s")}};
+    if (kind == 3) return capsules::AllOf{some()};
+    if (kind == 4) return capsules::AnyOf{some()};
+    if (kind == 5) return capsules::Each{{capsules::AnyOf{{under(path()), under(path())}}}};
+    return capsules::Each{{under(path())}};
+  };
+  Tool tool = command(Effect::read);
+  tool.inputs = {{"files", InputType::json, false}};
+  std::size_t allowed = 0;
+  for (int round = 0; round < 4000; ++round) {
+    const std::vector<ArgRule> args = {{"files", false, {rule(3), rule(2)}}};
+    const auto mounts = authority::compile_trees(args, tool, {});
+    REQUIRE(mounts.code() == Code::ok);
+    for (int call = 0; call < 8; ++call) {
+      const std::vector<std::string> words = {path(), path()};
+      const capsules::Object arguments{
+          {"files", capsules::Array{Value(words[0]), Value(words[1])}}};
+      if (!capsules::check_arguments(args, tool.inputs, arguments).ok()) continue;
+      ++allowed;
+      for (const std::string& word : words) {
+        CHECK(std::ranges::any_of(*mounts, [&word](const GrantedTree& tree) {
+          return tree.directory ? capsules::is_under(word, tree.path) : word == tree.path;
+        }));
+      }
+    }
+  }
+  CHECK(allowed > 1000);
 }
 
 TEST_CASE("a command is refused where it would see what is forbidden", "[authority]") {
