@@ -41,7 +41,7 @@ struct Log {
              .nonce = std::nullopt};
     TAPER_ASSERT(store::create_state(directory, identity, std::move(seed)).ok());
     auto opened =
-        store::open_state({.directory = directory, .read_only = false, .origin = identity.origin});
+        store::open_state({.directory = directory, .origin = identity.origin, .read_only = false});
     TAPER_ASSERT(opened.ok());
     store = std::move(opened).value();
   }
