@@ -35,7 +35,7 @@ Grant reading_grant(const std::string& id, const std::string& tree) {
 }  // namespace
 
 Sample::Sample(const PublicKey& node, const Incarnation& incarnation, std::int64_t now_s, Size size)
-    : capsule(testing::sample_capsule(fleet)) {
+    : fleet(testing::make_fleet(now_s - 60)), capsule(testing::sample_capsule(fleet)) {
   capsule.issued_at_s = now_s;
   capsule.audience = {.node = node, .incarnation = incarnation};
   capsule.not_before_s = now_s - 60;

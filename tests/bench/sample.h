@@ -12,7 +12,7 @@ inline const Incarnation kSomeIncarnation{{1}};
 enum class Size { small, ordinary };
 
 struct Sample {
-  testing::Fleet fleet = testing::make_fleet();
+  testing::Fleet fleet;
   // Ordinary: ten grants, one of them with six mixed constraints. Small: the tests' two grants.
   capsules::Capsule capsule;
 

@@ -21,11 +21,11 @@ Bytes sign_root(const capsules::TrustRootData& data,
   return capsules::frame_root(*payload, signatures);
 }
 
-Fleet make_fleet() {
+Fleet make_fleet(std::int64_t root_issued_s) {
   Fleet fleet;
   capsules::TrustRootData& data = fleet.root_data;
   data.version = 1;
-  data.issued_at_s = kRootIssuedS;
+  data.issued_at_s = root_issued_s;
   data.root_keys = {fleet.root_key.public_key()};
   data.root_threshold = 1;
   capsules::Issuer issuer;

@@ -22,7 +22,7 @@ struct Fleet {
   Incarnation incarnation;
   std::uint64_t next_serial = 1;
 };
-Fleet make_fleet();
+Fleet make_fleet(std::int64_t root_issued_s = kRootIssuedS);
 
 Bytes sign_root(const capsules::TrustRootData& data,
                 const std::vector<const crypto::SigningKey*>& keys);

@@ -264,6 +264,7 @@ TEST_CASE("waiting to retry is idle, and no lease is longer for it", "[broker][r
 }
 
 TEST_CASE("results stay for their readers, then go", "[broker][run][R4][R39]") {
+  REQUIRE(crypto::initialise().ok());
   const crypto::SigningKey reader = crypto::SigningKey::generate();
   Reading reading;
   reading.capsule.result = {{Hash{crypto::key_id(reader.public_key()).bytes}}, 3'600'000, 1};
