@@ -70,7 +70,9 @@ int fill_up_under_runs(const std::string& disk) {
   // Permits stop with a number; the task that met it waits.
   if (code != Code::store_full || !log_verifies(node)) return 3;
   int live = 0;
-  for (const authority::TaskView& task : task_list(node.state()).value()) {
+  const auto tasks = task_list(node.state());
+  if (!tasks.ok()) return 10;
+  for (const authority::TaskView& task : *tasks) {
     if (authority::is_terminal(task.state)) continue;
     ++live;
     if (!task_show(node.state(), task.task).ok()) return 4;
