@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads every vector with the reader of this folder, which was written from docs/formats alone.
+"""Reads every vector with the reader of this folder, which was written from docs/formats.
 
 usage: check.py FOLDER      prints how many it agrees with; 1 when it disagrees with one
 """
