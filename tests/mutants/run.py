@@ -13,6 +13,7 @@ own, so nothing of the tree is touched and only what a patch changes is built ag
 import argparse
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,10 +36,17 @@ def read(path):
 
 
 def arguments_of(head):
-    # crash_sweep takes words; the others are Catch2 programs and take one test specification.
+    # crash_sweep takes words; the others are Catch2 programs, take one test specification and stop at
+    # the first failure.
     if head["program"] == "crash_sweep":
         return head["tests"].split()
-    return [head["tests"]] if head.get("tests") else []
+    return ["--abort", *([head["tests"]] if head.get("tests") else [])]
+
+
+def caught_by(output):
+    """The test that failed, as Catch2 heads its report."""
+    found = re.search(r"^-{70,}\n(.+)\n", output, re.MULTILINE)
+    return f'caught by "{found[1]}"' if found else "caught"
 
 
 def apply(path, *options):
@@ -92,31 +100,49 @@ def verdict_of(path, options):
             return "DOES NOT BUILD"
         program = TREE / "build" / options.preset / "bin" / head["program"]
         try:
-            ran = subprocess.run([str(program), *arguments_of(head)], check=False, cwd="/",
-                                 capture_output=True, timeout=TEST_SECONDS)
+            ran = subprocess.run([str(program), *arguments_of(head)], check=False, cwd="/", text=True,
+                                 errors="replace", capture_output=True, timeout=TEST_SECONDS)
         except subprocess.TimeoutExpired:
             return "caught (no end)"
-        return "caught" if ran.returncode != 0 else "ESCAPED"
+        return caught_by(ran.stdout) if ran.returncode != 0 else "ESCAPED"
     finally:
         apply(path, "-R")
         touch(path)
 
 
+def touched(path):
+    return [line[6:] for line in path.read_text(encoding="utf-8").splitlines()
+            if line.startswith("+++ b/")]
+
+
 def touch(path):
     # Taken back within a second, a source must still look newer than what was built of it.
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("+++ b/"):
-            os.utime(TREE / line[6:])
+    for name in touched(path):
+        os.utime(TREE / name)
+
+
+def whole_programs_pass(patches, options):
+    """Without any patch: a program that fails by itself would catch everything."""
+    heads = [read(path) for path in patches]
+    for program, arguments in sorted({(h["program"], tuple(arguments_of(h))) for h in heads}):
+        if build(options.preset, options.jobs, program).returncode != 0:
+            return print(f"{program}: DOES NOT BUILD")
+        path = TREE / "build" / options.preset / "bin" / program
+        if subprocess.run([str(path), *arguments], check=False, cwd="/", capture_output=True,
+                          timeout=TEST_SECONDS).returncode != 0:
+            return print(f"{program} {' '.join(arguments)}: FAILS WITHOUT A PATCH")
+    return True
 
 
 def run(patches, options):
+    if not whole_programs_pass(patches, options):
+        return 1
     wrong = 0
     for path in patches:
         start = time.monotonic()
         verdict = verdict_of(path, options)
         wrong += not verdict.startswith("caught")
-        print(f"{verdict:16} {path.stem}: {read(path)['rule']} ({time.monotonic() - start:.0f} s)",
-              flush=True)
+        print(f"{path.stem}: {verdict} ({time.monotonic() - start:.0f} s)", flush=True)
     print(f"{datetime.date.today()}: {len(patches)} mutants, {len(patches) - wrong} caught")
     return wrong
 
@@ -141,6 +167,8 @@ def main():
         patches = (patches + patches)[first:first + options.today]
     elif not options.all:
         parser.error("--check, --all, --today N or names")
+    # Neighbours share a program and a source, so little is built again between them.
+    patches.sort(key=lambda path: (read(path)["program"], touched(path), path.stem))
     if not options.inside:
         sys.exit(enter_copy(options.preset))
     sys.exit(1 if run(patches, options) else 0)

@@ -207,6 +207,39 @@ TEST_CASE("who takes the host cannot sign what was written before", "[store][R63
   CHECK(verify_log(forged, state.identity.trust()).code() == Code::log_signature_wrong);
 }
 
+TEST_CASE("a log key is announced by its number, in these words alone", "[store][R63]") {
+  // The host itself signs, with the keys that are really its own.
+  const DiskState state;
+  append_records(*state.open(), 1);
+  const Bytes file = exported(state);
+  const LogFile log = parse_log_file(file).value();
+  const LogSeed first = read_seed(state.path()).value();
+  const crypto::SigningKey second = first.next().key();
+  const auto code_of = [&](const std::string& announced) {
+    std::vector<Bytes> records = {
+        record_bytes(LeafType::incarnation,
+                     incarnation_body(state.identity.incarnation, log.origin)),
+        record_bytes(LeafType::log_key, log_key_body(0, state.identity.log_key_0)),
+        record_bytes(LeafType::log_key, announced), record_bytes(LeafType::decision, "{}")};
+    LogTree tree;
+    for (std::size_t i = 0; i < 3; ++i) tree.append(leaf_hash(records[i]));
+    const SignedHead old = sign_head(first.key(), log.origin, 3, tree.root(), 0);
+    tree.append(leaf_hash(records[3]));
+    const SignedHead last = sign_head(second, log.origin, 4, tree.root(), 1);
+    FinalStatement end{std::nullopt, tree.root()};
+    end.signature = second.sign(
+        crypto::statement::kLogExport,
+        as_bytes(export_text(log.origin, 4, tree.root(), state.identity.incarnation, end.nonce)));
+    LogFileWriter out(log.origin, {old, last}, records.size());
+    for (const Bytes& record : records) out.add(record);
+    return verify_log(std::move(out).finish(end), state.identity.trust()).code();
+  };
+  CHECK(code_of(log_key_body(1, second.public_key())) == Code::ok);
+  CHECK(code_of(log_key_body(0, second.public_key())) == Code::log_key_chain);
+  CHECK(code_of(log_key_body(2, second.public_key())) == Code::log_key_chain);
+  CHECK(code_of(" " + log_key_body(1, second.public_key())) == Code::log_key_chain);
+}
+
 TEST_CASE("a nonce that is asked for must be answered", "[store]") {
   const DiskState state;
   append_records(*state.open(), 3);
