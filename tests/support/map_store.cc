@@ -72,6 +72,7 @@ std::vector<std::string> MapStore::records(store::LeafType type) const {
 void MapStore::fail_at(std::uint64_t commit, Failure failure) {
   fail_at_ = commit;
   failure_ = failure;
+  failed_ = false;
 }
 
 Status MapStore::read(const std::function<Status(const store::ReadTxn&)>& look) const {

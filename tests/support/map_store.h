@@ -34,6 +34,7 @@ class MapStore final : public store::Store {
   enum class Failure { none, before, after };
   // From commit number `commit` (from 1) on, every commit fails: before it changed anything
   // (store_full), or, that one, after it was written but before anybody hears (commit_unknown).
+  // Failure::none: they succeed again.
   void fail_at(std::uint64_t commit, Failure failure);
   bool failed() const { return failed_; }
 

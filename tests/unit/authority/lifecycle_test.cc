@@ -64,6 +64,11 @@ TEST_CASE("an ending that could not be written still stops the task", "[authorit
                                        to_bytes(as_bytes(kRead)), ""};
   CHECK(node.authority->authorise(request, node.tools, node.clock.now()).code() ==
         Code::store_full);
+  CHECK_FALSE(node.authority->next_due(task, node.clock.now()));
+  // A disk that has room again does not wake it.
+  node.store->fail_at(0, MapStore::Failure::none);
+  CHECK(node.refused(task, "file.read", kRead) == Code::task_not_live);
+  CHECK(node.end(task, EndReason::cancelled) == authority::TaskState::cancelled);
 }
 
 TEST_CASE("no permit without a commit", "[authority]") {
