@@ -403,19 +403,24 @@ void append_json_string(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
   constexpr std::string_view kSpecial = "\"\\\b\f\n\r\t";
   constexpr std::string_view kLetters = "\"\\bfnrt";
+  const auto plain = [](char c) {
+    return static_cast<std::uint8_t>(c) >= 0x20 && c != '"' && c != '\\';
+  };
   out += '"';
-  for (const char c : text) {
-    const std::size_t which = kSpecial.find(c);
+  for (auto at = text.begin(); at != text.end();) {
+    const auto stop = std::find_if_not(at, text.end(), plain);
+    out.append(at, stop);
+    if (stop == text.end()) break;
+    const std::size_t which = kSpecial.find(*stop);
     if (which != kSpecial.npos) {
       out += '\\';
       out += kLetters[which];
-    } else if (static_cast<std::uint8_t>(c) < 0x20) {
-      out += "\\u00";
-      out += kHex[static_cast<std::uint8_t>(c) >> 4U];
-      out += kHex[static_cast<std::uint8_t>(c) & 0x0FU];
     } else {
-      out += c;
+      out += "\\u00";
+      out += kHex[static_cast<std::uint8_t>(*stop) >> 4U];
+      out += kHex[static_cast<std::uint8_t>(*stop) & 0x0FU];
     }
+    at = stop + 1;
   }
   out += '"';
 }
