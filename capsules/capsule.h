@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -216,6 +217,9 @@ struct ResultRule {
   std::uint32_t reads = 0;  // of each result, by all readers together
 };
 
+// In `features` of a capsule with a long lease.
+inline constexpr std::string_view kLongLeaseFeature = "long-lease";
+
 struct Capsule {
   Hash issuer;  // KeyId bytes of the issuer; must be among the signers
   std::uint64_t serial = 0;
@@ -227,6 +231,7 @@ struct Capsule {
   std::int64_t not_before_s = 0, not_after_s = 0;
   std::uint32_t activations = 0;
   std::int64_t lease_ttl_ms = 0, lease_idle_ms = 0;
+  bool long_lease = false;  // exactly when the ttl is above limits::kLongLeaseMs
   std::int64_t max_revocation_age_s = 0;
   TimeAssurance time_assurance = TimeAssurance::unset;
   EndOn end_on;

@@ -51,9 +51,12 @@ void decode_times(const WireTable& root, Capsule& out) {
   }
   out.activations = root.count({C::VT_ACTIVATIONS, "activations"}, limits::kActivationsMax);
   using L = wire::Lease;
-  const WireTable lease = root.table({C::VT_LEASE, "lease"}, L::VT_IDLE_MS);
+  const WireTable lease = root.table({C::VT_LEASE, "lease"}, L::VT_LONG_LEASE);
   out.lease_ttl_ms = lease.number({L::VT_TTL_MS, "ttl_ms"}, 1, limits::kLeaseTtlMaxMs);
   out.lease_idle_ms = lease.number({L::VT_IDLE_MS, "idle_ms"}, 1, out.lease_ttl_ms);
+  constexpr Field kLong{L::VT_LONG_LEASE, "long_lease"};
+  out.long_lease = lease.has(kLong) && lease.flag(kLong);
+  if (lease.has(kLong) != out.long_lease) lease.invalid(kLong, "true, or absent", "false");
   using F = wire::Freshness;
   const WireTable freshness = root.table({C::VT_FRESHNESS, "freshness"}, F::VT_TIME_ASSURANCE);
   out.max_revocation_age_s =
@@ -149,10 +152,17 @@ Result<Capsule> decode_capsule(ByteSpan payload) {
   TAPER_CHECK(buffer.verify<wire::Capsule>(wire::CapsuleIdentifier(), limits::kCapsuleBytesMax));
   const WireTable root = buffer.root(C::VT_LOG);
   Capsule out;
-  root.check_features({C::VT_FEATURES, "features"});
+  const std::vector<std::string> features =
+      root.check_features({C::VT_FEATURES, "features"}, {kLongLeaseFeature});
   refuse_unenforced(root);
   decode_identity(root, out);
   decode_times(root, out);
+  if (out.long_lease != !features.empty())
+    root.invalid({C::VT_FEATURES, "features"}, "long-lease exactly where the lease says so", "");
+  if (out.long_lease != (out.lease_ttl_ms > limits::kLongLeaseMs))
+    root.fail(Code::long_lease, {C::VT_LEASE, "lease.long_lease"},
+              "true above " + std::to_string(limits::kLongLeaseMs) + " ms, else absent",
+              std::to_string(out.lease_ttl_ms) + " ms");
   out.end_on = decode_end_on(root.table({C::VT_END_ON, "end_on"}, wire::EndOn::VT_CLOCK_STEP));
   decode_unique(root, {C::VT_GRANTS, "grants"}, wire::Grant::VT_IDEMPOTENCY, out.grants,
                 decode_grant);

@@ -41,6 +41,9 @@ Status check_limits(const Capsule& capsule, const IssuerLimits& limits) {
   if (capsule.lease_ttl_ms > limits.max_ttl_ms) {
     return over_limit("lease.ttl_ms", limits.max_ttl_ms, capsule.lease_ttl_ms);
   }
+  if (capsule.long_lease && !limits.long_leases) {
+    return over_limit("lease.long_lease", limits::kLongLeaseMs, capsule.lease_ttl_ms);
+  }
   const std::int64_t validity = capsule.not_after_s - capsule.not_before_s;
   if (validity > limits.max_validity_s) {
     return over_limit("window", limits.max_validity_s, validity);

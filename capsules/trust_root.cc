@@ -15,6 +15,7 @@ using T = wire::TrustRoot;
 
 constexpr std::string_view kMagic = "TPR1";
 constexpr std::string_view kSecurityKeys = "security-keys";  // the feature behind Issuer.device
+constexpr std::string_view kLongLeases = "long-leases";      // behind IssuerLimits.long_leases
 
 Error malformed(std::string field, std::string expected, std::string got) {
   return Error(Code::root_malformed, {std::move(field), std::move(expected), std::move(got), ""});
@@ -39,6 +40,9 @@ IssuerLimits decode_limits(const WireTable& table) {
       table.number({L::VT_MAX_REVOCATION_AGE_S, "max_revocation_age_s"}, 1, limits::kTimeMaxS);
   out.all_tools = table.flag({L::VT_ALL_TOOLS, "all_tools"});
   out.tools = table.names(kTools, limits::kListItemsMax);
+  constexpr Field kLong{L::VT_LONG_LEASES, "long_leases"};
+  out.long_leases = table.has(kLong) && table.flag(kLong);
+  if (table.has(kLong) != out.long_leases) table.invalid(kLong, "true, or absent", "false");
   if (out.all_tools && !out.tools.empty()) table.invalid(kTools, "empty with all_tools", "tools");
   return out;
 }
@@ -50,7 +54,8 @@ Issuer decode_issuer(const WireTable& table) {
   out.not_before_s = table.maybe_number({I::VT_NOT_BEFORE_S, "not_before_s"}, 0, limits::kTimeMaxS);
   out.not_after_s = table.maybe_number({I::VT_NOT_AFTER_S, "not_after_s"},
                                        out.not_before_s.value_or(0), limits::kTimeMaxS);
-  out.limits = decode_limits(table.table({I::VT_LIMITS, "limits"}, wire::IssuerLimits::VT_TOOLS));
+  out.limits =
+      decode_limits(table.table({I::VT_LIMITS, "limits"}, wire::IssuerLimits::VT_LONG_LEASES));
   constexpr Field kDevice{I::VT_DEVICE, "device"};
   if (table.has(kDevice)) out.device = table.choice(kDevice, crypto::Device::verified);
   return out;
@@ -86,9 +91,15 @@ void decode_roles(const WireTable& root, TrustRootData& out) {
   out.allocators = decode_keys(root, {T::VT_ALLOCATORS, "allocators"});
 }
 
-bool has_device(const std::vector<Issuer>& issuers) {
-  return std::any_of(issuers.begin(), issuers.end(),
-                     [](const Issuer& issuer) { return issuer.device != crypto::Device::none; });
+// What a reader must know to read these issuers, in this order.
+std::vector<std::string> features_of(const std::vector<Issuer>& issuers) {
+  std::vector<std::string> out;
+  if (std::ranges::any_of(issuers, [](const Issuer& i) { return i.limits.long_leases; }))
+    out.emplace_back(kLongLeases);
+  if (std::ranges::any_of(issuers,
+                          [](const Issuer& i) { return i.device != crypto::Device::none; }))
+    out.emplace_back(kSecurityKeys);
+  return out;
 }
 
 Result<TrustRootData> decode_root(ByteSpan payload) {
@@ -99,7 +110,7 @@ Result<TrustRootData> decode_root(ByteSpan payload) {
   constexpr Field kPrevious{T::VT_PREVIOUS, "previous"};
   TrustRootData out;
   constexpr Field kFeatures{T::VT_FEATURES, "features"};
-  const std::vector<std::string> features = root.check_features(kFeatures, {kSecurityKeys});
+  std::vector<std::string> features = root.check_features(kFeatures, {kLongLeases, kSecurityKeys});
   out.version = root.serial({T::VT_VERSION, "version"});
   if (root.has(kFleet)) out.fleet = root.id<Hash>(kFleet);
   if (root.has(kPrevious)) out.previous = root.id<Hash>(kPrevious);
@@ -107,8 +118,9 @@ Result<TrustRootData> decode_root(ByteSpan payload) {
   out.expires_s =
       root.maybe_number({T::VT_EXPIRES_S, "expires_s"}, out.issued_at_s, limits::kTimeMaxS);
   decode_roles(root, out);
-  if (features.empty() == has_device(out.issuers)) {
-    root.invalid(kFeatures, "security-keys exactly where an issuer has a device", "");
+  std::ranges::sort(features);
+  if (features != features_of(out.issuers)) {
+    root.invalid(kFeatures, "exactly those that its issuers need", "");
   }
   TAPER_CHECK(buffer.finish());
   return out;
@@ -169,14 +181,19 @@ flatbuffers::Optional<std::int64_t> maybe(std::optional<std::int64_t> value) {
   return *value;
 }
 
+flatbuffers::Optional<bool> maybe_true(bool value) {
+  if (!value) return flatbuffers::nullopt;
+  return true;
+}
+
 auto write_issuers(Builder& fbb, const std::vector<Issuer>& issuers) {
   std::vector<flatbuffers::Offset<wire::Issuer>> out;
   for (const Issuer& issuer : issuers) {
     const IssuerLimits& limits = issuer.limits;
     const auto tools = fbb.CreateVectorOfStrings(limits.tools);
-    const auto written =
-        wire::CreateIssuerLimits(fbb, limits.max_ttl_ms, limits.max_validity_s,
-                                 limits.max_revocation_age_s, limits.all_tools, tools);
+    const auto written = wire::CreateIssuerLimits(fbb, limits.max_ttl_ms, limits.max_validity_s,
+                                                  limits.max_revocation_age_s, limits.all_tools,
+                                                  tools, maybe_true(limits.long_leases));
     const auto key = fbb.CreateVector(issuer.key.bytes.data(), issuer.key.bytes.size());
     flatbuffers::Optional<wire::Device> device = flatbuffers::nullopt;
     if (issuer.device != crypto::Device::none) device = static_cast<wire::Device>(issuer.device);
@@ -228,9 +245,7 @@ Result<TrustRoot> open_root(ByteSpan file) {
 Result<Bytes> encode_root(const TrustRootData& data) {
   TAPER_CHECK(check_sense(data));
   Builder fbb;
-  const auto features = fbb.CreateVectorOfStrings(
-      has_device(data.issuers) ? std::vector<std::string>{std::string(kSecurityKeys)}
-                               : std::vector<std::string>{});
+  const auto features = fbb.CreateVectorOfStrings(features_of(data.issuers));
   const auto fleet = write_hash(fbb, data.fleet);
   const auto previous = write_hash(fbb, data.previous);
   const auto root_keys = write_keys(fbb, data.root_keys);

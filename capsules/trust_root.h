@@ -20,6 +20,7 @@ struct IssuerLimits {
   std::int64_t max_revocation_age_s = 0;
   bool all_tools = false;
   std::vector<std::string> tools;  // where not all
+  bool long_leases = false;        // may declare leases above limits::kLongLeaseMs
 };
 
 struct Issuer {

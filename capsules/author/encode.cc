@@ -196,7 +196,9 @@ struct CapsuleParts {
 
 CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   CapsuleParts parts;
-  parts.features = fbb.CreateVectorOfStrings({});
+  std::vector<std::string> features;
+  if (capsule.long_lease) features.emplace_back(kLongLeaseFeature);
+  parts.features = fbb.CreateVectorOfStrings(features);
   parts.issuer = id_bytes(fbb, capsule.issuer);
   parts.fleet = id_bytes(fbb, capsule.fleet);
   parts.holder = id_bytes(fbb, capsule.holder);
@@ -208,7 +210,9 @@ CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   const auto incarnation = id_bytes(fbb, capsule.audience.incarnation);
   parts.audience = wire::CreateNodeAudience(fbb, node, incarnation);
   parts.window = wire::CreateWindow(fbb, capsule.not_before_s, capsule.not_after_s);
-  parts.lease = wire::CreateLease(fbb, capsule.lease_ttl_ms, capsule.lease_idle_ms);
+  parts.lease = wire::CreateLease(
+      fbb, capsule.lease_ttl_ms, capsule.lease_idle_ms,
+      capsule.long_lease ? flatbuffers::Optional<bool>(true) : flatbuffers::nullopt);
   parts.freshness = wire::CreateFreshness(fbb, capsule.max_revocation_age_s,
                                           static_cast<wire::TimeAssurance>(capsule.time_assurance));
   parts.end_on = write_end_on(fbb, capsule.end_on);

@@ -24,10 +24,19 @@ void lint_texts(const Capsule& capsule, LintReport& report) {
 
 void lint_times(const Draft& draft, LintReport& report) {
   const Capsule& capsule = draft.capsule;
-  if (capsule.lease_ttl_ms > limits::kLongLeaseMs) {
-    report.note("capsule.lease.ttl",
-                "a lease of " + format_duration_ms(capsule.lease_ttl_ms) + " is long",
+  const std::string lease = format_duration_ms(capsule.lease_ttl_ms);
+  if (capsule.lease_ttl_ms > limits::kLeaseRemarkMs) {
+    report.note("capsule.lease.ttl", "a lease of " + lease + " is long",
                 "a stolen or confused agent acts for as long as this");
+  }
+  const std::string bound = format_duration_ms(limits::kLongLeaseMs);
+  if (capsule.lease_ttl_ms > limits::kLongLeaseMs && !capsule.long_lease) {
+    report.error(Code::long_lease, "capsule.lease.ttl",
+                 "a lease of " + lease + " is above " + bound + " and not declared as long",
+                 "shorten it, or write long = true beside it: every record then says so");
+  } else if (capsule.long_lease && capsule.lease_ttl_ms <= limits::kLongLeaseMs) {
+    report.error(Code::long_lease, "capsule.lease.long",
+                 "a lease of " + lease + " is not above " + bound, "leave long out");
   }
   if (draft.window_for_s > limits::kLongWindowS) {
     report.note("capsule.window.for",
@@ -66,6 +75,11 @@ void lint_issuer(const Draft& draft, const TrustRoot* root, const KeyId* id, Lin
         "use at most " + format_duration_ms(limit_ms) + ", or have the root raise the limit");
   };
   above("capsule.lease.ttl", capsule.lease_ttl_ms, most.max_ttl_ms);
+  if (capsule.long_lease && !most.long_leases) {
+    report.error(Code::issuer_limit, "capsule.lease.long", "this issuer may not give long leases",
+                 "use at most " + format_duration_ms(limits::kLongLeaseMs) +
+                     ", or have the root allow it ('taper root init --long-leases')");
+  }
   above("capsule.window.for", draft.window_for_s * kMsPerS, most.max_validity_s * kMsPerS);
   above("capsule.freshness.max_revocation_age", capsule.max_revocation_age_s * kMsPerS,
         most.max_revocation_age_s * kMsPerS);

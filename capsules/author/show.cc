@@ -4,6 +4,7 @@
 #include "capsules/author/author.h"
 #include "capsules/author/words.h"
 #include "crypto/key_file.h"
+#include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 
 namespace taper::capsules {
@@ -221,6 +222,9 @@ void show_terms(Page& page, const Capsule& capsule, std::optional<std::int64_t> 
   page.line("activations", std::to_string(capsule.activations));
   page.line("lease", "ttl " + format_duration_ms(capsule.lease_ttl_ms) + ", idle " +
                          format_duration_ms(capsule.lease_idle_ms));
+  if (capsule.long_lease)
+    page.line("LONG LEASE", "above " + format_duration_ms(limits::kLongLeaseMs) +
+                                ": an exception, in every record of its tasks");
   page.line("freshness", "news at most " +
                              format_duration_ms(capsule.max_revocation_age_s * kMsPerS) +
                              " old, time " + std::string(word(capsule.time_assurance)));
@@ -252,6 +256,9 @@ void show_issuer(Page& page, const Issuer& issuer) {
   page.line("max news age", format_duration_ms(limits.max_revocation_age_s * kMsPerS), 2);
   std::string tools;
   for (const std::string& tool : limits.tools) tools = added(tools, tool);
+  if (limits.long_leases)
+    page.line("long leases", "allowed, above " + format_duration_ms(taper::limits::kLongLeaseMs),
+              2);
   page.line("tools", limits.all_tools ? "all" : tools.empty() ? "none" : tools, 2);
 }
 

@@ -51,6 +51,7 @@ void read_lease(Section& section, Draft& draft) {
   } else if (capsule.lease_ttl_ms != 0 && capsule.lease_idle_ms > capsule.lease_ttl_ms) {
     lease->wrong_type("idle", "at most the ttl", "leave idle out: it is then as long as the ttl");
   }
+  capsule.long_lease = lease->boolean("long").value_or(false);
   lease->finish();
 }
 

@@ -93,6 +93,7 @@ TaskRecord new_record(const VerifiedCapsule& capsule, const Estimate& time, cons
   record.not_after_s = limits.not_after_s;
   record.ttl_ms = limits.ttl_ms;
   record.idle_ms = limits.idle_ms;
+  record.long_lease = root.long_lease;
   record.end_on = root.end_on;
   record.state = TaskState::active;
   record.seen = now;

@@ -160,6 +160,8 @@ struct ReadableResult {
 struct TaskView {
   TaskId task;
   Hash capsule;
+  Hash issuer;
+  std::uint64_t serial = 0, root_version = 0;
   TaskState state = TaskState::unset;
   EndReason reason = EndReason::none;
   std::string purpose, requester, agent, tenant;
@@ -167,14 +169,28 @@ struct TaskView {
   std::int64_t activated_s = 0;
   std::int64_t not_after_s = 0;
   std::int64_t ttl_ms = 0, active_ms = 0;  // of the lease, and how much of it is used
-  std::int64_t idle_ms = 0;
+  bool long_lease = false;
+  std::int64_t idle_ms = 0, idle_used_ms = 0;
+  bool call_runs = false;  // idle does not count
+  Now seen;                // the clocks at its last change: its end, of an ended task
   std::uint64_t denials = 0;
+  capsules::EndOn end_on;
+  std::uint32_t activations_spent = 0;  // of the capsule
+  std::uint64_t log_bytes = 0;
+  std::optional<std::int64_t> news_s;  // when the newest news on revocations was issued
+  // What the capsule says; it was verified when the task was made. Empty: not kept any more.
+  std::optional<capsules::UntrustedCapsule> said;
   std::vector<std::string> labels;
   struct GrantView {
     std::size_t block = 0;  // 0: the root block's; else a kept grant of that block, from 1
     std::string id, tool;
+    std::vector<capsules::Verb> verbs;
+    capsules::Effect effect = capsules::Effect::unset;
     BudgetLeft left;
+    bool spent = false;   // a budget of it, or of a grant that it comes from, has nothing left
     std::string shut_by;  // a label that the task bears and the grant refuses after; empty: open
+    std::vector<std::string>
+        waits_for;  // root grants of which a call must be done first, and none is
   };
   std::vector<GrantView> grants;
   std::vector<PastCall> calls;

@@ -67,7 +67,7 @@ template <class Archive>
 void fields(Archive& a, TaskRecord& r) {
   a(r.capsule)(r.chain)(r.holder)(r.issuer)(r.serial)(r.root_version);
   a(r.purpose)(r.requester)(r.agent)(r.tenant);
-  a(r.activated_s)(r.not_after_s)(r.ttl_ms)(r.idle_ms);
+  a(r.activated_s)(r.not_after_s)(r.ttl_ms)(r.idle_ms)(r.long_lease);
   a(r.end_on.completion)(r.end_on.failure)(r.end_on.denials)(r.end_on.violation);
   a(r.end_on.tool_drift)(r.end_on.policy_drift)(r.end_on.clock_step);
   a(r.inputs)(r.state)(r.reason)(r.active_ms)(r.idle_used_ms);
@@ -310,17 +310,19 @@ capsules::Value count_value(std::uint64_t count) {
 }
 
 capsules::Object identity_members(const TaskId& task, const TaskRecord& record) {
-  return {{"task", task.hex()},
-          {"capsule", record.capsule.hex()},
-          {"chain", record.chain.hex()},
-          {"issuer", record.issuer.hex()},
-          {"serial", std::to_string(record.serial)},
-          {"root_version", count_value(record.root_version)},
-          {"requester", printable(record.requester)},
-          {"agent", printable(record.agent)},
-          {"purpose", printable(record.purpose)},
-          {"tenant", printable(record.tenant)},
-          {"holder", record.holder.hex()}};
+  capsules::Object out{{"task", task.hex()},
+                       {"capsule", record.capsule.hex()},
+                       {"chain", record.chain.hex()},
+                       {"issuer", record.issuer.hex()},
+                       {"serial", std::to_string(record.serial)},
+                       {"root_version", count_value(record.root_version)},
+                       {"requester", printable(record.requester)},
+                       {"agent", printable(record.agent)},
+                       {"purpose", printable(record.purpose)},
+                       {"tenant", printable(record.tenant)},
+                       {"holder", record.holder.hex()}};
+  if (record.long_lease) out.emplace_back("long_lease", true);
+  return out;
 }
 
 void add_clocks(capsules::Object& body, const Now& now) {

@@ -26,6 +26,7 @@ struct TaskRecord {
   std::int64_t activated_s = 0;
   std::int64_t not_after_s = 0;
   std::int64_t ttl_ms = 0, idle_ms = 0;
+  bool long_lease = false;  // its capsule declares one
   capsules::EndOn end_on;
   Hash inputs;  // hash of the plan's inputs
   TaskState state = TaskState::unset;

@@ -18,19 +18,55 @@ std::string shut_by(const std::vector<Level>& levels, std::size_t level, std::si
   }
 }
 
+bool is_spent(const BudgetLeft& left) {
+  const auto none = [](const std::optional<std::int64_t>& count) { return count && *count == 0; };
+  return none(left.calls) || none(left.bytes) || none(left.cpu_ms) || none(left.sum);
+}
+
+std::vector<std::string> waits_for(const capsules::Capsule& capsule, const capsules::Grant& grant,
+                                   const std::vector<CallRecord>& calls) {
+  std::vector<std::string> waits = grant.after;
+  for (const CallRecord& call : calls) {
+    if (call.state == CallState::done && call.grant < capsule.grants.size())
+      std::erase(waits, capsule.grants[call.grant].id);
+  }
+  return waits;
+}
+
+// What does not open is not shown, and hides nothing else.
+Result<std::optional<capsules::UntrustedCapsule>> read_said(const store::ReadTxn& txn,
+                                                            const TaskRecord& record) {
+  std::optional<capsules::UntrustedCapsule> said;
+  const Bytes key = capsule_key(record.capsule, record.chain);
+  TAPER_TRY(const auto file, txn.get(store::Table::capsules, key));
+  if (!file) return said;
+  if (auto capsule = capsules::read_untrusted(*file, {})) said = std::move(capsule).value();
+  return said;
+}
+
+// Empty: this node knows no root, or none that opens.
+Result<std::optional<std::int64_t>> read_news(const store::ReadTxn& txn) {
+  std::optional<std::int64_t> news_s;
+  TAPER_CHECK(txn.scan_back(store::Table::roots, {}, [&news_s](ByteSpan, ByteSpan file) {
+    const Result<capsules::TrustRoot> root = capsules::open_root(file);
+    if (root) news_s = root->data().issued_at_s;
+    return false;
+  }));
+  return news_s;
+}
+
 // The grants of every stage as the capsule's file states them. It was verified when the task was
 // made; what is shown gives nobody anything.
 Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
-                                                     const TaskRecord& record,
+                                                     const capsules::UntrustedCapsule& capsule,
                                                      const std::set<std::string>& labels,
+                                                     const std::vector<CallRecord>& calls,
                                                      const Now& now) {
   std::vector<TaskView::GrantView> views;
-  const Bytes key = capsule_key(record.capsule, record.chain);
-  TAPER_TRY(const auto file, txn.get(store::Table::capsules, key));
-  if (!file) return views;
-  TAPER_TRY(const auto capsule, capsules::read_untrusted(*file, {}));
-  const auto levels = make_levels(record.capsule, capsule.root, capsule.blocks);
+  const auto levels = make_levels(capsule.id, capsule.root, capsule.blocks);
+  std::size_t above = 0;  // where the level before begins
   for (std::size_t level = 0; level < levels.size(); ++level) {
+    const std::size_t begin = views.size();
     for (std::size_t i = 0; i < levels[level].size(); ++i) {
       const LiveGrant& grant = levels[level][i];
       Spent spent;
@@ -38,9 +74,13 @@ Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
       if (found) {
         TAPER_TRY(spent, decode_spent(*found));
       }
-      views.push_back({level, grant.id, capsule.root.grants[root_of(levels, level, i)].tool,
-                       budget_left(grant.budget, spent, now), shut_by(levels, level, i, labels)});
+      const capsules::Grant& root = capsule.root.grants[root_of(levels, level, i)];
+      const BudgetLeft left = budget_left(grant.budget, spent, now);
+      const bool none_left = is_spent(left) || (level > 0 && views[above + grant.parent].spent);
+      views.push_back({level, grant.id, root.tool, root.verbs, root.effect, left, none_left,
+                       shut_by(levels, level, i, labels), waits_for(capsule.root, root, calls)});
     }
+    above = begin;
   }
   return views;
 }
@@ -57,19 +97,34 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   view.agent = record.agent;
   view.tenant = record.tenant;
   view.holder = record.holder;
+  view.issuer = record.issuer;
+  view.serial = record.serial;
+  view.root_version = record.root_version;
   view.activated_s = record.activated_s;
   view.not_after_s = record.not_after_s;
   view.ttl_ms = record.ttl_ms;
   view.idle_ms = record.idle_ms;
-  view.active_ms = record.active_ms;
-  if (!is_terminal(record.state))
-    view.active_ms = saturating_add(record.active_ms, elapsed_ms(record.seen, now));
+  view.long_lease = record.long_lease;
+  view.seen = record.seen;
+  view.end_on = record.end_on;
+  view.log_bytes = record.log_bytes;
   view.denials = record.denials;
+  TAPER_TRY(view.activations_spent, read_activations(txn, record.capsule));
+  TAPER_TRY(view.news_s, read_news(txn));
+  TAPER_TRY(view.said, read_said(txn, record));
   TAPER_TRY(const auto labels, read_labels(txn, record.capsule));
   view.labels.assign(labels.begin(), labels.end());
-  TAPER_TRY(view.grants, grant_views(txn, record, labels, now));
   TAPER_TRY(const auto calls, read_calls(txn, id));
   view.calls = past_calls_of(calls);
+  for (const CallRecord& call : calls) {
+    if (call.state == CallState::authorised) view.call_runs = true;
+  }
+  TaskRecord until = record;
+  if (!is_terminal(record.state)) advance(until, view.call_runs, now);
+  view.active_ms = until.active_ms;
+  view.idle_used_ms = until.idle_used_ms;
+  if (!view.said) return view;
+  TAPER_TRY(view.grants, grant_views(txn, *view.said, labels, calls, now));
   return view;
 }
 

@@ -74,7 +74,9 @@ inline constexpr std::int64_t kControlTimeoutMs = 5'000;
 inline constexpr double kBootClockDrift = 0.001;  // believed error of CLOCK_BOOTTIME
 static_assert(kBrokerSilenceMs > 2 * kBrokerBeatMs);
 
-inline constexpr std::int64_t kLongLeaseMs = 3600LL * 1000;  // lint remarks on what is longer
+// A longer lease is an exception: capsule and issuer's entry in the trust root must both name it.
+inline constexpr std::int64_t kLongLeaseMs = 24LL * 3600 * 1000;
+inline constexpr std::int64_t kLeaseRemarkMs = 3600LL * 1000;  // lint remarks on what is longer
 inline constexpr std::int64_t kLongWindowS = 7LL * 86'400;
 inline constexpr std::int64_t kLongRetentionMs = 30LL * 86'400 * 1000;
 
@@ -100,7 +102,7 @@ inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
 inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
 inline constexpr std::uint64_t kTaskLogQuotaBytes =
     64ULL * 1024 * 1024;  // when a capsule names none
-inline constexpr std::uint32_t kStoreFormat = 2;
+inline constexpr std::uint32_t kStoreFormat = 3;
 inline constexpr std::size_t kStoreKeyBytesMax = 511;
 inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
 inline constexpr std::size_t kLogOriginBytesMax = 256;

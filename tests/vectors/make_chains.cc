@@ -51,7 +51,8 @@ struct Parts {
 
 class Vectors {
  public:
-  Vectors() : root_file_(signed_root(sample_root_data())), root_(opened_root(sample_root_data())) {}
+  explicit Vectors(const capsules::TrustRootData& data = sample_root_data())
+      : root_file_(signed_root(data)), root_(opened_root(data)) {}
 
   Capsule capsule(std::uint8_t max_depth) const {
     Capsule out = sample_capsule(root_);
@@ -67,10 +68,10 @@ class Vectors {
         "#   payload, the hash of the whole file, and the key that must prove possession.\n"
         "# refuses NUMBER: what `open` answers.\n"
         "# allows TOOL ARGS, denies NUMBER TOOL ARGS: what the chain says to a call of a builtin,\n"
-        "#   budgets apart.\n"
-        "root: %s\n",
-        to_hex(root_file_).c_str());
+        "#   budgets apart.\n");
+    root();
   }
+  void root() const { std::printf("root: %s\n", to_hex(root_file_).c_str()); }
   static void name(const char* text, ByteSpan file) {
     std::printf("# %s\nfile: %s\n", text, to_hex(file).c_str());
   }
@@ -362,6 +363,37 @@ void write_framing(const Vectors& v, const Made& m) {
             301);
 }
 
+// Leases above a day, under a root whose issuers may give them; then without that word.
+void write_long_leases(bool allowed) {
+  capsules::TrustRootData data = sample_root_data();
+  for (capsules::Issuer& issuer : data.issuers) {
+    issuer.limits.max_ttl_ms = 10LL * 86'400'000;
+    issuer.limits.long_leases = allowed;
+  }
+  const Vectors v(data);
+  v.root();
+  const auto leased = [&v](std::int64_t ttl_ms, bool declared) {
+    Capsule out = v.capsule(1);
+    out.lease_ttl_ms = ttl_ms;
+    out.long_lease = declared;
+    return signed_capsule(out);
+  };
+  v.opens("a lease of a day", leased(86'400'000, false), kHolderKey);
+  v.refuses("a lease of more than a day that does not say so", leased(86'400'001, false), 315);
+  v.refuses("a lease of a day that says it is long", leased(86'400'000, true), 315);
+  const Bytes declared = leased(86'400'001, true);
+  const Bytes narrow = narrowed(declared, keeping(kFirst, {kept("a", "file.list")}), kHolderKey);
+  if (allowed) {
+    v.opens("a long lease", declared, kHolderKey);
+    v.opens("a long lease, narrowed", narrow, kFirst);
+    v.allows(kListB);
+    v.refuses("a long lease above the issuer's limit", leased(10LL * 86'400'000 + 1, true), 306);
+  } else {
+    v.refuses("a long lease of an issuer who may give none", declared, 306);
+    v.refuses("the same, narrowed", narrow, 306);
+  }
+}
+
 }  // namespace
 }  // namespace taper::testing
 
@@ -375,4 +407,6 @@ int main() {
   write_order(vectors, made);
   write_contents(vectors, made);
   write_framing(vectors, made);
+  write_long_leases(true);
+  write_long_leases(false);
 }

@@ -19,6 +19,7 @@ struct NewRoot {
   std::uint32_t threshold = 0;
   std::uint32_t issuer_threshold = 1;
   bool verify_user = false;
+  bool long_leases = false;
   std::string max_ttl = "1h", max_validity = "7d", max_revocation_age = "7d", valid_for;
   std::string out;
   PassphraseOptions passphrase;
@@ -34,7 +35,8 @@ Result<capsules::IssuerLimits> issuer_limits(const NewRoot& options) {
                                 .max_validity_s = validity_ms / kMsPerS,
                                 .max_revocation_age_s = age_ms / kMsPerS,
                                 .all_tools = options.tools.empty(),
-                                .tools = options.tools};
+                                .tools = options.tools,
+                                .long_leases = options.long_leases};
 }
 
 Status add_roles(const NewRoot& options, capsules::TrustRootData& data) {
@@ -131,6 +133,8 @@ void add_init_options(CLI::App* init, NewRoot& options) {
                  "Issuers' security keys must ask for PIN or fingerprint, not for touch alone");
   init->add_option("--max-ttl", options.max_ttl, "Longest lease of a capsule")
       ->capture_default_str();
+  init->add_flag("--long-leases", options.long_leases,
+                 "Capsules may declare a lease above 24h, within --max-ttl");
   init->add_option("--max-validity", options.max_validity, "Longest window of a capsule")
       ->capture_default_str();
   init->add_option("--max-revocation-age", options.max_revocation_age,

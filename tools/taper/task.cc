@@ -7,6 +7,7 @@
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "tools/taper/keys.h"
+#include "tools/taper/task_show.h"
 
 namespace taper::tools {
 namespace {
@@ -21,124 +22,26 @@ Result<TaskId> task_option(const std::string& text) {
   return *id;
 }
 
-std::string state_words(const authority::TaskView& view) {
-  std::string words(authority::task_state_name(view.state));
-  if (view.reason != authority::EndReason::none)
-    words += " (" + std::string(authority::end_reason_name(view.reason)) + ")";
-  return words;
-}
-
-std::string lease_words(const authority::TaskView& view) {
-  const std::string used =
-      format_duration_ms(view.active_ms) + " of " + format_duration_ms(view.ttl_ms) + " used";
-  if (authority::is_terminal(view.state)) return used;
-  return used + ", " + format_duration_ms(std::max<std::int64_t>(0, view.ttl_ms - view.active_ms)) +
-         " left";
-}
-
-capsules::Value left(const std::optional<std::int64_t>& count) {
-  return count ? capsules::Value(*count) : capsules::Value();
-}
-
-capsules::Object task_value(const authority::TaskView& view) {
-  capsules::Array grants, calls, labels;
-  for (const std::string& label : view.labels) labels.push_back(text_value(label));
-  for (const authority::TaskView::GrantView& grant : view.grants)
-    grants.push_back(capsules::Object{{"block", static_cast<std::int64_t>(grant.block)},
-                                      {"id", text_value(grant.id)},
-                                      {"tool", text_value(grant.tool)},
-                                      {"calls_left", left(grant.left.calls)},
-                                      {"rate_left", left(grant.left.rate)},
-                                      {"bytes_left", left(grant.left.bytes)},
-                                      {"cpu_ms_left", left(grant.left.cpu_ms)},
-                                      {"sum_left", left(grant.left.sum)},
-                                      {"shut_by", text_value(grant.shut_by)}});
-  for (const authority::PastCall& call : view.calls)
-    calls.push_back(capsules::Object{
-        {"step", text_value(call.step)},
-        {"call", call.call.hex()},
-        {"decision", call.decision.hex()},
-        {"state", authority::call_state_name(call.state)},
-        {"number",
-         call.code == Code::ok ? std::int64_t{0} : std::int64_t{describe(call.code).number}}});
-  return capsules::Object{{"task", view.task.hex()},
-                          {"capsule", view.capsule.hex()},
-                          {"state", authority::task_state_name(view.state)},
-                          {"reason", authority::end_reason_name(view.reason)},
-                          {"purpose", text_value(view.purpose)},
-                          {"requester", text_value(view.requester)},
-                          {"agent", text_value(view.agent)},
-                          {"tenant", text_value(view.tenant)},
-                          {"holder", crypto::public_key_text(view.holder)},
-                          {"activated", format_utc_s(view.activated_s)},
-                          {"not_after", format_utc_s(view.not_after_s)},
-                          {"ttl_ms", view.ttl_ms},
-                          {"active_ms", view.active_ms},
-                          {"idle_ms", view.idle_ms},
-                          {"denials", static_cast<std::int64_t>(view.denials)},
-                          {"labels", std::move(labels)},
-                          {"grants", std::move(grants)},
-                          {"calls", std::move(calls)}};
-}
-
 Status task_list(const std::string& state, Output& out) {
   TAPER_TRY(const std::vector<authority::TaskView> tasks, broker::task_list(state));
+  const Now now = SystemClock().now();
   capsules::Array list;
   for (const authority::TaskView& view : tasks) {
     out.line(view.task.hex() + "  " + state_words(view) + "  " + escape_text(view.agent) +
              "  activated " + format_utc_s(view.activated_s) + "  " + lease_words(view));
-    list.push_back(task_value(view));
+    list.push_back(task_value(view, now));
   }
   if (tasks.empty()) out.line("no tasks yet");
   out.set("tasks", std::move(list));
   return success();
 }
 
-void show_calls(const authority::TaskView& view, const Output& out) {
-  for (const authority::TaskView::GrantView& grant : view.grants) {
-    std::string line = "grant      " + escape_text(grant.id) + "  " + escape_text(grant.tool);
-    if (grant.block != 0) line += "  (block " + std::to_string(grant.block) + ")";
-    const auto part = [&line](const std::optional<std::int64_t>& count, const char* unit) {
-      if (count) line += "  " + std::to_string(*count) + unit;
-    };
-    part(grant.left.calls, " calls left");
-    part(grant.left.rate, " calls at once");
-    part(grant.left.bytes, " bytes left");
-    part(grant.left.cpu_ms, " ms of processor time left");
-    part(grant.left.sum, " left of the sum");
-    if (!grant.shut_by.empty()) line += "  shut by the label " + escape_text(grant.shut_by);
-    out.line(line);
-  }
-  for (const authority::PastCall& call : view.calls) {
-    std::string line = "call       " + escape_text(call.step) + "  ";
-    line += authority::call_state_name(call.state);
-    if (call.code != Code::ok) {
-      const CodeInfo& info = describe(call.code);
-      line += "  E" + std::to_string(info.number) + " " + info.name;
-    }
-    out.line(line + "  decision " + call.decision.hex());
-  }
-}
-
 Status task_show(const Named& options, Output& out) {
   TAPER_TRY(const TaskId id, task_option(options.id));
   TAPER_TRY(const authority::TaskView view, broker::task_show(options.state, id));
-  out.set_document(capsules::write_canonical(task_value(view)));
-  out.line("task       " + view.task.hex());
-  out.line("state      " + state_words(view));
-  out.line("purpose    " + escape_text(view.purpose));
-  out.line("requester  " + escape_text(view.requester));
-  out.line("agent      " + escape_text(view.agent) + ", tenant " + escape_text(view.tenant));
-  out.line("holder     " + crypto::public_key_text(view.holder));
-  out.line("capsule    " + view.capsule.hex());
-  out.line("activated  " + format_utc_s(view.activated_s) + ", not after " +
-           format_utc_s(view.not_after_s));
-  out.line("lease      " + lease_words(view));
-  out.line("denials    " + std::to_string(view.denials));
-  std::string labels;
-  for (const std::string& label : view.labels) labels += "  " + escape_text(label);
-  if (!labels.empty()) out.line("labels   " + labels);
-  show_calls(view, out);
+  const Now now = SystemClock().now();
+  out.set_document(capsules::write_canonical(task_value(view, now)));
+  show_task(view, now, out);
   return success();
 }
 
@@ -233,7 +136,8 @@ void add_task_verbs(Command& command) {
       command.verb(task, "list", "List live and ended tasks", "taper task list --state ./state",
                    [&command, state] { return task_list(*state, command.out); });
   list->add_option("--state", *state, "The node's state")->required();
-  add_named(command, task, "show", "Show one task: state, lease, budgets left, calls",
+  add_named(command, task, "show",
+            "Show one task: whose it is, what it may do now and at each stage, what ends it",
             "taper task show 3f0c… --state ./state", "TASK", task_show);
   add_named(command, task, "cancel", "End a live task now and kill its tools; success is durable",
             "taper task cancel 3f0c… --state ./state", "TASK", task_cancel);

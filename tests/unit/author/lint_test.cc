@@ -246,6 +246,31 @@ TEST_CASE("The issuer's limits hold for lease, window, age and tools", "[author]
   CHECK(unknown[0].code == Code::signer_unknown);
 }
 
+TEST_CASE("A lease above a day says so, and its issuer may give it", "[author][R22]") {
+  TrustRootData data = testing::sample_root_data();
+  data.issuers[0].limits.max_ttl_ms = 72 * 3'600'000;
+  const KeyId issuer = crypto::key_id(data.issuers[0].key);
+  const auto errors = [&](const std::string& lease) {
+    std::string source = source_with("");
+    source.replace(source.find("ttl = \"15m\""), 11, lease);
+    const TrustRoot root = testing::opened_root(data);
+    return errors_of(lint(parsed(source), builtin_known_tools(), &root, &issuer));
+  };
+  CHECK(errors("ttl = \"24h\"").empty());
+  auto found = errors("ttl = \"25h\"");
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].code == Code::long_lease);
+  found = errors("ttl = \"24h\", long = true");
+  REQUIRE(found.size() == 2);  // nor may this issuer give any
+  CHECK(found[0].code == Code::long_lease);
+  found = errors("ttl = \"25h\", long = true");
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].code == Code::issuer_limit);
+  CHECK(found[0].where.find("capsule.lease.long") != std::string::npos);
+  data.issuers[0].limits.long_leases = true;
+  CHECK(errors("ttl = \"25h\", long = true").empty());
+}
+
 TEST_CASE("Weak but legal things are notes", "[author]") {
   const auto notes = [](const std::string& source) {
     const auto findings = findings_of(source);
@@ -256,7 +281,7 @@ TEST_CASE("Weak but legal things are notes", "[author]") {
   std::string source =
       source_with("[[grant]]\ntool=\"file.write\"\nargs={path={under=\"/srv/a\"},content=\"any\"}");
   CHECK(find_finding(notes(source), "not counted"));
-  source.replace(source.find("15m"), 3, "72h");
+  source.replace(source.find("15m"), 3, "24h");
   CHECK(find_finding(notes(source), "is long"));
   source.replace(source.find("\"72h\" }"), 7, "\"30d\" }");
   CHECK(find_finding(notes(source), "capsule.window.for"));

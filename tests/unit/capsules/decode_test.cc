@@ -237,7 +237,7 @@ TEST_CASE("Unknown features, enumerators and fields are refused", "[capsules][R3
   CHECK(with(set(C::VT_LOG + 2, true)) == unknown(""));
   CHECK(with_grant(set(G::VT_IDEMPOTENCY + 2, true)) == unknown("grants[0]"));
   CHECK(with_step(set(S::VT_APPROVAL + 2, true)) == unknown("plan.steps[1]"));
-  CHECK(with(set_in(C::VT_LEASE, wire::Lease::VT_IDLE_MS + 2, true)) == unknown("lease"));
+  CHECK(with(set_in(C::VT_LEASE, wire::Lease::VT_LONG_LEASE + 2, true)) == unknown("lease"));
   CHECK(with_constraint({{K::VT_KIND, std::uint8_t{1}}, {K::VT_RULES + 2, true}}) ==
         unknown("grants[0].args[0].constraints[0]"));
 }
@@ -445,6 +445,9 @@ TEST_CASE("Values outside their range are refused", "[capsules][R13]") {
         invalid("lease.ttl_ms"));
   CHECK(with(set_in(C::VT_LEASE, L::VT_IDLE_MS, number(9001))) == invalid("lease.idle_ms"));
   CHECK(with(set_in(C::VT_LEASE, L::VT_IDLE_MS, number(0))) == invalid("lease.idle_ms"));
+  CHECK(with(set_in(C::VT_LEASE, L::VT_LONG_LEASE, false)) == invalid("lease.long_lease"));
+  CHECK(with(set_in(C::VT_LEASE, L::VT_LONG_LEASE, true)) == invalid("features"));
+  CHECK(with(set(C::VT_FEATURES, Words{"long-lease"})) == invalid("features"));
   using W = wire::Window;
   CHECK(with(set_in(C::VT_WINDOW, W::VT_NOT_AFTER_S, number(1'790'000'000))) ==
         invalid("window.not_after_s"));

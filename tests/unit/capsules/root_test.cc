@@ -66,6 +66,32 @@ TEST_CASE("A signed root opens and says what was signed", "[capsules][R13]") {
   CHECK(root->issuer(crypto::key_id(known_key(40).public_key())) == nullptr);
 }
 
+TEST_CASE("A root that allows long leases says so in its features", "[capsules][R22]") {
+  TrustRootData data = sample_root_data();
+  const auto features = [&](const WireTree::Words& words) {
+    return with([&](WireTree& tree) { tree.members[T::VT_FEATURES] = words; });
+  };
+  CHECK(features({"long-leases"}) == Code::field_invalid);
+  data.issuers[0].limits.long_leases = true;
+  const auto root = open_root(signed_root(data));
+  REQUIRE(root.code() == Code::ok);
+  CHECK(root->data().issuers[0].limits.long_leases);
+  CHECK_FALSE(root->data().issuers[1].limits.long_leases);
+  const auto said = [](const WireTree::Words& words, bool value) {
+    return with([&](WireTree& tree) {
+      using I = wire::Issuer;
+      using L = wire::IssuerLimits;
+      tree.members[T::VT_FEATURES] = words;
+      tree.item(T::VT_ISSUERS, 0).tree(I::VT_LIMITS).members[L::VT_LONG_LEASES] = value;
+    });
+  };
+  CHECK(said({"long-leases"}, true) == Code::ok);
+  CHECK(said({}, true) == Code::field_invalid);
+  CHECK(said({}, false) == Code::field_invalid);
+  CHECK(said({"long-leases", "long-leases"}, true) == Code::field_invalid);
+  CHECK(said({"long-leases", "security-keys"}, true) == Code::field_invalid);
+}
+
 TEST_CASE("Every flip, truncation and added byte of a root is refused", "[capsules][R13]") {
   const Bytes file = signed_root(sample_root_data());
   for (std::size_t i = 0; i < file.size(); ++i) {

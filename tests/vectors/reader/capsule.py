@@ -15,6 +15,7 @@ SCHEMA = Schema(os.path.join(os.path.dirname(__file__), "../../../capsules/schem
 TYPE = b"application/vnd.taper.capsule.v1"
 BLOCK_TYPE = b"application/vnd.taper.block.v1"
 CALL = 2
+DAY_MS = 86_400_000
 SECRET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 UNENFORCED = ("holder_spiffe", "pools", "nodes", "agent_entry", "hosts", "host_ca", "proof", "offline")
 
@@ -22,7 +23,9 @@ UNENFORCED = ("holder_spiffe", "pools", "nodes", "agent_entry", "hosts", "host_c
 def _payload(data, kind):
     table, slack = read(SCHEMA, kind, data)
     fields = Fields(table)
-    if fields.texts("features", 1024, NAME):
+    known = ["long-lease"] if kind == "Capsule" else []
+    features = fields.names("features", 1024)
+    if any(name not in known for name in features):
         fields.refuse(205, "features")
     return fields, slack
 
@@ -90,9 +93,16 @@ class Payload:
         lease = fields.sub("lease")
         self.ttl_ms = lease.number("ttl_ms", 1, DAYS_90_MS)
         lease.number("idle_ms", 1, self.ttl_ms)
+        self.long_lease = lease.has("long_lease") and lease.flag("long_lease")
+        if lease.has("long_lease") and not self.long_lease:
+            lease.refuse(204, "long_lease")
         freshness = fields.sub("freshness")
         self.max_revocation_age_s = freshness.number("max_revocation_age_s", 1, TIME_MAX)
         freshness.enum("time_assurance", 3)
+        if self.long_lease != bool(fields.names("features", 1024)):
+            fields.refuse(204, "features")
+        if self.long_lease != (self.ttl_ms > DAY_MS):
+            raise Refused(315, "lease")
 
     def _secrets(self, fields):
         names = []
@@ -178,7 +188,8 @@ def _check_limits(payload, signers):
     if not all(signer.valid_at(payload.issued_at_s) for signer in signers):
         raise Refused(307, "issued_at_s")
     limits = next(signer for signer in signers if signer.id == payload.issuer)
-    if (payload.ttl_ms > limits.max_ttl_ms or payload.not_after_s - payload.not_before_s > limits.max_validity_s
+    if (payload.ttl_ms > limits.max_ttl_ms or payload.long_lease and not limits.long_leases
+            or payload.not_after_s - payload.not_before_s > limits.max_validity_s
             or payload.max_revocation_age_s > limits.max_revocation_age_s
             or not limits.all_tools and any(grant.tool not in limits.tools for grant in payload.grants)):
         raise Refused(306, "limits")

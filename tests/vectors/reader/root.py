@@ -9,6 +9,7 @@ from wire import Refused, Schema, read
 
 SCHEMA = Schema(os.path.join(os.path.dirname(__file__), "../../../capsules/schema/root.fbs"))
 TYPE = b"application/vnd.taper.root.v1"
+FEATURES = ("security-keys", "long-leases")
 ROLES = ("approvers", "publishers", "revokers", "registrars", "time_keys", "auditors", "allocators")
 
 
@@ -37,6 +38,9 @@ class Issuer:
         self.tools = limits.names("tools", 1024)
         if self.all_tools and self.tools:
             limits.refuse(204, "tools")
+        self.long_leases = limits.has("long_leases") and limits.flag("long_leases")
+        if limits.has("long_leases") and not self.long_leases:
+            limits.refuse(204, "long_leases")
         self.device = fields.enum("device", 2) if fields.has("device") else 0
 
     def valid_at(self, time_s):
@@ -52,7 +56,7 @@ class Root:
         table, slack = read(SCHEMA, "TrustRoot", envelope.payload)
         fields = Fields(table)
         features = fields.texts("features", 16, NAME)
-        if any(name != "security-keys" for name in features) or len(set(features)) != len(features):
+        if any(name not in FEATURES for name in features) or len(set(features)) != len(features):
             fields.refuse(205, "features")
         self.version = fields.number("version", 1, 2**64 - 1)
         fleet = fields.octets("fleet", 32) if fields.has("fleet") else None
@@ -69,7 +73,9 @@ class Root:
         self.issuer_threshold = fields.number("issuer_threshold", 1, 64)
         for role in ROLES:
             _keys(fields, role, 0)
-        if ("security-keys" in features) != any(issuer.device for issuer in self.issuers):
+        needed = {"security-keys" for issuer in self.issuers if issuer.device}
+        needed |= {"long-leases" for issuer in self.issuers if issuer.long_leases}
+        if needed != set(features):
             fields.refuse(204, "features")
         if slack:
             raise Refused(202, "payload")

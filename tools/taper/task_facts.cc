@@ -1,0 +1,121 @@
+#include "tools/taper/task_facts.h"
+
+#include <algorithm>
+
+#include "runtime/base/limits.h"
+#include "runtime/base/text.h"
+
+namespace taper::tools {
+namespace {
+
+using authority::TaskView;
+
+constexpr std::int64_t kMsPerS = 1000;
+
+Revoker due_in(std::string kind, std::int64_t left_ms, const Now& now, std::string what) {
+  const std::int64_t left = std::max<std::int64_t>(0, left_ms);
+  return {std::move(kind), now.wall_s + left / kMsPerS, left, {}, {}, std::move(what)};
+}
+
+Revoker due_at(std::string kind, std::int64_t at_s, const Now& now, std::string what) {
+  const std::int64_t left_s = std::clamp<std::int64_t>(at_s - now.wall_s, 0, limits::kTimeMaxS);
+  return {std::move(kind), at_s, left_s * kMsPerS, {}, {}, std::move(what)};
+}
+
+void add_times(const TaskView& view, const Now& now, std::vector<Revoker>& out) {
+  out.push_back(due_in("ttl", view.ttl_ms - view.active_ms, now,
+                       "the lease of " + format_duration_ms(view.ttl_ms) + " ends the task"));
+  const std::string idle = "doing nothing for " + format_duration_ms(view.idle_ms) + " ends it";
+  if (view.call_runs) {
+    out.push_back({"idle", {}, {}, {}, {}, idle + "; a call is under way, so it does not count"});
+  } else {
+    out.push_back(due_in("idle", view.idle_ms - view.idle_used_ms, now, idle));
+  }
+  out.push_back(due_at("window", view.not_after_s, now, "the capsule's not_after ends it"));
+  if (view.said && view.news_s) {
+    const std::int64_t age_s = view.said->root.max_revocation_age_s;
+    const std::int64_t at_s =
+        *view.news_s > limits::kTimeMaxS - age_s ? limits::kTimeMaxS : *view.news_s + age_s;
+    out.push_back(due_at("stale", at_s, now, "news on revocations older than this end it"));
+  }
+}
+
+void add_tripwires(const TaskView& view, std::vector<Revoker>& out) {
+  const auto when = [&out](bool is, const char* kind, const char* what) {
+    if (is) out.push_back({kind, {}, {}, {}, {}, what});
+  };
+  out.push_back({"denials",
+                 {},
+                 {},
+                 static_cast<std::int64_t>(view.denials),
+                 view.end_on.denials,
+                 "so many refused calls end it"});
+  when(view.end_on.completion, "completion", "the end of its plan ends it");
+  when(view.end_on.failure, "failure", "a call that fails ends it");
+  when(view.end_on.violation, "violation", "a tool that breaks its sandbox ends it");
+  when(view.end_on.tool_drift, "drift", "a tool that is not the one granted ends it");
+  when(view.end_on.clock_step, "clock", "a clock that is set back ends it");
+  when(true, "revocation", "a trust root that no longer bears its capsule ends it");
+  when(true, "cancel", "'taper task cancel' ends it");
+}
+
+bool has_budget(const TaskView& view) {
+  return std::ranges::any_of(view.grants, [](const TaskView::GrantView& grant) {
+    const authority::BudgetLeft& left = grant.left;
+    return left.calls || left.rate || left.bytes || left.cpu_ms || left.sum;
+  });
+}
+
+// Whether a call is of the step, or of one of its items: "read", "read[3]".
+bool is_of(const std::string& call, const std::string& step) {
+  return call == step || (call.starts_with(step + "[") && call.ends_with("]"));
+}
+
+}  // namespace
+
+std::vector<Revoker> revokers(const TaskView& view, const Now& now) {
+  std::vector<Revoker> out;
+  if (authority::is_terminal(view.state)) return out;
+  add_times(view, now, out);
+  add_tripwires(view, out);
+  if (has_budget(view))
+    out.push_back({"budget", {}, {}, {}, {}, "a budget spent shuts its grant, and ends a plan"});
+  if (view.said)
+    out.push_back({"log_quota",
+                   {},
+                   {},
+                   static_cast<std::int64_t>(view.log_bytes),
+                   view.said->root.log_quota_bytes,
+                   "so many bytes of log end it"});
+  return out;
+}
+
+std::string standing(const TaskView& view, const TaskView::GrantView& grant) {
+  if (view.state != authority::TaskState::active) return "ended";
+  if (view.said && grant.block != view.said->blocks.size()) return "narrowed";
+  if (!grant.shut_by.empty()) return "shut";
+  if (!grant.waits_for.empty()) return "waits";
+  return grant.spent ? "spent" : "open";
+}
+
+std::vector<StepFact> plan_steps(const TaskView& view) {
+  std::vector<StepFact> out;
+  if (!view.said) return out;
+  for (const capsules::Step& step : view.said->root.plan.steps) {
+    StepFact fact{step.id, step.tool, "none", 0, step.needs};
+    for (const authority::PastCall& call : view.calls) {
+      if (!is_of(call.step, step.id)) continue;
+      fact.state = authority::call_state_name(call.state);
+      if (call.state == authority::CallState::done) ++fact.done;
+    }
+    std::erase_if(fact.waits_for, [&view](const std::string& need) {
+      return std::ranges::any_of(view.calls, [&need](const authority::PastCall& call) {
+        return is_of(call.step, need) && call.state == authority::CallState::done;
+      });
+    });
+    out.push_back(std::move(fact));
+  }
+  return out;
+}
+
+}  // namespace taper::tools
