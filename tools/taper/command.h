@@ -39,6 +39,7 @@ void add_task_verbs(Command& command);
 void add_audit_verbs(Command& command);
 void add_doctor_verbs(Command& command);
 void add_demo_verb(Command& command);
+void add_zsp_verb(Command& command);
 
 // Options read as these are refused with a usage error that names the option.
 Result<std::int64_t> duration_option(const std::string& name, const std::string& text);

@@ -23,7 +23,6 @@
 namespace taper::tools {
 namespace {
 
-constexpr const char* kSelf = "/proc/self/exe";
 constexpr int kSignalExitBase = 128;
 
 // Points into `words`, whose first is the program's name.
@@ -59,7 +58,7 @@ std::string identity_map(unsigned id) {
 
 }  // namespace
 
-Result<Child> start_self(const std::vector<std::string>& arguments) {
+Result<Child> start_program(const std::string& path, const std::vector<std::string>& arguments) {
   Child child;
   child.out = ::memfd_create("stdout", MFD_CLOEXEC);
   child.err = ::memfd_create("stderr", MFD_CLOEXEC);
@@ -71,10 +70,14 @@ Result<Child> start_self(const std::vector<std::string>& arguments) {
   ::posix_spawn_file_actions_adddup2(&actions, child.err, STDERR_FILENO);
   std::vector<std::string> words = with_name(arguments);
   const int failed =
-      ::posix_spawn(&child.pid, kSelf, &actions, nullptr, argv_of(words).data(), environ);
+      ::posix_spawn(&child.pid, path.c_str(), &actions, nullptr, argv_of(words).data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return os_error("posix_spawn taper", failed);
   return child;
+}
+
+Result<Child> start_self(const std::vector<std::string>& arguments) {
+  return start_program(kThisProgram, arguments);
 }
 
 Result<ChildEnd> finish_child(const Child& child) {
@@ -131,7 +134,7 @@ Error enter_empty_network(const std::vector<std::string>& arguments) {
     }
   }
   std::vector<std::string> words = with_name(arguments);
-  ::execv(kSelf, argv_of(words).data());
+  ::execv(kThisProgram, argv_of(words).data());
   return os_error("execv taper", errno);
 }
 

@@ -1,5 +1,5 @@
-// What the demo needs of the host: this same command as a child, a network with nothing in it, and
-// a count of processes.
+// What demo and zsp-check need of the host: this same command as a child, a network with nothing in
+// it, and a count of processes.
 #pragma once
 
 #include <sys/types.h>
@@ -16,12 +16,14 @@ struct ChildEnd {
   std::string out, err;
 };
 
-// This same program with `arguments`. `start_self` leaves its output in unnamed files until
-// `finish_child` has waited for it.
+// A program with `arguments`, its output in unnamed files until `finish_child` has waited for it.
 struct Child {
   pid_t pid = -1;
   int out = -1, err = -1;
 };
+Result<Child> start_program(const std::string& path, const std::vector<std::string>& arguments);
+inline constexpr const char* kThisProgram = "/proc/self/exe";
+// This same program.
 Result<Child> start_self(const std::vector<std::string>& arguments);
 Result<ChildEnd> finish_child(const Child& child);
 // True while it runs.

@@ -82,6 +82,7 @@ int run(int argc, char** argv) {
   add_audit_verbs(command);
   add_doctor_verbs(command);
   add_demo_verb(command);
+  add_zsp_verb(command);
   try {
     command.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
