@@ -140,10 +140,14 @@ Result<CapsuleSignature> of_issuer(ByteSpan blob, const TrustRoot& root) {
 }
 
 Result<crypto::PublicKeyFile> parse_ssh_public_key(std::string_view text) {
-  if (text.size() <= limits::kKeyFileBytesMax) {
+  // A comment may follow on the line, and nothing after the line.
+  const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
+  const std::string_view after = text.substr(end);
+  if (text.size() <= limits::kKeyFileBytesMax && (after.empty() || after == "\n")) {
+    text = text.substr(0, end);
     const std::size_t space = text.find(' ');
     const std::string_view rest = space == text.npos ? "" : text.substr(space + 1);
-    const std::optional<Bytes> blob = from_base64(rest.substr(0, rest.find_first_of(" \r\n")));
+    const std::optional<Bytes> blob = from_base64(rest.substr(0, rest.find(' ')));
     for (const Device device : {Device::none, Device::touched}) {
       const auto key = blob ? as_key(*blob, device) : std::nullopt;
       if (key && text.substr(0, space) == type_of(device)) return *key;

@@ -136,6 +136,7 @@ Status compile_profiles(LiveTask& task, const Tools& tools,
                         const std::vector<std::string>& forbidden) {
   const std::size_t last = task.levels.size() - 1;
   task.trees.assign(task.levels[last].size(), std::nullopt);
+  std::map<std::size_t, std::vector<GrantedTree>> granted;  // of root grants, each asked once
   for (std::size_t i = 0; i < task.levels[last].size(); ++i) {
     const std::size_t grant = root_of(task.levels, last, i);
     const auto tool = tools.find(task.root().grants[grant].tool);
@@ -143,9 +144,11 @@ Status compile_profiles(LiveTask& task, const Tools& tools,
     TAPER_TRY(auto trees, compile_trees(task.levels[last][i].args, tool->second, forbidden));
     if (last > 0) {
       // A block's own rules may only take mounts away, whatever arguments they speak about.
-      TAPER_TRY(const auto granted,
-                compile_trees(task.levels[0][grant].args, tool->second, forbidden));
-      TAPER_CHECK(check_within(trees, granted));
+      if (!granted.contains(grant)) {
+        TAPER_TRY(granted[grant],
+                  compile_trees(task.levels[0][grant].args, tool->second, forbidden));
+      }
+      TAPER_CHECK(check_within(trees, granted[grant]));
     }
     task.trees[i] = std::move(trees);
   }

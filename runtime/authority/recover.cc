@@ -73,7 +73,7 @@ Result<capsules::Value> recover_task(store::WriteTxn& txn, Found& found, const S
   if (reason != EndReason::none) {
     if (record.state == TaskState::active)
       TAPER_CHECK(write_ending(txn, found.id, reason, now, record));
-    if (found.task) TAPER_CHECK(write_kept(txn, *found.task, now));
+    if (found.task) TAPER_CHECK(write_kept(txn, *found.task, around.anchor, now));
     TAPER_CHECK(write_terminal(txn, found.id, now, record));
   }
   told.emplace_back("now", task_state_name(record.state));

@@ -11,6 +11,7 @@ using store::Table;
 // Since when the results of an ended task stay, and how long.
 struct Kept {
   Now since;
+  std::int64_t floor_ms = 0;  // the lower bound of the time then
   std::int64_t retention_ms = 0;
 };
 
@@ -28,18 +29,21 @@ Result<Kept> decode_kept(ByteSpan bytes) {
   kept.since.boot_ms = in.i64();
   kept.since.wall_s = in.i64();
   kept.since.boot_id = BootId::from(in.take(BootId::kSize)).value_or(BootId{});
+  kept.floor_ms = in.i64();
   kept.retention_ms = in.i64();
   if (!in.done()) return Error(Code::store_corrupt, {"kept results", "a record", "", ""});
   return kept;
 }
 
-// Over as soon as either clock says so.
-bool is_over(const Kept& kept, const Now& now) {
+// Over as soon as either clock says so, or the lower bound, which no reboot and no clock takes
+// back.
+bool is_over(const Kept& kept, const TimeAnchor& anchor, const Now& now) {
   const bool same_boot = kept.since.boot_id == now.boot_id;
   const std::int64_t boot_ms = same_boot ? elapsed_ms(kept.since, now) : 0;
+  const std::int64_t known_ms = saturating_subtract(floor_ms(anchor, now), kept.floor_ms);
   const std::int64_t wall_s = std::min(saturating_subtract(now.wall_s, kept.since.wall_s),
                                        limits::kRetentionMaxMs);  // beyond any, and no overflow
-  return std::max(boot_ms, wall_s * 1000) >= kept.retention_ms;
+  return std::max({boot_ms, wall_s * 1000, known_ms}) >= kept.retention_ms;
 }
 
 Result<std::uint32_t> read_reads(const store::ReadTxn& txn, const CallId& call) {
@@ -59,9 +63,9 @@ struct Asked {
   std::optional<CallRecord> call;  // the last that is done
   std::uint32_t reads = 0;
 
-  bool may_read(const Now& now) const {
-    return kept && call && !is_over(*kept, now) && !set_back(kept->since, now) &&
-           reads < rule->reads;
+  bool may_read(const TimeAnchor& anchor, const Now& now) const {
+    return kept && call && !is_over(*kept, anchor, now) && !set_back(kept->since, now) &&
+           !estimate(anchor, 0, now).behind && reads < rule->reads;
   }
 };
 
@@ -90,8 +94,7 @@ Status look_up(const store::ReadTxn& txn, const ResultRequest& request,
 }
 
 capsules::Object reading_body(const ResultRequest& request, const Asked& asked, const KeyId& reader,
-                              const Now& now) {
-  const bool allowed = asked.may_read(now);
+                              bool allowed, const Now& now) {
   capsules::Object body = task_body("result", request.task, *asked.record, now);
   body.emplace_back("reader", reader.hex());
   body.emplace_back("step", printable(request.step));
@@ -125,11 +128,13 @@ Bytes result_statement(const Hash& fleet, const PublicKey& node, const Incarnati
   return std::move(out).bytes();
 }
 
-Status write_kept(store::WriteTxn& txn, const LiveTask& task, const Now& now) {
+Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeAnchor& anchor,
+                  const Now& now) {
   const auto& rule = task.root().result;
   if (!rule) return success();
   ByteWriter out;
-  out.i64(now.boot_ms).i64(now.wall_s).raw(now.boot_id.span()).i64(rule->retention_ms);
+  out.i64(now.boot_ms).i64(now.wall_s).raw(now.boot_id.span());
+  out.i64(floor_ms(anchor, now)).i64(rule->retention_ms);
   return txn.put(Table::tasks, kept_key(task.id), out.bytes());
 }
 
@@ -151,11 +156,11 @@ Result<ReadableResult> Authority::read_result(const ResultRequest& request, cons
       asked.rule && std::any_of(asked.rule->readers.begin(), asked.rule->readers.end(),
                                 [&](const Hash& id) { return id.bytes == reader.bytes; });
   if (!listed) return state_->count_refusal(refused, now);
-  const bool allowed = asked.may_read(now);
+  const bool allowed = asked.may_read(state_->anchor, now);
   TaskRecord next = *asked.record;
   if (!allowed && next.log_bytes >= limits::kTaskLogQuotaBytes)
     return state_->count_refusal(refused, now);
-  const capsules::Object body = reading_body(request, asked, reader, now);
+  const capsules::Object body = reading_body(request, asked, reader, allowed, now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(append_for(txn, store::LeafType::reading, body, next));
     TAPER_CHECK(put_task(txn, request.task, next));
@@ -176,7 +181,7 @@ Result<std::vector<TaskId>> Authority::kept_results(const Now& now) {
       if (!task || !std::ranges::equal(key, kept_key(*task))) return true;
       const Result<Kept> found = decode_kept(value);
       if (!found) return status = found.error(), false;
-      (is_over(*found, now) ? over : kept).push_back(*task);
+      (is_over(*found, state_->anchor, now) ? over : kept).push_back(*task);
       return true;
     });
   }));

@@ -85,6 +85,7 @@ Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task
                                         TaskRecord& record, std::vector<CallRecord>& calls);
 Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now, TaskRecord& record);
 // With the terminal record: from now the results stay, where the capsule says so.
-Status write_kept(store::WriteTxn& txn, const LiveTask& task, const Now& now);
+Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeAnchor& anchor,
+                  const Now& now);
 
 }  // namespace taper::authority

@@ -192,7 +192,7 @@ Result<TaskState> Authority::finish(const TaskId& task, const Now& now) {
   advance(next, !live->running.empty(), now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(write_interrupted(txn, task, now, next, calls));
-    TAPER_CHECK(write_kept(txn, *live, now));
+    TAPER_CHECK(write_kept(txn, *live, state_->anchor, now));
     return write_terminal(txn, task, now, next);
   }));
   state_->live.erase(task);

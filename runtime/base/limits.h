@@ -158,6 +158,7 @@ inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc
 inline constexpr std::size_t kArgvGroupDepthMax = 4;
 inline constexpr std::size_t kToolInputsMax = 64;
 inline constexpr std::size_t kControlDetailBytesMax = 4096;
+inline constexpr std::size_t kRunResultsShownBytes = 16 * 1024 * 1024;  // of all steps of a run
 inline constexpr std::size_t kStepResultShownBytes = 64 * 1024;  // longer ones are not reported
 inline constexpr std::size_t kStderrShownBytes = 4096;           // of a command, in its result
 

@@ -23,11 +23,12 @@ struct Sources {
 };
 
 // Canonical argument bytes of a step. Error step_reference: no such step, no result, nothing at the
-// pointer, no item; input_missing.
+// pointer, no item, references that bring more than limits::kArgumentBytesMax; input_missing.
 Result<Bytes> fill_arguments(std::string_view step_args, const Sources& sources);
 
 // The items of a step that has for_each. An input is read as JSON. Errors: for_each_ended where it
-// leads to no list or to a longer one than the step's maximum; those of fill_arguments.
+// leads to no list or to a longer one than the step's maximum; those of fill_arguments, with
+// limits::kResultBytesMax.
 Result<std::vector<capsules::Value>> items_of(const capsules::Step& step, const Sources& sources);
 
 // "name[3]": what a call for one item is known by, in the journal and in the log.

@@ -1,11 +1,13 @@
 #include "runtime/broker/outcome.h"
 
+#include <algorithm>
 #include <utility>
-
-#include "runtime/base/limits.h"
 
 namespace taper::broker {
 namespace {
+
+// As long as saying how long one is.
+constexpr std::size_t kResultShownBytesLeast = 64;
 
 using authority::CallState;
 using sandbox::RunEnd;
@@ -68,8 +70,8 @@ authority::Outcome outcome_without_run(CallState state, const Error& error) {
   return outcome;
 }
 
-std::string shown_result(std::string_view json) {
-  if (json.size() <= limits::kStepResultShownBytes) return std::string(json);
+std::string shown_result(std::string_view json, std::size_t bytes_max) {
+  if (json.size() <= std::max(bytes_max, kResultShownBytesLeast)) return std::string(json);
   return "{\"truncated\":true,\"bytes\":" + std::to_string(json.size()) + "}";
 }
 

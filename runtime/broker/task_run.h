@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/limits.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/masker.h"
 #include "runtime/broker/tool_shelf.h"
@@ -139,6 +140,7 @@ class TaskRun {
   bool over_ = false;
   std::optional<Error> failure_;
   RunReport report_;
+  std::size_t shown_left_ = limits::kRunResultsShownBytes;  // for results and stderr in it
 };
 
 }  // namespace taper::broker

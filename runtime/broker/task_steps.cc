@@ -127,6 +127,11 @@ StepReport TaskRun::begin_report(const Unit& unit) const {
 
 void TaskRun::publish(StepReport report) {
   if (parts_.on_step) parts_.on_step(report);
+  // Thousands of items each have a result: what is kept of all together is bounded too.
+  report.result = shown_result(report.result, shown_left_);
+  shown_left_ -= std::min(shown_left_, report.result.size());
+  if (report.err.size() > shown_left_) report.err.clear();
+  shown_left_ -= report.err.size();
   report_.steps.push_back(std::move(report));
 }
 

@@ -1,6 +1,5 @@
-// Writes tests/vectors/chains.vec to stdout. Every key has a known seed and every signature is
-// deterministic, so that the same program gives the same file. What is expected is stated here by
-// hand; the tests ask `open` and the walk down a chain whether they agree.
+// Writes chains.vec. What is expected is stated here by hand; the tests ask `open` and the walk
+// down a chain whether they agree.
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -10,6 +9,7 @@
 #include "capsules/author/author.h"
 #include "crypto/crypto.h"
 #include "tests/support/signed_capsule.h"
+#include "tests/vectors/make_vectors.h"
 
 namespace taper::testing {
 namespace {
@@ -395,10 +395,8 @@ void write_long_leases(bool allowed) {
 }
 
 }  // namespace
-}  // namespace taper::testing
 
-int main() {
-  using namespace taper::testing;
+void write_chains() {
   const Vectors vectors;
   const Made made = make_three(vectors);
   vectors.head();
@@ -410,3 +408,5 @@ int main() {
   write_long_leases(true);
   write_long_leases(false);
 }
+
+}  // namespace taper::testing

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "capsules/author/author.h"
+#include "capsules/envelope.h"
 #include "crypto/crypto.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
@@ -121,6 +122,10 @@ Status cosign(const Cosign& options, Output& out) {
   }
   TAPER_TRY(const Signing signing, Signing::open(signers, given));
   TAPER_TRY(std::vector<capsules::CapsuleSignature> signatures, signing.sign(request.payload, out));
+  // As `open` will: what could never count is not handed on.
+  const capsules::Issuer& issuer = *root.issuer(signer);
+  TAPER_CHECK(capsules::check_signature(issuer.key, issuer.device, crypto::statement::kCapsule,
+                                        request.payload, signatures.front().view()));
   const Bytes file =
       capsules::encode_signature({.capsule = shown.id, .signature = std::move(signatures.front())});
   TAPER_CHECK(write_signed(options.out, options.form, capsules::kSignatureLabel, file));

@@ -120,10 +120,14 @@ TEST_CASE("OpenSSH's public keys are read by type", "[author]") {
   CHECK(device->key == key);
   CHECK(device->security_key);
   const std::string other = testing::ssh_public_line(key, SecurityKey{.application = "ssh:other"});
+  const std::string whole = line.substr(0, line.find('\n'));
+  for (const std::string& good : {whole, whole + "\n", whole + " a comment\n"})
+    CHECK(parse_ssh_public_key(good).ok());
   for (const std::string& bad :
        {std::string(), std::string("ssh-ed25519"), other, "ssh-ed25519" + line.substr(26),
         "ssh-rsa" + testing::ssh_public_line(key).substr(11), line.substr(0, 60),
-        line + std::string(limits::kKeyFileBytesMax, 'x')}) {
+        line + std::string(limits::kKeyFileBytesMax, 'x'), whole + "\n" + whole, whole + "\n\n",
+        whole + "\r\n", "\n" + whole}) {
     INFO(bad);
     CHECK(parse_ssh_public_key(bad).code() == Code::key_file_malformed);
   }

@@ -139,12 +139,39 @@ TEST_CASE("the retention ends by either clock, and with it what was kept",
     node.clock.step_wall_s(3600);
     over();
   }
+  SECTION("over reboots that each set the clock back") {
+    // Every commit takes the lower bound of the time with it; no clock takes it back.
+    constexpr std::int64_t kStepMs = kHourMs / 6;
+    for (std::uint8_t boot = 2; boot < 8; ++boot) {
+      node.clock.advance_ms(kStepMs);
+      REQUIRE(node.read().ok());
+      node.clock.reboot(Node::boot(boot));
+      node.clock.step_wall_s(-kStepMs / 1000);
+      node.restart();
+    }
+    node.clock.advance_ms(kHourMs / 100);  // what the boot clock may have gained
+    over();
+  }
   SECTION("a clock set back reads nothing") {
     node.clock.reboot(Node::boot(2));
     node.clock.step_wall_s(-600);
     node.restart();
     CHECK(node.read().code() == Code::result_refused);
   }
+}
+
+TEST_CASE("a clock before a time that is known reads nothing", "[authority][R10][R39]") {
+  Kept node(100, 10 * kHourMs);
+  node.end(node.task, EndReason::completion);
+  node.clock.advance_ms(3 * kHourMs);  // the lower bound is two hours behind, and now past the end
+  REQUIRE(node.read().ok());
+  node.clock.reboot(Node::boot(2));
+  node.clock.step_wall_s(-3 * kHourMs / 1000);  // no earlier than the end of the task
+  node.restart();
+  CHECK(node.read().code() == Code::result_refused);
+  CHECK(node.authority->kept_results(node.clock.now())->size() == 1);
+  node.clock.step_wall_s(kHourMs / 1000);
+  CHECK(node.read().ok());
 }
 
 TEST_CASE("no result is read on a count that is not durable", "[authority][R50]") {

@@ -42,6 +42,46 @@ TEST_CASE("a reference that is not there or not exact is an error", "[broker]") 
   CHECK(filled(R"([1])") == "507");
 }
 
+// {"a":[R,R,...]} of `count` references.
+std::string repeated(std::size_t count, const std::string& reference) {
+  std::string out = "{\"a\":[" + reference;
+  for (std::size_t i = 1; i < count; ++i) out += "," + reference;
+  return out + "]}";
+}
+
+TEST_CASE("references bring no more than arguments may hold", "[broker][R29]") {
+  const std::string large = "{\"text\":\"" + std::string(100'000, 'x') + "\"}";
+  std::size_t read = 0;
+  const auto result_of = [&](std::string_view) {
+    ++read;
+    return std::optional(large);
+  };
+  const std::string text = R"({"$step":"read","at":"/text"})";
+  const auto fill = [&](const std::string& args) {
+    read = 0;
+    return fill_arguments(args, {kInputs, result_of}).code();
+  };
+  CHECK(fill(repeated(10, text)) == Code::ok);
+  CHECK(read == 1);  // however often it is named
+  CHECK(fill(repeated(11, text)) == Code::step_reference);
+  CHECK(fill(repeated(1000, text)) == Code::step_reference);
+  CHECK(read == 1);
+  CHECK(fill(repeated(100'000, R"({"$input":"day"})")) == Code::arguments_malformed);
+  const capsules::Value item(std::string(600'000, 'x'));
+  CHECK(fill_arguments(R"({"a":{"$item":true}})", {kInputs, result_of, &item}).ok());
+  CHECK(fill_arguments(repeated(2, R"({"$item":true})"), {kInputs, result_of, &item}).code() ==
+        Code::step_reference);
+  capsules::Step step;
+  step.for_each_max = 100;
+  step.for_each = "[" + text;
+  for (int i = 1; i < 80; ++i) step.for_each += "," + text;
+  const std::string most = step.for_each;
+  step.for_each += "]";
+  CHECK(items_of(step, {kInputs, result_of}).ok());
+  step.for_each = most + "," + text + "," + text + "," + text + "," + text + "]";
+  CHECK(items_of(step, {kInputs, result_of}).code() == Code::step_reference);
+}
+
 // The items, or the number of the error.
 std::string items(std::string for_each, std::uint32_t most = 3) {
   capsules::Step step;

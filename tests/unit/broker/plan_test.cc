@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "crypto/crypto.h"
+#include "runtime/base/limits.h"
 #include "runtime/broker/embedded.h"
 #include "tests/support/child_process.h"
 #include "tests/support/node_for_tests.h"
@@ -103,6 +104,34 @@ TEST_CASE("more items than the signed maximum run nothing", "[broker][run][R29]"
   const auto shown = task_show(reading.node.state(), report.task);
   REQUIRE(shown.ok());
   CHECK(shown->calls.size() == 1);
+}
+
+TEST_CASE("a report holds no more of many results than of a few", "[broker][run][R29]") {
+  Reading reading;
+  constexpr std::size_t kItems = 300, kBytes = 63'000;
+  reading.node.write("logs/a", std::string(kBytes, 'x'));
+  capsules::Step& step = reading.capsule.plan.steps[1];
+  const std::string path = "\"" + reading.node.data() + "/logs/a\"";
+  step.args = R"({"path":{"$item":true}})";
+  step.for_each = "[" + path;
+  for (std::size_t i = 1; i < kItems; ++i) step.for_each += "," + path;
+  step.for_each += "]";
+  step.for_each_max = kItems;
+  reading.capsule.plan.steps.pop_back();
+  RunOptions options = reading.node.options(reading.node.sign(reading.capsule));
+  std::size_t told_bytes = 0, kept = 0, whole = 0;
+  options.on_step = [&](const StepReport& report) { told_bytes += report.result.size(); };
+  const RunReport report = run_whole(options);
+  REQUIRE(report.steps.size() == 1 + kItems);
+  for (const StepReport& item : report.steps) {
+    kept += item.result.size();
+    whole += item.result.size() > kBytes ? 1 : 0;
+    CHECK(item.outcome == "done");
+  }
+  CHECK(told_bytes > kItems * kBytes);  // each was told as it came
+  CHECK(kept <= limits::kRunResultsShownBytes + kItems * 64);
+  CHECK(whole >= limits::kRunResultsShownBytes / (kBytes + 500));
+  CHECK(report.steps.back().result.starts_with(R"({"truncated":true,"bytes":63)"));
 }
 
 TEST_CASE("no items are done at once", "[broker][run]") {

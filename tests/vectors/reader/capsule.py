@@ -39,18 +39,22 @@ def _unique(fields, name, make):
     return out
 
 
-def _acyclic(grants):
-    """Every `after` names another grant, and no way leads back."""
+def _circular(grants):
+    """The first grant whose `after` names no other grant, or leads back to it; None: all are good."""
     waits = {grant.id: set(grant.after) for grant in grants}
-    if any(not after <= set(waits) or name in after for name, after in waits.items()):
-        return False
-    while waits:
-        free = [name for name, after in waits.items() if not after & set(waits)]
-        if not free:
-            return False
-        for name in free:
-            del waits[name]
-    return True
+    for index, grant in enumerate(grants):
+        if not waits[grant.id] <= set(waits) - {grant.id}:
+            return index
+    for index, grant in enumerate(grants):
+        reached, look = set(), list(waits[grant.id])
+        while look:
+            name = look.pop()
+            if name not in reached:
+                reached.add(name)
+                look += waits[name]
+        if grant.id in reached:
+            return index
+    return None
 
 
 class Payload:
@@ -76,9 +80,10 @@ class Payload:
             end_on.flag(name)
         end_on.number("denials", 1, MOST)
         self.grants = _unique(fields, "grants", rules.Grant)
-        if not _acyclic(self.grants):
-            fields.refuse(204, "grants")
         self._secrets(fields)
+        at = _circular(self.grants)
+        if at is not None:
+            fields.refuse(204, f"grants[{at}].after")
         self._rest(fields)
         if slack:
             raise Refused(202, "payload")
@@ -107,10 +112,18 @@ class Payload:
     def _secrets(self, fields):
         names = []
         for secret in fields.each("secrets", 16):
-            name, box = secret.text("name", NAME), secret.required("box")
-            if not SECRET_NAME.fullmatch(name) or name in names or not 1 <= len(box) <= 65_536:
+            name = secret.text("name", NAME)
+            if not SECRET_NAME.fullmatch(name):
                 secret.refuse(204, "name")
+            if name in names:
+                fields.refuse(204, "secrets")
+            if not secret.required("box"):
+                secret.refuse(203, "box")
+            if len(secret.required("box")) > 65_536:
+                secret.refuse(204, "box")
             names.append(name)
+        if any(grant.secrets and not grant.pinned for grant in self.grants):
+            fields.refuse(204, "secrets")
         if {name for grant in self.grants for name in grant.secrets} != set(names):
             fields.refuse(204, "secrets")
 
@@ -129,14 +142,17 @@ class Payload:
         result = fields.maybe_sub("result")
         if result.table is not None:
             readers = bytes(result.required("readers"))
+            if not readers:
+                result.refuse(203, "readers")
             keys = {readers[at:at + 32] for at in range(0, len(readers), 32)}
-            if not readers or len(readers) % 32 or len(readers) > 32 * 32 or 32 * len(keys) != len(readers):
+            if len(readers) % 32 or len(readers) > 32 * 32 or 32 * len(keys) != len(readers):
                 result.refuse(204, "readers")
             result.number("retention_ms", 1, 31_622_400_000)
             result.number("reads", 1, 1_000_000)
         log = fields.sub("log")
         all_arguments = log.flag("all_arguments")
-        if log.names("except", 64) and not all_arguments:
+        log.names("except", 64)
+        if log.has("except") and not all_arguments:
             log.refuse(204, "except")
         log.number("quota_bytes", 1, MOST)
         rules.cell(fields.maybe_sub("cell"))

@@ -12,6 +12,7 @@ import root
 import signatures
 import source_rules
 import values
+from framing import blake2b
 from vec import cases
 from wire import Refused
 
@@ -104,7 +105,26 @@ def chain_verdict(setting, verdict, rest):
     return verdict in ("allows", "denies") and got == (int(number) if number else None)
 
 
-READERS = {"chains.vec": chain_verdict, "values.vec": value_verdict, "constraints.vec": constraint_verdict,
+def payload_verdict(setting, verdict, rest):
+    data = bytes.fromhex(setting["capsule"])
+    try:
+        capsule.Payload(data)
+    except Refused as refusal:
+        number, _, field = rest.partition(" ")
+        return verdict == "refuses" and number == str(refusal.number) and field in ("", refusal.field)
+    return verdict == "accepts" and rest == blake2b(data).hex()
+
+
+def root_verdict(setting, verdict, rest):
+    try:
+        opened = root.Root(bytes.fromhex(setting["file"]))
+    except Refused as refusal:
+        return verdict == "refuses" and rest == str(refusal.number)
+    return verdict == "opens" and rest == f"{opened.version} {opened.fleet.hex()}"
+
+
+READERS = {"chains.vec": chain_verdict, "openings.vec": chain_verdict, "payloads.vec": payload_verdict,
+           "roots.vec": root_verdict, "values.vec": value_verdict, "constraints.vec": constraint_verdict,
            "arguments.vec": argument_verdict, "signatures.vec": signature_verdict}
 
 

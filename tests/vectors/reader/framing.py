@@ -51,7 +51,7 @@ class Envelope:
         for _ in range(cursor.count(1, 8)):
             key, kind = cursor.take(32), cursor.number("B", 1)
             size = cursor.number("H", 2)
-            if size > SIGNATURE_BYTES_MAX:
+            if size > SIGNATURE_BYTES_MAX or kind == 1 and size != 64:
                 raise Refused(201, "signature")
             self.signatures.append((key, kind, cursor.take(size)))
         self.head = data[:cursor.at]

@@ -48,7 +48,8 @@ def _for_each(step, inputs, earlier):
             step.refuse(204, "for_each_max")
         return False
     value = _canonical(step, "for_each", step.text("for_each", PAYLOAD_BYTES_MAX))
-    if not isinstance(value, list) and not (isinstance(value, dict) and _is_reference(value, inputs, earlier)):
+    is_list = isinstance(value, list) or isinstance(value, dict) and _is_reference(value, inputs, earlier)
+    if not is_list or not _references_hold(value, inputs, earlier, False):
         step.refuse(204, "for_each")
     step.number("for_each_max", 1, 10_000)
     return True

@@ -64,13 +64,13 @@ class Root:
         self.issued_at_s = fields.number("issued_at_s", 0, TIME_MAX)
         fields.number("expires_s", self.issued_at_s, TIME_MAX, optional=True)
         self.root_keys = _keys(fields, "root_keys", 1)
-        self.root_threshold = fields.number("root_threshold", 1, 64)
+        self.root_threshold = fields.number("root_threshold", 1, 2**32 - 1)
         self.issuers = [Issuer(issuer) for issuer in fields.each("issuers", 64)]
         if not self.issuers:
             fields.refuse(203, "issuers")
         if len({issuer.id for issuer in self.issuers}) != len(self.issuers):
             fields.refuse(204, "issuers")
-        self.issuer_threshold = fields.number("issuer_threshold", 1, 64)
+        self.issuer_threshold = fields.number("issuer_threshold", 1, 2**32 - 1)
         for role in ROLES:
             _keys(fields, role, 0)
         needed = {"security-keys" for issuer in self.issuers if issuer.device}
@@ -91,11 +91,13 @@ class Root:
         ids = {blake2b(key): key for key in self.root_keys}
         if len({key for key, _, _ in envelope.signatures}) != len(envelope.signatures):
             raise Refused(303, "signatures")
+        if any(not 1 <= kind <= 3 for _, kind, _ in envelope.signatures):
+            raise Refused(205, "signatures")
         for key, kind, signature in envelope.signatures:
-            if kind != 1:
-                raise Refused(206 if kind in (2, 3) else 205, "signatures")
-            if key not in ids or len(signature) != 64:
+            if key not in ids:
                 raise Refused(309, "signatures")
+            if kind != 1:
+                raise Refused(206, "signatures")
             if not ed25519.verify(ids[key], pae(TYPE, envelope.payload), signature):
                 raise Refused(300, "signatures")
         if len(envelope.signatures) < self.root_threshold:

@@ -177,14 +177,12 @@ class Grant:
         self.labels, self.refuse_after = fields.names("labels", 32), fields.names("refuse_after", 32)
         self.after = fields.names("after", 32)
         self.secrets = fields.names("secrets", 16)
-        if self.secrets and not self.pinned:
-            fields.refuse(204, "secrets")
         self._check(fields)
 
     def _check(self, fields):
         named = {rule.name: rule for rule in self.args}
         if self.budget.sum is not None and self.budget.sum not in named:
-            fields.refuse(204, "budget.sum")
+            fields.refuse(204, "budget.sum.argument")
         idempotency = fields.maybe_text("idempotency", NAME)
         if idempotency is not None and (idempotency not in named or named[idempotency].optional):
             fields.refuse(204, "idempotency")
