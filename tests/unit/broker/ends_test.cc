@@ -231,7 +231,7 @@ TEST_CASE("a live task without an owner is cancelled by the asker", "[broker][en
   CHECK(run(sleeper.node.options(file)).code() == Code::activations_spent);
 }
 
-TEST_CASE("the owner ends what an earlier owner left live", "[broker][ends]") {
+TEST_CASE("the owner ends what an earlier owner left live", "[broker][ends][R11]") {
   Sleeper sleeper;
   capsules::Capsule left = sleeper.capsule;
   left.serial += 1000;
