@@ -9,12 +9,8 @@
 #include <set>
 #include <sstream>
 
-#include "runtime/base/file.h"
-#include "runtime/base/limits.h"
 #include "runtime/broker/outcome.h"
-#include "runtime/broker/owned_state.h"
-#include "runtime/broker/tool_shelf.h"
-#include "tests/support/node_for_tests.h"
+#include "tests/unit/broker/broker_life.h"
 
 namespace taper::broker {
 namespace {
@@ -63,25 +59,10 @@ struct Caller {
   Handle handle;
 };
 
-// The parts of one life of the broker, as broker::run puts them together.
 class Desk {
  public:
   Desk(const NodeForTests& node, const std::string& file, std::mt19937_64& chance)
-      : node_(node), chance_(chance) {
-    const RunOptions options = node.options(file);
-    owned_ = must(own_state(node.state(), options.holder_key_path, clock_.now()));
-    spawner_ = must(sandbox::Spawner::launch(must(sibling_program("taper-spawnd"))));
-    must(shelf_.load("spend"));
-    authority::Authority& authority = *owned_.authority;
-    authority::ActivationRequest request;
-    request.capsule_file = must(read_file(file, limits::kCapsuleBytesMax));
-    request.challenge = authority.challenge();
-    const auto opened = must(capsules::open(request.capsule_file, *authority.root()));
-    request.proof = options.prove(authority::activation_statement(
-        authority.root()->fleet(), owned_.facts.node, owned_.facts.incarnation, opened.chain(),
-        request.challenge, {}));
-    task_ = must(authority.activate(request, shelf_.tools(), clock_.now())).task;
-  }
+      : node_(node), chance_(chance), life_(node, file) {}
 
   struct Deciding {
     Desk& desk;
@@ -100,7 +81,7 @@ class Desk {
                                   std::to_string(id) + R"(,"path":")" + node_.data() +
                                   R"(/spent"})";
     return {*this,
-            {task_, capsules::Verb::call, "spend", to_bytes(as_bytes(arguments)),
+            {life_.activation.task, capsules::Verb::call, "spend", to_bytes(as_bytes(arguments)),
              "spend-" + std::to_string(id)}};
   }
 
@@ -114,7 +95,8 @@ class Desk {
     bool await_suspend(Caller::Handle handle) {
       caller = handle;
       call = permit.facts().call;
-      if (!desk.spawner_->run(std::move(permit), desk.shelf_.program("spend")).ok()) return false;
+      if (!desk.life_.spawner->run(std::move(permit), desk.life_.shelf.program("spend")).ok())
+        return false;
       desk.running_.emplace(call, this);
       desk.most_running = std::max(desk.most_running, desk.running_.size());
       return true;
@@ -129,7 +111,7 @@ class Desk {
         report ? outcome_of(*report)
                : outcome_without_run(authority::CallState::failed, Error(Code::internal));
     if (report) outcome.result_bytes = report->out.size();
-    REQUIRE(owned_.authority->settle(call, outcome, clock_.now()).ok());
+    REQUIRE(life_.owned.authority->settle(call, outcome, life_.clock.now()).ok());
   }
 
   // Decides some of those who wait, together, and hears of what ran.
@@ -141,15 +123,16 @@ class Desk {
     queue_.erase(queue_.begin(), queue_.begin() + std::ptrdiff_t(count));
     std::vector<authority::CallRequest> requests;
     for (const Deciding* one : chosen) requests.push_back(one->request);
-    auto decisions = owned_.authority->authorise_batch(requests, shelf_.tools(), clock_.now());
+    auto decisions =
+        life_.owned.authority->authorise_batch(requests, life_.shelf.tools(), life_.clock.now());
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       REQUIRE(decisions[i].ok());
       chosen[i]->decision.emplace(std::move(decisions[i]).value());
       chosen[i]->caller.resume();
     }
-    pollfd wait{spawner_->wait_fd(), POLLIN, 0};
+    pollfd wait{life_.spawner->wait_fd(), POLLIN, 0};
     if (!running_.empty()) ::poll(&wait, 1, queue_.empty() ? kWaitMs : 0);
-    for (sandbox::RunReport& report : must(spawner_->poll())) {
+    for (sandbox::RunReport& report : must(life_.spawner->poll())) {
       const auto found = running_.extract(report.call);
       if (found.empty()) continue;
       found.mapped()->report = std::move(report);
@@ -158,28 +141,20 @@ class Desk {
   }
   bool idle() const { return queue_.empty() && running_.empty(); }
   authority::BudgetLeft left() const {
-    const auto shown = must(authority::show_task(*owned_.store, task_, clock_.now()));
+    const auto shown =
+        must(authority::show_task(*life_.owned.store, life_.activation.task, life_.clock.now()));
     return shown.grants.at(0).left;
   }
-  std::size_t charged() const { return owned_.authority->past_calls(task_).size(); }
+  std::size_t charged() const {
+    return life_.owned.authority->past_calls(life_.activation.task).size();
+  }
 
   std::size_t most_running = 0;
 
  private:
-  template <class T>
-  static T must(Result<T> result) {
-    INFO((result.ok() ? "" : to_line(result.error())));
-    REQUIRE(result.ok());
-    return std::move(result).value();
-  }
-
   const NodeForTests& node_;
   std::mt19937_64& chance_;
-  const SystemClock clock_;
-  OwnedState owned_;
-  std::unique_ptr<sandbox::Spawner> spawner_;
-  ToolShelf shelf_{tool_directories(node_.state())};
-  TaskId task_;
+  BrokerLife life_;
   std::vector<Deciding*> queue_;
   std::map<CallId, Running*> running_;
 };
