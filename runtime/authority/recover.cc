@@ -46,20 +46,20 @@ Status read_found(const store::ReadTxn& txn, const std::optional<capsules::Trust
 // The process that died may have worked on for up to one interval after its last write, and in this
 // boot until now: the larger is charged. Then whether the task may go on.
 EndReason charge(Found& found, const Surroundings& around, const Now& now) {
-  if (!found.task) return EndReason::revocation;
-  LiveTask& task = *found.task;
+  TaskRecord& record = found.task ? found.task->record : found.record;
   // Against the clocks of the last write, before they are replaced.
-  const EndReason stepped = lapse(task, around, now).ends_task;
-  const std::int64_t seen_ms = elapsed_ms(task.record.seen, now);
+  const EndReason stepped =
+      found.task ? lapse(*found.task, around, now).ends_task : EndReason::revocation;
+  const std::int64_t seen_ms = elapsed_ms(record.seen, now);
   const std::int64_t more_ms = std::max<std::int64_t>(0, limits::kPersistIntervalMs - seen_ms);
-  advance(task.record, false, now);
-  task.record.active_ms = saturating_add(task.record.active_ms, more_ms);
-  task.record.idle_used_ms = saturating_add(task.record.idle_used_ms, more_ms);
-  found.record = task.record;
+  advance(record, false, now);
+  record.active_ms = saturating_add(record.active_ms, more_ms);
+  record.idle_used_ms = saturating_add(record.idle_used_ms, more_ms);
+  if (found.task) found.record = record;
   if (stepped != EndReason::none) return stepped;
-  const auto most = static_cast<std::uint64_t>(found.record.end_on.denials);
-  if (found.record.denials >= most) return EndReason::denials;
-  return lapse(task, around, now).ends_task;
+  const auto most = static_cast<std::uint64_t>(record.end_on.denials);
+  if (record.denials >= most) return EndReason::denials;
+  return lapse(*found.task, around, now).ends_task;
 }
 
 Result<capsules::Value> recover_task(store::WriteTxn& txn, Found& found, const Surroundings& around,

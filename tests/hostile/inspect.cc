@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   const std::string what = argv[1];
   const char* value = argc > 2 ? argv[2] : "";
   if (what == "status") print_file("/proc/self/status");
+  if (what == "limits") print_file("/proc/self/limits");
   if (what == "mounts") print_file("/proc/self/mountinfo");
   if (what == "uidmap") print_file("/proc/self/uid_map");
   if (what == "environment") print_environment();

@@ -48,7 +48,7 @@ NodeForTests::NodeForTests(const std::string& state_parent)
   TAPER_ASSERT(::mkdir(data_.c_str(), 0755) == 0);
   std::ofstream(folder_ + "/agent.key") << "stands for the holder's key\n";
   record_ = must(broker::node_init(state_, "test node"));
-  capsules::TrustRootData data;
+  capsules::TrustRootData& data = root_data_;
   data.version = 1;
   data.issued_at_s = SystemClock().now().wall_s - 60;
   data.root_keys = {root_.public_key()};
@@ -62,12 +62,25 @@ NodeForTests::NodeForTests(const std::string& state_parent)
                    .tools = {}};
   data.issuers = {issuer};
   data.issuer_threshold = 1;
+  root_file_ = sign_root(data);
+  fleet_ = must(broker::import_root(state_, root_file_, {})).fleet;
+}
+
+Bytes NodeForTests::sign_root(const capsules::TrustRootData& data) const {
   const Bytes payload = must(capsules::encode_root(data));
   const capsules::RootSignature signature{
       .key = crypto::key_id(root_.public_key()),
       .signature = root_.sign(crypto::statement::kRoot, payload)};
-  root_file_ = capsules::frame_root(payload, {signature});
-  fleet_ = must(broker::import_root(state_, root_file_, {})).fleet;
+  return capsules::frame_root(payload, {signature});
+}
+
+Bytes NodeForTests::next_root_file() const {
+  capsules::TrustRootData next = root_data_;
+  next.version = 2;
+  next.fleet = fleet_;
+  next.previous = must(capsules::open_root(root_file_)).hash();
+  next.issuers[0].key = crypto::SigningKey::generate().public_key();
+  return sign_root(next);
 }
 
 NodeForTests::~NodeForTests() {

@@ -32,6 +32,7 @@ class NodeForTests {
   const std::string& data() const { return data_; }  // what tools may be given
   const authority::NodeRecord& record() const { return record_; }
   const Bytes& root_file() const { return root_file_; }  // what was imported
+  Bytes next_root_file() const;  // the version after it, without the issuer of the capsules
 
   void write(const std::string& name, const std::string& text) const;  // in data
   std::string read(const std::string& name) const;                     // empty when absent
@@ -49,9 +50,11 @@ class NodeForTests {
  private:
   std::string folder_, state_folder_, state_, data_;
   crypto::SigningKey root_, issuer_, holder_;
+  capsules::TrustRootData root_data_;
   Hash fleet_;
   authority::NodeRecord record_;
   Bytes root_file_;
+  Bytes sign_root(const capsules::TrustRootData& data) const;
   std::uint64_t serial_ = 0;
 };
 

@@ -59,6 +59,9 @@ void check_effects(const Sight& sight, const char* when, Problems& problems) {
     if (static_cast<std::int64_t>(sight.effects.size()) > charged) wrong("an effect not charged");
     if (charged > kWrites) wrong("charged beyond the budget");
   }
+  const auto late = sight.told.allowed.find("late");
+  if (late != sight.told.allowed.end() && late->second > 1 + kRetries)
+    wrong("retried more often than the plan says");
 }
 
 // What was released to the caller stands in the log with its outcome.
@@ -124,10 +127,67 @@ Problems examine_birth(World& world, const Scenario& scenario) {
   return problems;
 }
 
+Sight run_again(World& world, const Scenario& scenario, const Sight& before, const char* when,
+                Problems& problems) {
+  world.shared().plan.at = 0;
+  world.shared().plan.child_at = 0;
+  const Ended again = world.run([&] { return scenario.again(world); });
+  check_ended(again, when, problems);
+  if (again.status != 0) problems.push_back(std::string(when) + ": " + world.shared().error);
+  Sight after = look(world, when, problems);
+  check_growth(before, after, when, problems);
+  return after;
+}
+
+int count_of(const std::map<std::string, int>& counts, const char* step) {
+  const auto found = counts.find(step);
+  return found == counts.end() ? 0 : found->second;
+}
+
+// A result is never given out more often than the log says and its capsule allows; a read that
+// came to nothing is lost, and takes no other result with it.
+Problems examine_reading(World& world, const Scenario& scenario) {
+  Problems problems;
+  const Sight broken = look(world, "broken", problems);
+  const auto check = [&](const Sight& sight, const char* when, std::uint32_t given) {
+    const int logged = count_of(sight.told.read, kRead);
+    if (static_cast<int>(given) > logged || logged > static_cast<int>(kReads))
+      problems.push_back(std::string(when) + ": " + std::to_string(given) + " given, " +
+                         std::to_string(logged) + " in the log");
+  };
+  std::uint32_t given = world.shared().reported;
+  check(broken, "broken", given);
+  const Sight after = run_again(world, scenario, broken, "again", problems);
+  given += world.shared().reported;
+  check(after, "again", given);
+  if (count_of(after.told.read, kRead) != static_cast<int>(kReads))
+    problems.emplace_back("reads are left");
+  const Sight last = run_again(world, scenario, after, "last", problems);
+  if (world.shared().reported != 0) problems.emplace_back("a spent result was given");
+  if (count_of(last.told.read, kOtherRead) != 2) problems.emplace_back("another result is gone");
+  return problems;
+}
+
+// Once their time is over no results are left, and the log says so once.
+Problems examine_forgetting(World& world, const Scenario& scenario) {
+  Problems problems;
+  const Sight broken = look(world, "broken", problems);
+  if (broken.told.erased == 0 && world.node().kept_results() == 0)
+    problems.emplace_back("results went before the log said so");
+  const Sight after = run_again(world, scenario, broken, "again", problems);
+  if (world.node().kept_results() != 0) problems.emplace_back("results were kept");
+  const Sight last = run_again(world, scenario, after, "last", problems);
+  if (after.told.erased != 1 || last.told.erased != 1)
+    problems.emplace_back("the log does not tell once of the erasing");
+  return problems;
+}
+
 }  // namespace
 
 std::vector<std::string> examine(World& world, const Scenario& scenario) {
-  if (scenario.name == "birth") return examine_birth(world, scenario);
+  if (scenario.examined == Examined::birth) return examine_birth(world, scenario);
+  if (scenario.examined == Examined::reading) return examine_reading(world, scenario);
+  if (scenario.examined == Examined::forgetting) return examine_forgetting(world, scenario);
   Problems problems;
   const Sight broken = look(world, "broken", problems);
   check_effects(broken, "broken", problems);
@@ -147,7 +207,7 @@ std::vector<std::string> examine(World& world, const Scenario& scenario) {
 
   const Ended more = world.run([&] {
     const auto report = broker::run(world.options(world.capsule()));
-    return report.code() == Code::activations_spent ? success() : Status(Error(Code::internal));
+    return report.code() == scenario.refusal ? success() : Status(Error(Code::internal));
   });
   if (more.status != 0) problems.emplace_back("the capsule was activated once more");
   const Sight last = look(world, "last", problems);

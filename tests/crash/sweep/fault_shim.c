@@ -10,8 +10,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -278,8 +280,29 @@ static enum verdict next_op(enum fault_op op) {
   return go_on;
 }
 
+/* The first object told of is the program itself. */
+static int base_of(struct dl_phdr_info* info, size_t size, void* base) {
+  (void)size;
+  *(uintptr_t*)base = info->dlpi_addr;
+  return 1;
+}
+
+static void note_frames(void) {
+  void* found[128];
+  uintptr_t base = 0;
+  const int count = backtrace(found, 128);
+  dl_iterate_phdr(base_of, &base);
+  for (int i = 0; i < count; ++i) {
+    const uint64_t frame = (uintptr_t)found[i] - base;
+    uint32_t at = 0;
+    while (at < plan->frame_count && plan->frames[at] != frame) ++at;
+    if (at == plan->frame_count && at < kFaultFramesMax) plan->frames[plan->frame_count++] = frame;
+  }
+}
+
 void fault_arm(struct fault_plan* its_plan) {
   plan = its_plan;
+  if (plan->trace) note_frames(); /* the first time loads a library */
   armed_for = getpid();
 }
 
@@ -357,6 +380,7 @@ ssize_t write(int fd, const void* bytes, size_t length) {
 static int sync_file(int fd, int (*real)(int)) {
   if (!watched_fd(fd)) return real(fd);
   const enum verdict verdict = next_op(op_sync);
+  if (plan->trace) note_frames();
   if (plan->sync_delay_ms > 0) {
     const struct timespec wait = {plan->sync_delay_ms / 1000,
                                   (long)(plan->sync_delay_ms % 1000) * 1000000L};

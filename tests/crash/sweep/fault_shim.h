@@ -37,7 +37,7 @@ enum fault_op {
   op_count
 };
 
-enum { kFaultOpsMax = 65536, kFaultPathBytes = 512 };
+enum { kFaultOpsMax = 65536, kFaultPathBytes = 512, kFaultFramesMax = 4096 };
 
 struct fault_plan {
   char tree[kFaultPathBytes]; /* absolute; files below it are watched */
@@ -52,6 +52,10 @@ struct fault_plan {
   uint32_t child_dies;
   uint64_t count; /* operations so far */
   uint8_t ops[kFaultOpsMax];
+  uint32_t
+      trace; /* from whose calls each sync came: return addresses as the program's file has them */
+  uint32_t frame_count;
+  uint64_t frames[kFaultFramesMax];
 };
 
 /* From now on in this process. `plan` must stay mapped. */

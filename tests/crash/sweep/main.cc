@@ -3,8 +3,9 @@
 // own files in /dev/shm and /tmp are touched.
 //
 // usage: crash_sweep SCENARIO [--all | --stride N] [--fault NAME] [--at N] [--verbose]
-//        crash_sweep kinds     every kind of log record that the code writes is in some scenario
-//        crash_sweep load      kills at random moments, one run after the other on one state
+//        crash_sweep kinds     every place that commits, and every kind of record, is in some
+//        scenario crash_sweep load      kills at random moments, one run after the other on one
+//        state
 // Every fault is tried at every Nth place, another Nth for each fault; --all means every place.
 #include <sys/wait.h>
 
@@ -14,11 +15,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <set>
-#include <sstream>
 
+#include "tests/crash/sweep/kinds.h"
 #include "tests/crash/sweep/load.h"
 #include "tests/crash/sweep/scenario.h"
 
@@ -45,7 +43,6 @@ bool stores(unsigned op) { return op == op_write || op == op_sync || op == op_al
 
 bool spawns(unsigned op) { return op == op_spawn; }
 
-constexpr const char* kOutsideRuns = "reading";
 constexpr unsigned kKillsUnderLoad = 200;
 constexpr unsigned kChildFails = 1;
 constexpr unsigned kChildDies = 2;
@@ -116,25 +113,6 @@ void break_once(World& world, const Scenario& scenario, const Fault& fault, std:
   std::fflush(stdout);
 }
 
-// A whole run, to know its places. Empty when it fails by itself.
-std::vector<std::uint8_t> places_of(World& world, const Scenario& scenario) {
-  world.put_back();
-  fault_plan& plan = world.shared().plan;
-  arm(plan, kFaults[0], 0);
-  const Ended ended = world.run([&] { return scenario.act(world); });
-  if (ended.status != 0 || ended.left) {
-    std::printf("FAILED %s: the whole run ended with %d: %s\n", scenario.name.c_str(), ended.status,
-                world.shared().error);
-    return {};
-  }
-  return {plan.ops, plan.ops + std::min<std::uint64_t>(plan.count, kFaultOpsMax)};
-}
-
-void prepare(World& world, const Scenario& scenario) {
-  scenario.prepare(world);
-  if (scenario.name != "birth") world.remember();
-}
-
 void print_places(const std::string& name, const std::vector<std::uint8_t>& places) {
   std::printf("%s: %zu places:", name.c_str(), places.size());
   for (unsigned op = 0; op < op_count; ++op) {
@@ -149,8 +127,10 @@ int sweep(const Scenario& scenario, const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   World world;
   prepare(world, scenario);
-  const std::vector<std::uint8_t> places = places_of(world, scenario);
-  if (places.empty()) return 1;
+  if (!run_whole(world, scenario)) return 1;
+  const fault_plan& plan = world.shared().plan;
+  const std::vector<std::uint8_t> places(
+      plan.ops, plan.ops + std::min<std::uint64_t>(plan.count, kFaultOpsMax));
   print_places(scenario.name, places);
   Totals totals;
   std::uint64_t shift = 0;
@@ -175,53 +155,6 @@ int sweep(const Scenario& scenario, const Options& options) {
   // A place may move by a few calls from run to run, not more.
   const bool reached = totals.unreached * 20 <= totals.runs + 20;
   return totals.problems == 0 && totals.runs > 0 && reached ? 0 : 1;
-}
-
-// The kinds of record that the code writes: those it names where it appends.
-std::set<std::string> written_kinds() {
-  namespace fs = std::filesystem;
-  constexpr std::string_view kName = "LeafType::";
-  std::vector<fs::path> sources = {fs::path(TAPER_SOURCE_DIR) / "store/log_state.cc"};
-  for (const auto& entry : fs::recursive_directory_iterator(fs::path(TAPER_SOURCE_DIR) / "runtime"))
-    if (entry.path().extension() == ".cc") sources.push_back(entry.path());
-  std::set<std::string> kinds;
-  for (const fs::path& source : sources) {
-    std::ifstream in(source);
-    std::ostringstream text;
-    text << in.rdbuf();
-    const std::string all = text.str();
-    for (std::size_t at = all.find(kName); at != std::string::npos; at = all.find(kName, at)) {
-      at += kName.size();
-      kinds.insert(all.substr(at, all.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at) - at));
-    }
-  }
-  return kinds;
-}
-
-int check_kinds() {
-  std::set<std::string> missing = written_kinds();
-  // No run makes it: a reader's own verb does, in one transaction.
-  if (missing.erase(kOutsideRuns) != 0) std::printf("not swept: %s\n", kOutsideRuns);
-  if (missing.size() < 11) return 1;
-  for (const Scenario& scenario : scenarios()) {
-    World world;
-    prepare(world, scenario);
-    std::size_t before = 0;
-    world.put_back();
-    if (const auto told = world.told(); told.ok()) before = told->types.size();
-    if (places_of(world, scenario).empty()) return 1;
-    const auto told = world.told();
-    if (!told.ok()) return 1;
-    std::printf("%s:", scenario.name.c_str());
-    for (std::size_t i = before; i < told->types.size(); ++i) {
-      missing.erase(told->types[i]);
-      std::printf(" %s", told->types[i].c_str());
-    }
-    std::printf("\n");
-  }
-  for (const std::string& kind : missing)
-    std::printf("FAILED no run makes a record %s\n", kind.c_str());
-  return missing.empty() ? 0 : 1;
 }
 
 std::uint64_t number(const char* text) {

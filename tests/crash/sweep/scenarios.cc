@@ -1,13 +1,17 @@
 #include <csignal>
 #include <cstdio>
 
+#include "crypto/crypto.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
+#include "runtime/broker/owned_state.h"
 #include "store/store.h"
 #include "tests/crash/sweep/scenario.h"
 
 namespace taper::crash {
 namespace {
+
+constexpr std::int64_t kLongMs = 3'600'000;
 
 Status run_capsule(World& world, const std::string& capsule) {
   const Result<broker::RunReport> report = broker::run(world.options(capsule));
@@ -83,6 +87,98 @@ Status refuse_two(World& world) {
   return twin.code() == Code::serial_reused ? success() : Status(Error(Code::internal));
 }
 
+// One append for each item, and a read that fails and is tried again.
+void use_items(World& world) {
+  capsules::Capsule capsule = sample_plan(world.node());
+  for (capsules::Grant& grant : capsule.grants) grant.verbs.push_back(capsules::Verb::retry);
+  capsules::Step items = testing::plan_step(
+      "w", "file.append", R"({"content":{"$item":true},"path":")" + world.effects_file() + "\"}",
+      {}, capsules::OnError::carry_on);
+  items.for_each = "[";
+  for (int i = 0; i < kWrites; ++i)
+    items.for_each += (i == 0 ? "" : ",") + ("\"w[" + std::to_string(i)) + "]\\n\"";
+  items.for_each += "]";
+  items.for_each_max = kWrites;
+  capsules::Step late =
+      testing::plan_step("late", "file.read", R"({"path":")" + world.node().data() + "/late\"}", {},
+                         capsules::OnError::retry);
+  late.retries = kRetries;
+  late.backoff_ms = 1;
+  capsule.plan.steps = {items, late};
+  world.use(capsule);
+}
+
+// What the event loop does every so often while a task runs.
+Status keep_time(World& world) {
+  const SystemClock clock;
+  TAPER_TRY(const broker::OwnedState owned, broker::own_state(world.state(), "", clock.now()));
+  TAPER_CHECK(owned.authority->persist_time(clock.now()));
+  return owned.store->sync_marker();
+}
+
+// A task that a new root no longer lists ends with its import.
+Status hand_over(World& world) {
+  TAPER_TRY(const Bytes file, read_file(world.node().folder() + "/root-2", limits::kRootBytesMax));
+  TAPER_CHECK(broker::import_root(world.state(), file, {}));
+  return success();
+}
+
+// What was only ending is ended by the next start.
+Status hand_over_and_start(World& world) {
+  TAPER_CHECK(hand_over(world));
+  return hand_over(world);
+}
+
+void break_off_before_root(World& world) {
+  break_off(world);
+  const Status written =
+      create_file(world.node().folder() + "/root-2", world.node().next_root_file(), 0644);
+  TAPER_ASSERT(written.ok());
+}
+
+const crypto::SigningKey& reader() {
+  static const crypto::SigningKey key = crypto::SigningKey::generate();
+  return key;
+}
+
+// A whole run whose results stay.
+void keep_results(World& world, std::int64_t retention_ms) {
+  capsules::Capsule capsule = sample_plan(world.node());
+  capsule.result = {{Hash{crypto::key_id(reader().public_key()).bytes}}, retention_ms, kReads};
+  world.use(capsule);
+  world.shared().plan.kind = fault_none;
+  world.shared().plan.at = 0;
+  world.run([&world] { return run_sample(world); });
+}
+
+Result<broker::TaskResult> ask(const World& world, const std::string& step) {
+  TAPER_TRY(const auto tasks, broker::task_list(world.state()));
+  TAPER_ASSERT(tasks.size() == 1);
+  return broker::task_result({.state = world.state(),
+                              .task = tasks[0].task,
+                              .step = step,
+                              .reader = reader().public_key(),
+                              .prove = [](ByteSpan statement) {
+                                return reader().sign(crypto::statement::kResultRead, statement);
+                              }});
+}
+
+// Every read that there is of one result; how many came is noted.
+Status read_all(World& world) {
+  for (;;) {
+    const Result<broker::TaskResult> result = ask(world, kRead);
+    if (result.code() == Code::result_refused) return success();
+    if (!result.ok()) return result.error();
+    ++world.shared().reported;
+  }
+}
+
+Status read_all_and_another(World& world) {
+  TAPER_CHECK(read_all(world));
+  TAPER_CHECK(ask(world, kOtherRead));
+  return success();
+}
+
 Status be_born(World& world) {
   TAPER_CHECK(broker::node_init(world.state(), "test node"));
   TAPER_CHECK(broker::import_root(world.state(), world.node().root_file(), {}));
@@ -104,9 +200,34 @@ const std::vector<Scenario>& scenarios() {
       {"cancel", break_off, cancel_task, cancel_task},
       {"epoch", fill_epoch, run_sample, run_sample},
       {"refused", run_and_make_twin, refuse_two, refuse_two},
-      {"birth", [](World& world) { world.forget_state(); }, be_born, import_again},
+      {"birth", [](World& world) { world.forget_state(); }, be_born, import_again, Examined::birth},
+      {"items", use_items, run_sample, run_sample},
+      {"clock", break_off, keep_time, run_sample},
+      {"handover", break_off_before_root, hand_over, hand_over_and_start, Examined::task,
+       Code::signer_unknown},
+      {"reading", [](World& world) { keep_results(world, kLongMs); }, read_all,
+       read_all_and_another, Examined::reading},
+      {"forgetting", [](World& world) { keep_results(world, 1); }, import_again, import_again,
+       Examined::forgetting},
   };
   return all;
+}
+
+void prepare(World& world, const Scenario& scenario) {
+  scenario.prepare(world);
+  if (scenario.examined != Examined::birth) world.remember();
+}
+
+bool run_whole(World& world, const Scenario& scenario) {
+  world.put_back();
+  world.shared().plan.kind = fault_none;
+  world.shared().plan.at = 0;
+  world.shared().plan.child_at = 0;
+  const Ended ended = world.run([&] { return scenario.act(world); });
+  if (ended.status == 0 && !ended.left) return true;
+  std::printf("FAILED %s: the whole run ended with %d: %s\n", scenario.name.c_str(), ended.status,
+              world.shared().error);
+  return false;
 }
 
 }  // namespace taper::crash

@@ -85,6 +85,8 @@ World::World() : node_(kMemory), kept_(node_.state() + ".kept") {
   remember();
 }
 
+std::string World::effects_file() const { return node_.data() + "/" + kEffects; }
+
 World::~World() { ::munmap(shared_, sizeof(Shared)); }
 
 void World::remember() {
@@ -97,7 +99,7 @@ void World::forget_state() { fs::remove_all(kept_); }
 void World::put_back() {
   fs::remove_all(state());
   if (fs::exists(kept_)) copy_state(kept_, state());
-  fs::remove(node_.data() + "/" + kEffects);
+  fs::remove(effects_file());
   // What a power cut kept of removed files lies beside the state.
   for (const auto& entry : fs::directory_iterator(fs::path(state()).parent_path()))
     if (entry.path().filename().string().starts_with("state.kept-")) fs::remove(entry.path());
@@ -150,6 +152,11 @@ Result<Told> World::told() const {
       ++told.allowed[step];
     if (record_of.type_name == "outcome" && member(record_of.body, "outcome") == "done")
       ++told.done[step];
+    if (record_of.type_name != "reading") return;
+    if (member(record_of.body, "verb") == "erase")
+      ++told.erased;
+    else if (member(record_of.body, "verdict") == "allow")
+      ++told.read[step];
   }));
   return told;
 }

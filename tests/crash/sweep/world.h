@@ -35,6 +35,8 @@ struct Ended {
 struct Told {
   std::vector<std::string> types;            // of each record
   std::map<std::string, int> allowed, done;  // by step: decisions, and outcomes "done"
+  std::map<std::string, int> read;           // by step: reads of its result that were allowed
+  int erased = 0;                            // tasks whose results were forgotten
 };
 
 class World {
@@ -47,6 +49,8 @@ class World {
   testing::NodeForTests& node() { return node_; }
   const std::string& state() const { return node_.state(); }
   const std::string& capsule() const { return capsule_; }
+  void use(const capsules::Capsule& capsule) { capsule_ = node_.sign(capsule); }
+  std::string effects_file() const;  // that the writes append to
   Shared& shared() const { return *shared_; }
 
   void remember();      // the state as it is now is where each run begins

@@ -112,6 +112,26 @@ TEST_CASE("a restart completes every ending", "[authority]") {
   CHECK(node.show(task).calls.at(0).state == CallState::interrupted);
 }
 
+TEST_CASE("a task whose issuer went ends at the restart, its time charged", "[authority][R13]") {
+  Node node;
+  const TaskId task = node.activated();
+  capsules::TrustRootData next = node.fleet.root_data;
+  next.version = 2;
+  next.fleet = node.fleet.fleet;
+  next.previous = node.authority->root()->hash();
+  next.issuers[0].key = crypto::SigningKey::generate().public_key();
+  // The root is durable, what follows from it for the task is not.
+  node.store->fail_at(node.store->commits() + 2, MapStore::Failure::before);
+  const Bytes file = sign_root(next, {&node.fleet.root_key});
+  CHECK(node.authority->import_root(file, std::nullopt, node.clock.now()).code() ==
+        Code::store_full);
+  node.restart();
+  CHECK(node.authority->root()->data().version == 2);
+  CHECK(node.show(task).reason == EndReason::revocation);
+  CHECK(node.show(task).state == TaskState::revoked);
+  CHECK(node.show(task).active_ms == limits::kPersistIntervalMs);
+}
+
 // The history that is cut at every commit: activation, three calls, a denial, an end, a second try.
 void live(Node& node, const Bytes& file) {
   const auto activation = node.activate(file);

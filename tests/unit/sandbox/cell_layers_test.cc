@@ -1,14 +1,18 @@
 // What a cell looks like from inside, and that it refuses to be without any of its layers.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 #include <set>
+#include <sstream>
 
 #include "runtime/sandbox/cell.h"
 #include "tests/support/permit_for_tests.h"
@@ -16,6 +20,8 @@
 
 namespace taper::sandbox {
 namespace {
+
+constexpr int kNewTime = 0x80;  // CLONE_NEWTIME, which glibc 2.36 does not name for everybody
 
 using testing::inspect;
 using testing::ScratchDirectory;
@@ -53,6 +59,16 @@ CellGone run_steps_alone(const CellSteps& steps) {
 }
 
 Status force_off(CellPlan&) { return os_error("forced off", ENOSYS); }
+
+// Tells what a new namespace of any kind came to, while no capability is gone and no filter bound.
+Status try_namespaces(CellPlan&) {
+  std::string made;
+  for (const int kind : {CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWIPC,
+                         CLONE_NEWUTS, CLONE_NEWCGROUP, kNewTime}) {
+    if (::unshare(kind) == 0 || errno != ENOSPC) made += " " + std::to_string(kind);
+  }
+  return Error(Code::internal, {.field = "", .expected = "", .got = "made:" + made, .fix = ""});
+}
 
 }  // namespace
 
@@ -107,6 +123,18 @@ TEST_CASE("each layer forced off refuses the cell by its name", "[sandbox][cell]
   }
 }
 
+TEST_CASE("a cell's own user namespace holds no further namespace", "[sandbox][cell][R53]") {
+  CellSteps steps = cell_steps();
+  const auto layer = std::find_if(steps.init.begin(), steps.init.end(), [](const CellStep& step) {
+    return step.name == std::string_view("nested namespaces");
+  });
+  REQUIRE(layer != steps.init.end());
+  steps.init.insert(layer + 1, {"trial", Code::sandbox_setup, try_namespaces});
+  const CellGone gone = run_steps_alone(steps);
+  CHECK(gone.end == CellEnd::refused);
+  CHECK(gone.got == "made:");
+}
+
 TEST_CASE("a tool has no capability, no new privileges and a filter", "[sandbox][cell][R53]") {
   const std::string status = inspect({"status"}).out;
   INFO(status);
@@ -116,6 +144,26 @@ TEST_CASE("a tool has no capability, no new privileges and a filter", "[sandbox]
   CHECK(has_line(status, "NoNewPrivs:\t1"));
   CHECK(has_line(status, "Seccomp:\t2"));
   CHECK(has_line(status, "Uid:\t65534\t65534\t65534\t65534"));
+}
+
+TEST_CASE("every resource of a tool is limited, hard and soft alike", "[sandbox][cell][R53]") {
+  std::istringstream lines(inspect({"limits"}).out);
+  std::map<std::string, std::string> told;
+  // Name in 26 columns, then soft and hard in 21 each.
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line.size() > 26 ? line.substr(26) : "");
+    std::string soft, hard;
+    words >> soft >> hard;
+    told[line.substr(0, line.find("  "))] = soft == hard ? soft : "two";
+  }
+  CHECK(told["Max file size"] == std::to_string(limits::kCellFileBytes));
+  CHECK(told["Max open files"] == std::to_string(limits::kCellOpenFiles));
+  CHECK(told["Max processes"] == std::to_string(limits::kCellProcesses + 1));
+  CHECK(told["Max cpu time"] == std::to_string(limits::kCellCpuS));
+  CHECK(told["Max stack size"] == std::to_string(limits::kCellStackBytes));
+  CHECK(told["Max data size"] == std::to_string(limits::kCellMemoryBytes));
+  for (const char* none : {"Max core file size", "Max locked memory", "Max msgqueue size"})
+    CHECK(told[none] == "0");
 }
 
 TEST_CASE("a tool's outer user is never root", "[sandbox][cell][R53]") {
