@@ -203,6 +203,22 @@ void write_limits() {
       v.file({kIssuerKey, kSecondIssuerKey}, [](Capsule& c) { c.grants[0].tool = "file.read"; }));
 
   data = sample_root_data();
+  for (capsules::Issuer& issuer : data.issuers) issuer.limits.max_ttl_ms = 7'776'000'000;
+  data.issuers[1].limits.long_leases = true;
+  const Openings longer("long leases of the second issuer alone", data);
+  const auto two_days = [](std::uint8_t issuer) {
+    return [issuer](Capsule& c) {
+      c.issuer = Hash{id_of(issuer).bytes};
+      c.lease_ttl_ms = 2 * 86'400'000;
+      c.long_lease = true;
+    };
+  };
+  longer.opens("of him", longer.file({kSecondIssuerKey}, two_days(kSecondIssuerKey)));
+  refuses(306, "of the first", longer.file({kIssuerKey}, two_days(kIssuerKey)));
+  refuses(306, "of the first, with the second beside him",
+          longer.file({kIssuerKey, kSecondIssuerKey}, two_days(kIssuerKey)));
+
+  data = sample_root_data();
   data.issuer_threshold = 2;
   const Openings two("two of two issuers", data);
   two.opens("both", two.file({kIssuerKey, kSecondIssuerKey}));
@@ -285,6 +301,12 @@ void write_root_fields() {
   opens_root("a security key", device);
   device.item(T::VT_ISSUERS, 0).members[I::VT_DEVICE] = std::uint8_t{3};
   refused(205, "a device from tomorrow", device);
+  WireTree leases = limits_with(L::VT_LONG_LEASES, true);
+  refused(204, "long leases without the feature", leases);
+  leases.members[T::VT_FEATURES] = Words{"long-leases"};
+  opens_root("long leases", leases);
+  leases.item(T::VT_ISSUERS, 0).tree(I::VT_LIMITS).members[L::VT_LONG_LEASES] = false;
+  refused(204, "long leases, untrue", leases);
   refused(203, "no root key", set(T::VT_ROOT_KEYS, Trees{}));
   refused(204, "a root key twice",
           set(T::VT_ROOT_KEYS, Trees{key_tree(kRootKey), key_tree(kRootKey)}));

@@ -196,7 +196,7 @@ void write_structure() {
   refuses(205, "", "a field that comes after the last", with(set(after(C::VT_LOG), octet(1))));
   refuses(205, "grants[0]", "one of a grant", with_grant(set(after(G::VT_IDEMPOTENCY), octet(1))));
   refuses(205, "lease", "one of the lease",
-          with(set_in(C::VT_LEASE, after(wire::Lease::VT_IDLE_MS), octet(1))));
+          with(set_in(C::VT_LEASE, after(wire::Lease::VT_LONG_LEASE), octet(1))));
 
   // Two names that are one string, and a vtable that two equal tables share.
   flatbuffers::FlatBufferBuilder fbb;

@@ -14,6 +14,8 @@ using G = wire::Grant;
 using P = wire::Plan;
 using S = wire::Step;
 
+constexpr std::int64_t kDayMs = 86'400'000;
+
 void write_identity() {
   accepts("a session with one grant, the least that a capsule says", base());
   const std::pair<Field, const char*> required[] = {{C::VT_ISSUER, "issuer"},
@@ -66,7 +68,21 @@ void write_times() {
   accepts("a million activations", with(set(C::VT_ACTIVATIONS, word(1'000'000))));
   refuses(204, "activations", "one more", with(set(C::VT_ACTIVATIONS, word(1'000'001))));
   refuses(204, "lease.ttl_ms", "no lease", with(set_in(C::VT_LEASE, L::VT_TTL_MS, number(0))));
-  accepts("90 days", with(set_in(C::VT_LEASE, L::VT_TTL_MS, number(kDays90))));
+  const auto lease = [](std::int64_t ttl_ms, bool declared, bool feature) {
+    return with([=](WireTree& t) {
+      t.tree(C::VT_LEASE).members[L::VT_TTL_MS] = number(ttl_ms);
+      if (declared) t.tree(C::VT_LEASE).members[L::VT_LONG_LEASE] = true;
+      if (feature) t.members[C::VT_FEATURES] = Words{"long-lease"};
+    });
+  };
+  accepts("24 hours", lease(kDayMs, false, false));
+  refuses(315, "lease.long_lease", "longer, and not declared", lease(kDayMs + 1, false, false));
+  accepts("longer and declared, 90 days", lease(kDays90, true, true));
+  refuses(315, "lease.long_lease", "declared, and not longer", lease(kDayMs, true, true));
+  refuses(204, "features", "declared without the feature", lease(kDays90, true, false));
+  refuses(204, "features", "the feature alone", lease(60, false, true));
+  refuses(204, "lease.long_lease", "declared as untrue",
+          with(set_in(C::VT_LEASE, L::VT_LONG_LEASE, false), lease(kDays90, true, true)));
   refuses(204, "lease.ttl_ms", "more than 90 days",
           with(set_in(C::VT_LEASE, L::VT_TTL_MS, number(kDays90 + 1))));
   refuses(204, "lease.idle_ms", "idle longer than the lease",
@@ -224,7 +240,7 @@ void write_terms() {
   accepts("the caps themselves", with_grant(set(G::VT_CELL, most)));
 }
 
-void write_secrets() {
+void write_secret_fields() {
   using X = wire::Secret;
   const auto secret = [](std::string name, std::size_t bytes) {
     return tree({{X::VT_NAME, text(std::move(name))}, {X::VT_BOX, Octets(bytes, 7)}});
@@ -392,7 +408,7 @@ void write_payloads() {
   write_grants();
   write_terms();
   write_operands();
-  write_secrets();
+  write_secret_fields();
   write_results_and_log();
   write_plans();
   write_repetition();

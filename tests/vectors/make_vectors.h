@@ -9,5 +9,6 @@ void write_chains();
 void write_payloads();
 void write_openings();
 void write_roots();
+void write_secrets();
 
 }  // namespace taper::testing

@@ -1,7 +1,9 @@
 // Payloads and trust roots of tests/vectors: each is read whole, or refused by number and field.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "capsules/open.h"
+#include "capsules/secret.h"
 #include "crypto/crypto.h"
 #include "runtime/base/text.h"
 #include "tests/support/vector_file.h"
@@ -54,6 +56,29 @@ TEST_CASE("roots.vec: a root is whole or refused", "[capsules][vectors][R3][R13]
     } else {
       REQUIRE(row.verdict == "refuses");
       CHECK(std::to_string(describe(root.code()).number) == row.rest);
+    }
+  }
+}
+
+TEST_CASE("secrets.vec: a box opens in its own capsule alone", "[capsules][vectors][R24][R47]") {
+  REQUIRE(crypto::initialise().ok());
+  for (const Row& row : vector_rows(TAPER_SOURCE_DIR, "secrets.vec")) {
+    INFO(row.where << ": " << row.verdict << " " << row.rest);
+    const auto capsule = decode_capsule(hex(row.given.at("capsule")));
+    REQUIRE(capsule.code() == Code::ok);
+    const auto key = crypto::UnsealingKey::from_bytes(hex(row.given.at("key")));
+    const std::size_t space = row.rest.find(' ');
+    const std::string name = row.rest.substr(0, space), wanted = row.rest.substr(space + 1);
+    const auto secret = std::ranges::find(capsule->secrets, name, &SealedSecret::name);
+    REQUIRE(secret != capsule->secrets.end());
+    const auto value = open_secret(*capsule, *secret, key);
+    if (row.verdict == "opens") {
+      REQUIRE(value.code() == Code::ok);
+      CHECK(to_hex(value->bytes()) == wanted);
+    } else {
+      REQUIRE(row.verdict == "refuses");
+      REQUIRE(value.code() == Code::secret_unsealed);
+      CHECK(value.error().detail().field == "secrets." + name + "." + wanted);
     }
   }
 }

@@ -64,7 +64,7 @@ class Payload:
         fields, slack = _payload(data, "Capsule")
         fields.unenforced(*UNENFORCED)
         self.issuer = fields.octets("issuer", 32)
-        fields.number("serial", 1, 2**64 - 1)
+        self.serial = fields.number("serial", 1, 2**64 - 1)
         self.issued_at_s = fields.number("issued_at_s", 0, TIME_MAX)
         self.fleet = fields.octets("fleet", 32)
         for name in ("tenant", "requester", "agent"):
@@ -72,7 +72,7 @@ class Payload:
         fields.text("purpose")
         self.holder = fields.octets("holder", 32)
         audience = fields.sub("audience")
-        audience.octets("node", 32)
+        self.node = audience.octets("node", 32)
         audience.octets("incarnation", 16)
         self._times(fields)
         end_on = fields.sub("end_on")
@@ -107,10 +107,10 @@ class Payload:
         if self.long_lease != bool(fields.names("features", 1024)):
             fields.refuse(204, "features")
         if self.long_lease != (self.ttl_ms > DAY_MS):
-            raise Refused(315, "lease")
+            raise Refused(315, "lease.long_lease")
 
     def _secrets(self, fields):
-        names = []
+        names, self.boxes = [], {}
         for secret in fields.each("secrets", 16):
             name = secret.text("name", NAME)
             if not SECRET_NAME.fullmatch(name):
@@ -122,6 +122,7 @@ class Payload:
             if len(secret.required("box")) > 65_536:
                 secret.refuse(204, "box")
             names.append(name)
+            self.boxes[name] = bytes(secret.required("box"))
         if any(grant.secrets and not grant.pinned for grant in self.grants):
             fields.refuse(204, "secrets")
         if {name for grant in self.grants for name in grant.secrets} != set(names):

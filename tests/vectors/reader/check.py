@@ -9,6 +9,7 @@ import sys
 import capsule
 import constraints
 import root
+import secrets_of
 import signatures
 import source_rules
 import values
@@ -115,6 +116,13 @@ def payload_verdict(setting, verdict, rest):
     return verdict == "accepts" and rest == blake2b(data).hex()
 
 
+def secret_verdict(setting, verdict, rest):
+    name, wanted = rest.split(" ")
+    payload = capsule.Payload(bytes.fromhex(setting["capsule"]))
+    value, fault = secrets_of.open_secret(payload, name, bytes.fromhex(setting["key"]))
+    return (verdict, wanted) == (("opens", value.hex()) if fault is None else ("refuses", fault))
+
+
 def root_verdict(setting, verdict, rest):
     try:
         opened = root.Root(bytes.fromhex(setting["file"]))
@@ -124,7 +132,7 @@ def root_verdict(setting, verdict, rest):
 
 
 READERS = {"chains.vec": chain_verdict, "openings.vec": chain_verdict, "payloads.vec": payload_verdict,
-           "roots.vec": root_verdict, "values.vec": value_verdict, "constraints.vec": constraint_verdict,
+           "roots.vec": root_verdict, "secrets.vec": secret_verdict, "values.vec": value_verdict, "constraints.vec": constraint_verdict,
            "arguments.vec": argument_verdict, "signatures.vec": signature_verdict}
 
 
