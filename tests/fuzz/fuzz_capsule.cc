@@ -8,6 +8,7 @@
 #include "capsules/trust_root.h"
 #include "crypto/crypto.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/limits.h"
 #include "tests/fuzz/planted.h"
 
 namespace {
@@ -15,6 +16,7 @@ namespace {
 void check(const taper::capsules::Capsule& capsule) {
   TAPER_ASSERT(!capsule.grants.empty());
   TAPER_ASSERT(capsule.lease_idle_ms >= 1 && capsule.lease_idle_ms <= capsule.lease_ttl_ms);
+  TAPER_ASSERT(capsule.long_lease == (capsule.lease_ttl_ms > taper::limits::kLongLeaseMs));
   TAPER_ASSERT(capsule.not_after_s > capsule.not_before_s);
   for (const auto& grant : capsule.grants) {
     TAPER_ASSERT(!grant.verbs.empty());

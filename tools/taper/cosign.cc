@@ -82,7 +82,8 @@ void report_capsule(const std::string& path, const capsules::VerifiedCapsule& ca
   out.line("signed " + escape_text(path) + ": " + capsule.id().hex());
   out.line("may be activated from " + format_utc_s(root.not_before_s) + " to " +
            format_utc_s(root.not_after_s) + ", then lives for " +
-           format_duration_ms(root.lease_ttl_ms));
+           format_duration_ms(root.lease_ttl_ms) +
+           (root.long_lease ? " (a LONG LEASE, by exception)" : ""));
   out.set("id", capsule.id().hex());
   out.set("serial", std::to_string(root.serial));
   out.set("not_before", format_utc_s(root.not_before_s));

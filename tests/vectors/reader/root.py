@@ -3,7 +3,7 @@ import hashlib
 import os
 
 import ed25519
-from fields import DAYS_90_MS, NAME, TIME_MAX, Fields
+from fields import DAYS_90_MS, TIME_MAX, Fields
 from framing import Envelope, blake2b, pae
 from wire import Refused, Schema, read
 
@@ -55,8 +55,8 @@ class Root:
         envelope = Envelope(data, b"TPR1")
         table, slack = read(SCHEMA, "TrustRoot", envelope.payload)
         fields = Fields(table)
-        features = fields.texts("features", 16, NAME)
-        if any(name not in FEATURES for name in features) or len(set(features)) != len(features):
+        features = fields.names("features", 1024)
+        if any(name not in FEATURES for name in features):
             fields.refuse(205, "features")
         self.version = fields.number("version", 1, 2**64 - 1)
         fleet = fields.octets("fleet", 32) if fields.has("fleet") else None
