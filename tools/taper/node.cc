@@ -4,6 +4,8 @@
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "tools/taper/command.h"
+#include "tools/taper/signer.h"
+#include "tools/taper/source.h"
 
 namespace taper::tools {
 namespace {
@@ -35,7 +37,7 @@ Status import_root(const Import& options, Output& out) {
     fleet = Hash::from_hex(options.fleet);
     if (!fleet) return usage_error("--fleet", "64 hex digits", options.fleet);
   }
-  TAPER_TRY(const Bytes file, read_file(options.file, limits::kRootBytesMax));
+  TAPER_TRY(const Bytes file, read_signed(options.file, kRootLabel));
   TAPER_TRY(const broker::Imported imported, broker::import_root(options.state, file, fleet));
   out.line("root " + std::to_string(imported.version) + " of fleet " + imported.fleet.hex() +
            (imported.first ? " (this node now belongs to it)" : ""));

@@ -5,11 +5,12 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "tools/taper/keys.h"
+#include "tools/taper/signer.h"
+#include "tools/taper/source.h"
 
 namespace taper::tools {
 namespace {
 
-constexpr unsigned kPublicMode = 0644;
 constexpr std::int64_t kMsPerS = 1000;
 
 struct NewRoot {
@@ -20,6 +21,7 @@ struct NewRoot {
   std::uint32_t issuer_threshold = 1;
   bool verify_user = false;
   bool long_leases = false;
+  bool armour = false;
   std::string max_ttl = "1h", max_validity = "7d", max_revocation_age = "7d", valid_for;
   std::string out;
   PassphraseOptions passphrase;
@@ -98,7 +100,8 @@ Status root_init(const NewRoot& options, Output& out) {
                           .signature = key.sign(crypto::statement::kRoot, payload)});
   const Bytes file = capsules::frame_root(payload, signatures);
   TAPER_TRY(const capsules::TrustRoot root, capsules::open_root(file));
-  TAPER_CHECK(replace_file(options.out, file, kPublicMode));
+  TAPER_CHECK(
+      write_signed(options.out, options.armour ? Form::armoured : Form::binary, kRootLabel, file));
   out.line("fleet " + root.fleet().hex());
   out.set("fleet", root.fleet().hex());
   out.set("version", std::int64_t{1});
@@ -107,8 +110,7 @@ Status root_init(const NewRoot& options, Output& out) {
 }
 
 Status root_show(const std::string& path, Output& out) {
-  TAPER_TRY(const Bytes file, read_file(path, limits::kRootBytesMax));
-  TAPER_TRY(const capsules::TrustRoot root, capsules::open_root(file));
+  TAPER_TRY(const capsules::TrustRoot root, read_root(path));
   out.set_document(capsules::show_root_json(root));
   out.line(capsules::show_root_text(root));
   return success();
@@ -150,6 +152,7 @@ void add_init_options(CLI::App* init, NewRoot& options) {
   each(init, "--auditor", options.auditors, "An auditor's public key");
   each(init, "--allocator", options.allocators, "An allocator's public key");
   init->add_option("--out", options.out, "The trust root file; replaced atomically")->required();
+  init->add_flag("--armour", options.armour, "Write the text form, for transport by hand");
   options.passphrase.add_to(init);
 }
 

@@ -3,6 +3,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
+#include "tools/taper/signer.h"
 
 namespace taper::tools {
 namespace {
@@ -55,7 +56,7 @@ Status report_findings(const std::vector<capsules::Finding>& findings, Output& o
 }
 
 Result<capsules::TrustRoot> read_root(const std::string& path) {
-  TAPER_TRY(const Bytes file, read_file(path, limits::kRootBytesMax));
+  TAPER_TRY(const Bytes file, read_signed(path, kRootLabel));
   return capsules::open_root(file);
 }
 

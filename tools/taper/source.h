@@ -15,6 +15,7 @@ Status report_findings(const std::vector<capsules::Finding>& findings, Output& o
 
 Result<capsules::TrustRoot> read_root(const std::string& path);
 
+inline constexpr std::string_view kRootLabel = "TRUST ROOT";
 inline constexpr std::string_view kCapsuleLabel = "CAPSULE";
 // A capsule's bytes from its binary or armoured file.
 Result<Bytes> read_capsule(const std::string& path);

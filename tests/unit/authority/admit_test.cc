@@ -1,3 +1,5 @@
+#include <set>
+
 #include "tests/unit/authority/harness.h"
 
 namespace taper::testing {
@@ -209,6 +211,27 @@ TEST_CASE("a plan's inputs are exactly those it names", "[authority]") {
     CHECK(code({{"day", "tuesday"}}) == Code::inputs_changed);
     CHECK(code({{"day", "monday"}}) == Code::ok);
   }
+}
+
+TEST_CASE("what stands in one input cannot move into another", "[authority][R36]") {
+  // Every preimage is framed by lengths: no two sets of inputs give the same bytes to sign.
+  const std::vector<std::map<std::string, std::string>> sets = {
+      {},
+      {{"", ""}},
+      {{"a", ""}},
+      {{"", "a"}},
+      {{"a", "b"}},
+      {{"ab", ""}},
+      {{"a", "b"}, {"c", "d"}},
+      {{"a", "bcd"}},
+      {{"a", "b"}, {"cd", ""}},
+      {{"a", "b|c=d"}},
+      {{"a", std::string("b\0\0\0\1c", 6)}},
+      {{"a", "b"}, {"", "cd"}}};
+  std::set<Bytes> seen;
+  for (const auto& inputs : sets)
+    seen.insert(authority::activation_statement({}, {}, {}, {}, {}, inputs));
+  CHECK(seen.size() == sets.size());
 }
 
 TEST_CASE("roots are imported in their order and pin the fleet", "[authority]") {
