@@ -45,7 +45,7 @@ std::vector<EndCase> end_cases() {
        .state = "failed",
        .reason = "step_denied"},
       {.name = "ttl",
-       .terms = std::string(kHour) + "lease = { ttl = \"2s\" }\n",
+       .terms = std::string(kHour) + "lease = { ttl = \"3s\" }\n",
        .middle = step("stay"),
        .state = "expired",
        .reason = "ttl"},
@@ -56,7 +56,7 @@ std::vector<EndCase> end_cases() {
        .state = "expired",
        .reason = "idle"},
       {.name = "window",
-       .terms = std::string("window = { for = \"5s\" }\n") + kMinute,
+       .terms = std::string("window = { for = \"6s\" }\n") + kMinute,
        .middle = step("stay"),
        .state = "expired",
        .reason = "window",
@@ -88,6 +88,10 @@ std::vector<EndCase> end_cases() {
        .state = "revoked",
        .reason = "drift"},
   };
+}
+
+EndCase plain_case(const std::string& name, const std::string& middle) {
+  return {.name = name, .terms = usual(), .middle = middle, .state = "", .reason = ""};
 }
 
 std::string source_of(const EndCase& end, const ZspBench& bench, const std::string& reader) {

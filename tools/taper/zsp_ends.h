@@ -20,6 +20,8 @@ struct EndCase {
   bool has_next_step() const { return !middle.empty(); }
 };
 std::vector<EndCase> end_cases();
+// One that would complete, or with `middle` "slow" stay in its first call.
+EndCase plain_case(const std::string& name, const std::string& middle = "");
 
 std::string source_of(const EndCase& end, const ZspBench& bench, const std::string& reader);
 
