@@ -413,6 +413,8 @@ void write_payloads() {
   write_plans();
   write_repetition();
   write_structure();
+  std::puts("\n# Payloads of blocks.");
+  write_blocks();
 }
 
 }  // namespace taper::testing

@@ -101,17 +101,29 @@ WireTree base_plan() {
 
 namespace {
 
-void write(const char* about, ByteSpan payload, const std::string& expected) {
-  std::printf("# %s\ncapsule: %s\nexpect: %s\n", about, to_hex(payload).c_str(), expected.c_str());
+// `what` is capsule or block.
+void write(const char* what, const char* about, ByteSpan payload, const std::string& expected) {
+  std::printf("# %s\n%s: %s\nexpect: %s\n", about, what, to_hex(payload).c_str(), expected.c_str());
+}
+std::string accepted(ByteSpan payload) { return "accepts " + crypto::hash(payload).hex(); }
+std::string refused(int number, const std::string& field) {
+  return "refuses " + std::to_string(number) + (field.empty() ? "" : " " + field);
 }
 
 }  // namespace
 
 void accepts_bytes(const char* about, ByteSpan payload) {
-  write(about, payload, "accepts " + crypto::hash(payload).hex());
+  write("capsule", about, payload, accepted(payload));
 }
 void refuses_bytes(int number, const std::string& field, const char* about, ByteSpan payload) {
-  write(about, payload, "refuses " + std::to_string(number) + (field.empty() ? "" : " " + field));
+  write("capsule", about, payload, refused(number, field));
+}
+void accepts_block(const char* about, const WireTree& block) {
+  const Bytes payload = wire_bytes(block, wire::CapsuleIdentifier());
+  write("block", about, payload, accepted(payload));
+}
+void refuses_block(int number, const std::string& field, const char* about, const WireTree& block) {
+  write("block", about, wire_bytes(block, wire::CapsuleIdentifier()), refused(number, field));
 }
 void accepts(const char* about, const WireTree& capsule) {
   accepts_bytes(about, wire_bytes(capsule, wire::CapsuleIdentifier()));

@@ -38,6 +38,8 @@ WireTree base_plan();  // as a plan of two steps with an input
 void accepts(const char* about, const WireTree& capsule);
 void refuses(int number, const std::string& field, const char* about, const WireTree& capsule);
 void accepts_bytes(const char* about, ByteSpan payload);
+void accepts_block(const char* about, const WireTree& block);
+void refuses_block(int number, const std::string& field, const char* about, const WireTree& block);
 void refuses_bytes(int number, const std::string& field, const char* about, ByteSpan payload);
 
 Change set(Field field, Member value);
@@ -53,5 +55,6 @@ WireTree with_step(const Change& change);                         // the second
 
 void write_operands();
 void write_structure();
+void write_blocks();
 
 }  // namespace taper::testing::rows

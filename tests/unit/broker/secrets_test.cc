@@ -107,6 +107,26 @@ TEST_CASE("a secret reaches the call that names it, and no result or log",
   CHECK(::prctl(PR_GET_DUMPABLE) == 0);
 }
 
+TEST_CASE("what a failing command says of its secret is masked", "[broker][secrets][R12][R24]") {
+  NodeForTests node;
+  const std::string value = fresh_value();
+  // Takes the secret for the name of a file that is not there, and says so.
+  node.put_tool("fail", tool(R"(["/usr/bin/wc", "--files0-from=/run/secrets/db"])", R"(["db"])"));
+  capsules::Capsule capsule = capsule_for(node, {{"fail", {"db"}}});
+  seal(node, capsule, {{"db", value}});
+  std::string told;
+  RunOptions options = node.options(node.sign(capsule));
+  options.on_step = [&told](const StepReport& step) { told += step.err + to_line(step.error); };
+  const RunReport report = run_whole(options);
+  REQUIRE(report.steps.size() == 1);
+  CHECK(report.steps[0].outcome == "failed");
+  CHECK(report.steps[0].err.find("wc: ") != std::string::npos);
+  CHECK(report.steps[0].err.find("[secret db]") != std::string::npos);
+  CHECK(report.steps[0].err.find(value) == std::string::npos);
+  CHECK(told.find(value) == std::string::npos);
+  CHECK(left_in(node.folder(), value).empty());
+}
+
 TEST_CASE("two grants of one task have each their own", "[broker][secrets][R20][R24]") {
   NodeForTests node;
   node.put_tool("left", tool(R"(["/usr/bin/find", "/run/secrets", "-type", "f"])", R"(["a"])"));

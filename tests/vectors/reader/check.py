@@ -107,9 +107,9 @@ def chain_verdict(setting, verdict, rest):
 
 
 def payload_verdict(setting, verdict, rest):
-    data = bytes.fromhex(setting["capsule"])
+    kind, data = next((kind, bytes.fromhex(setting[kind])) for kind in ("block", "capsule") if kind in setting)
     try:
-        capsule.Payload(data)
+        capsule.Block(data) if kind == "block" else capsule.Payload(data)
     except Refused as refusal:
         number, _, field = rest.partition(" ")
         return verdict == "refuses" and number == str(refusal.number) and field in ("", refusal.field)
