@@ -161,8 +161,10 @@ void TaskRun::decide(const Unit& unit) {
                         unit.item ? &items_->values[*unit.item] : nullptr};
   const Result<Bytes> arguments = fill_arguments(current.args, sources);
   if (!arguments.ok()) return unresolved(unit, arguments.error());
-  // A tool whose file went bad is off the shelf, and the decision says that it is missing.
+  // A tool whose file went bad is off the shelf, and the decision says that it is missing. A host
+  // that cannot look decides nothing.
   const Status loaded = parts_.tools.load(current.tool);
+  if (!loaded.ok() && loaded.code() != Code::tool_file_malformed) return fail(loaded.error());
   authority::CallRequest request{
       .task = report_.task,
       .verb = made_[unit.id].failed ? capsules::Verb::retry : capsules::Verb::call,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <set>
 
@@ -30,6 +31,14 @@ Error in_file(const std::string& file, const Error& error) {
   return Error(error.code(), std::move(detail));
 }
 
+// A host that is short of descriptors says nothing about the file.
+Error not_opened(const std::string& path, std::string_view expected, int error_number) {
+  constexpr std::array kAboutTheFile{ENOENT, ENOTDIR, ELOOP, EACCES, EPERM, ENXIO};
+  if (std::ranges::find(kAboutTheFile, error_number) != kAboutTheFile.end())
+    return wrong(path, expected);
+  return os_error("open " + path, error_number);
+}
+
 Status check_owner(const std::string& path, int fd, mode_t kind) {
   struct stat facts{};
   if (::fstat(fd, &facts) != 0) return os_error("stat " + path, errno);
@@ -46,21 +55,24 @@ Status check_owner(const std::string& path, int fd, mode_t kind) {
 Result<std::optional<std::string>> read_tool_file(const std::string& directory,
                                                   const std::string& name) {
   const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return wrong(directory, "a directory that can be read");
+  if (!folder) return not_opened(directory, "a directory that can be read", errno);
   TAPER_CHECK(check_owner(directory, folder.get(), S_IFDIR));
   const std::string path = directory + "/" + name + std::string(kSuffix);
   const Fd file(::openat(folder.get(), (name + std::string(kSuffix)).c_str(),
                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file && errno == ENOENT) return std::optional<std::string>();
-  if (!file) return wrong(path, "a regular file that can be read");
+  if (!file) return not_opened(path, "a regular file that can be read", errno);
   TAPER_CHECK(check_owner(path, file.get(), S_IFREG));
-  TAPER_TRY(const Bytes bytes, read_fd(file.get(), path, limits::kToolFileBytesMax));
-  return std::optional<std::string>(as_text(bytes));
+  const Result<Bytes> bytes = read_fd(file.get(), path, limits::kToolFileBytesMax);
+  if (bytes.code() == Code::too_large)
+    return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
+  if (!bytes.ok()) return Error(Code::os_failure, bytes.error().detail());
+  return std::optional<std::string>(as_text(*bytes));
 }
 
 Status add_names(const std::string& directory, std::set<std::string>& names) {
   DIR* listing = ::opendir(directory.c_str());
-  if (listing == nullptr) return wrong(directory, "a directory that can be read");
+  if (listing == nullptr) return not_opened(directory, "a directory that can be read", errno);
   Status status = success();
   while (const dirent* entry = ::readdir(listing)) {
     const std::string_view file = entry->d_name;

@@ -31,11 +31,12 @@ std::vector<std::string> tool_directories(const std::string& state);
 
 // The first directory that has the file decides; empty when none has it. Directory and file must be
 // owned by root or by us and not be writable by others. Errors: tool_file_malformed naming the
-// file, program_unfit.
+// file; program_unfit; os_failure where the host could not look, such as for want of descriptors.
 Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& directories,
                                             const std::string& name);
 
-// Names of every tool file there is, sorted. Error: tool_file_malformed (name, owner, too many).
+// Names of every tool file there is, sorted. Errors: tool_file_malformed (name, owner, too many),
+// os_failure.
 Result<std::vector<std::string>> tool_names(const std::vector<std::string>& directories);
 
 }  // namespace taper::broker
