@@ -19,6 +19,12 @@ Status make_directory(const std::string& path, const std::string& parent) {
   return errno == EEXIST ? success() : os_error("make " + path, errno);
 }
 
+// Nobody named the file on a command line: that it cannot be had is the host's failure.
+Status of_host(Status status) {
+  if (status.code() != Code::file_unreadable && status.code() != Code::file_missing) return status;
+  return Error(Code::store_failure, status.error().detail());
+}
+
 }  // namespace
 
 ResultFiles::ResultFiles(std::string state_directory) : directory_(std::move(state_directory)) {}
@@ -32,7 +38,7 @@ Status ResultFiles::write(const TaskId& task, const CallId& call, ByteSpan bytes
   const std::string folder = results + "/" + task.hex();
   TAPER_CHECK(make_directory(results, directory_));
   TAPER_CHECK(make_directory(folder, results));
-  return replace_file(folder + "/" + call.hex(), bytes, S_IRUSR | S_IWUSR);
+  return of_host(replace_file(folder + "/" + call.hex(), bytes, S_IRUSR | S_IWUSR));
 }
 
 Result<Bytes> ResultFiles::read(const TaskId& task, const CallId& call) const {

@@ -96,13 +96,16 @@ void TaskRun::take_report_of(sandbox::RunReport report) {
   }
   if (report.end == sandbox::RunEnd::killed && ending_ != EndReason::none)
     outcome.code = code_of(ending_);
+  Status kept = success();
   if (outcome.state == CallState::done && ending_ == EndReason::none)
-    keep_result(std::move(report), outcome);
-  settle(std::move(outcome));
+    kept = keep_result(std::move(report), outcome);
+  settle(std::move(outcome), kept);
 }
 
-// Writes the result's file, so that it is durable before the outcome that names it.
-void TaskRun::keep_result(sandbox::RunReport report, authority::Outcome& outcome) {
+// Writes the result's file, so that it is durable before the outcome that names it. A tool that was
+// done has not failed where the host cannot write: the error is the run's, and the call counts as
+// interrupted, which keeps all its charges and never is a reason to make it again.
+Status TaskRun::keep_result(sandbox::RunReport report, authority::Outcome& outcome) {
   const authority::Tool* tool = parts_.tools.find(step(running_->unit.step).tool);
   TAPER_ASSERT(tool != nullptr);
   Result<RenderedResult> rendered =
@@ -114,22 +117,23 @@ void TaskRun::keep_result(sandbox::RunReport report, authority::Outcome& outcome
                       .expected = "at most " + std::to_string(running_->output_bytes) + " bytes",
                       .got = std::to_string(rendered->result_bytes),
                       .fix = ""});
-  const Status written =
+  Status written =
       rendered.ok() ? parts_.results.write(report_.task, running_->call, as_bytes(rendered->json))
                     : Status(rendered.error());
   if (!written.ok()) {
-    outcome.state = CallState::failed;
+    outcome.state = rendered.ok() ? CallState::interrupted : CallState::failed;
     outcome.code = written.code();
     outcome.detail = to_line(written.error());
     running_->report.error = written.error();
-    return;
+    return rendered.ok() ? std::move(written) : success();
   }
   outcome.result_bytes = rendered->result_bytes;
   outcome.result = authority::result_hash(rendered->json);
   running_->report.result = shown_result(rendered->json);
+  return success();
 }
 
-void TaskRun::settle(authority::Outcome outcome) {
+void TaskRun::settle(authority::Outcome outcome, const Status& kept) {
   Running finished = std::move(*running_);
   running_.reset();
   const Result<EndReason> settled = parts_.authority.settle(finished.call, outcome, now());
@@ -141,12 +145,13 @@ void TaskRun::settle(authority::Outcome outcome) {
     finished.report.error = Error(outcome.code);
   publish(std::move(finished.report));
   if (ending_ != EndReason::none) return try_finish();
+  if (!kept.ok()) return fail(kept.error());
   if (settled.ok() && *settled != EndReason::none) {
     (void)end(*settled);
   } else if (done) {
     unit_done(finished.unit, finished.call);
   } else {
-    went_wrong(finished.unit, outcome.code);
+    went_wrong(finished.unit, finished.call, outcome.code);
   }
 }
 

@@ -110,13 +110,15 @@ class TaskRun {
   void unresolved(const Unit& unit, const Error& error);
   void denied(const Unit& unit, const authority::Denial& denial);
   void unit_done(const Unit& unit, const CallId& call);
-  void went_wrong(const Unit& unit, Code code);
+  void went_wrong(const Unit& unit, const CallId& call, Code code);
+  bool may_repeat(const CallId& call, Code code) const;
 
   // task_run.cc
   void start(const Unit& unit, authority::Allowed&& allowed);
   void take_report_of(sandbox::RunReport report);
-  void keep_result(sandbox::RunReport report, authority::Outcome& outcome);
-  void settle(authority::Outcome outcome);
+  Status keep_result(sandbox::RunReport report, authority::Outcome& outcome);
+  // `kept`: whether the host could keep what the tool gave; where not, nothing goes on.
+  void settle(authority::Outcome outcome, const Status& kept = success());
   void step_failed(const capsules::Step& step, Code code);
   void spawner_lost(const Error& error);
   void plan_done();

@@ -152,7 +152,7 @@ void TaskRun::take_past(const Unit& unit, const authority::PastCall& past) {
   const Code code = report.code;
   publish(std::move(report));
   if (done) return unit_done(unit, past.call);
-  went_wrong(unit, code);
+  went_wrong(unit, past.call, code);
 }
 
 void TaskRun::decide(const Unit& unit) {
@@ -216,12 +216,22 @@ void TaskRun::unit_done(const Unit& unit, const CallId& call) {
 
 // What was seen to fail is tried again where the step says so; what was interrupted, and what broke
 // its sandbox, never is.
-void TaskRun::went_wrong(const Unit& unit, Code code) {
-  const bool known = code != Code::call_interrupted && code != Code::violation;
+void TaskRun::went_wrong(const Unit& unit, const CallId& call, Code code) {
+  const bool known = may_repeat(call, code);
   if (known) made_[unit.id].failed = true;
   if (!known || !may_call_again(unit) || capsule_.root().end_on.failure)
     return step_failed(step(unit.step), code);
   waiting_ = {unit, now().boot_ms + step(unit.step).backoff_ms};
+}
+
+// A tool that wrote too much, or no JSON where it promised some, may have done its work for all
+// that: again only where doing it twice does no harm.
+bool TaskRun::may_repeat(const CallId& call, Code code) const {
+  if (code == Code::call_interrupted || code == Code::violation) return false;
+  if (code != Code::output_cap && code != Code::tool_output_malformed) return true;
+  const std::vector<authority::PastCall> calls = parts_.authority.past_calls(report_.task);
+  return std::ranges::any_of(
+      calls, [&](const authority::PastCall& past) { return past.call == call && past.repeatable; });
 }
 
 }  // namespace taper::broker

@@ -1,9 +1,15 @@
 // What the host cannot do is told as the host's: it is no answer about the task, and spends
 // nothing.
 #include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 
+#include "tests/support/child_process.h"
+#include "tests/support/small_disk.h"
 #include "tests/unit/broker/broker_life.h"
 
 namespace taper::broker {
@@ -62,6 +68,137 @@ TEST_CASE("a host short of descriptors denies nothing", "[broker][host]") {
   const RunReport report = must(run(node.options(file)));
   CHECK(report.resumed);
   CHECK(report.state == TaskState::completed);
+}
+
+// Takes away the host's folder of results, or gives it back.
+void set_results(const NodeForTests& node, bool usable) {
+  const std::string results = node.state() + "/results";
+  std::filesystem::remove_all(results);
+  if (!usable) std::ofstream(results) << "no folder";
+}
+
+// One effect, which tools count where no store knows of it. The host keeps nothing, or what
+// the tool printed is of no use.
+struct Paying {
+  NodeForTests node;
+  capsules::Capsule capsule;
+  explicit Paying(const std::string& script, const std::string& output = "text") {
+    node.put_tool("pay", "kind = \"command\"\neffect = \"write\"\noutput = \"" + output +
+                             "\"\nargv = [\"/bin/sh\", \"-c\", \"echo paid >> $0/ledger; " +
+                             script +
+                             "\", {arg = \"where\"}]\n[input]\nwhere = {type = \"path\"}\n");
+    ::chmod(node.data().c_str(), 0777);
+    capsule = node.capsule();
+    capsule.grants = {node.grant(
+        {.tool = "pay", .paths = {}, .any = {}, .calls = 9, .effect = capsules::Effect::write})};
+    capsule.grants[0].args = {
+        {.name = "where", .optional = false, .all = {capsules::Under{node.data()}}}};
+    capsule.grants[0].verbs.push_back(capsules::Verb::retry);
+    capsules::Step step = plan_step("pay", "pay", "{\"where\":\"" + node.data() + "\"}", {},
+                                    capsules::OnError::retry);
+    step.retries = 3;
+    step.backoff_ms = 1;
+    capsule.plan.steps = {step, plan_step("more", "pay", step.args)};
+  }
+  std::size_t paid() const {
+    const std::string ledger = node.read("ledger");
+    return static_cast<std::size_t>(std::ranges::count(ledger, '\n'));
+  }
+};
+
+TEST_CASE("an effect whose result cannot be kept is not had again", "[broker][host][R38][R52]") {
+  Paying plan("echo receipt");
+  const std::string file = plan.node.sign(plan.capsule);
+  RunOptions options = plan.node.options(file);
+  std::vector<std::string> told;
+  options.on_step = [&](const StepReport& step) { told.push_back(step.id + ":" + step.outcome); };
+  const auto prove = options.prove;
+  options.prove = [&](ByteSpan statement) {  // after the state was taken and swept
+    set_results(plan.node, false);
+    return prove(statement);
+  };
+  const Result<RunReport> broken = run(options);
+  CHECK(exit_code(broken.code()) == 5);
+  CHECK(broken.code() == Code::os_failure);
+  CHECK(told == std::vector<std::string>{"pay:interrupted"});
+  CHECK(plan.paid() == 1);
+  const auto tasks = must(task_list(plan.node.state()));
+  REQUIRE(tasks.size() == 1);
+  const authority::TaskView task = must(task_show(plan.node.state(), tasks[0].task));
+  CHECK(task.state == TaskState::active);
+  REQUIRE(task.calls.size() == 1);
+  CHECK(task.calls[0].state == authority::CallState::interrupted);
+  CHECK(task.calls[0].code == Code::os_failure);
+  // On a disk that keeps again the plan ends there: somebody has to look.
+  set_results(plan.node, true);
+  const RunReport report = must(run(plan.node.options(file)));
+  CHECK(report.resumed);
+  CHECK(report.steps.at(0).code == Code::call_interrupted);
+  CHECK(report.state == TaskState::failed);
+  CHECK(plan.paid() == 1);
+}
+
+TEST_CASE("nor is one that fills the disk of the results", "[broker][host][R38]") {
+  Paying plan("s=xx; for i in 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0; do s=$s$s; done; echo $s");
+  const std::string results = plan.node.state() + "/results";
+  REQUIRE(::mkdir(results.c_str(), 0700) == 0);
+  const RunOptions options = plan.node.options(plan.node.sign(plan.capsule));
+  testing::ChildProcess child([&] {
+    if (!testing::enter_small_disk(results, 1)) return 100;
+    return static_cast<int>(describe(run(options).code()).number % 100);
+  });
+  CHECK(child.wait() == 1);  // 801
+  CHECK(plan.paid() == 1);
+}
+
+TEST_CASE("a read whose result cannot be kept is read again", "[broker][host][R52]") {
+  NodeForTests node;
+  node.write("in.txt", "hello");
+  capsules::Capsule capsule = node.capsule();
+  capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}})};
+  capsule.plan.steps = {
+      plan_step("read", "file.read", "{\"path\":\"" + node.data() + "/in.txt\"}")};
+  const std::string file = node.sign(capsule);
+  RunOptions options = node.options(file);
+  const auto prove = options.prove;
+  options.prove = [&](ByteSpan statement) {
+    set_results(node, false);
+    return prove(statement);
+  };
+  CHECK(run(options).code() == Code::os_failure);
+  set_results(node, true);
+  CHECK(must(run(node.options(file))).state == TaskState::completed);
+}
+
+TEST_CASE("an effect whose output is of no use is not had again", "[broker][host][R38]") {
+  const auto ends = [](const Paying& plan, const RunReport& report, Code code) {
+    INFO(to_line(report.steps.at(0).error) << report.steps[0].err);
+    CHECK(report.steps[0].outcome == "failed");
+    CHECK(report.steps[0].code == code);
+    CHECK(report.reason == authority::EndReason::failure);
+    CHECK(plan.paid() == 1);
+  };
+  SECTION("no JSON where some was promised") {
+    Paying plan("echo no json", "json");
+    ends(plan, must(run(plan.node.options(plan.node.sign(plan.capsule)))),
+         Code::tool_output_malformed);
+  }
+  SECTION("more than a result may hold") {
+    // Two million bytes, each of which is six in JSON.
+    Paying plan(
+        "s=$(printf '\\\\001'); for i in 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1; do s=$s$s; "
+        "done; printf %s $s");
+    ends(plan, must(run(plan.node.options(plan.node.sign(plan.capsule)))), Code::output_cap);
+  }
+  SECTION("a tool that only reads is tried again") {
+    Paying plan("echo no json", "json");
+    std::ifstream tool(plan.node.state() + "/tools.d/pay.toml");
+    std::string text{std::istreambuf_iterator<char>(tool), {}};
+    plan.node.put_tool("pay", text.replace(text.find("\"write\""), 7, "\"read\""));
+    plan.capsule.grants[0].effect = capsules::Effect::read;
+    const RunReport report = must(run(plan.node.options(plan.node.sign(plan.capsule))));
+    CHECK(report.steps.size() == 5);
+  }
 }
 
 TEST_CASE("a tool whose file went bad is missing", "[broker][host][R18]") {
