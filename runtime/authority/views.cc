@@ -110,7 +110,6 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   view.log_bytes = record.log_bytes;
   view.denials = record.denials;
   TAPER_TRY(view.activations_spent, read_activations(txn, record.capsule));
-  TAPER_TRY(view.news_s, read_news(txn));
   TAPER_TRY(view.said, read_said(txn, record));
   TAPER_TRY(const auto labels, read_labels(txn, record.capsule));
   view.labels.assign(labels.begin(), labels.end());
@@ -132,9 +131,11 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
 
 Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now) {
   std::vector<TaskView> views;
-  TAPER_CHECK(store.read([&](const store::ReadTxn& txn) {
+  TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
+    TAPER_TRY(const auto news_s, read_news(txn));
     return visit_tasks(txn, [&](const TaskId& id, const TaskRecord& record) -> Status {
       TAPER_TRY(views.emplace_back(), view_of(txn, id, record, now));
+      views.back().news_s = news_s;
       return success();
     });
   }));
@@ -149,6 +150,8 @@ Result<TaskView> show_task(const store::Store& store, const TaskId& task, const 
     TAPER_TRY(const auto record, read_task(txn, task));
     if (!record) return Error(Code::unknown_task, {"task", "", task.hex(), ""});
     view = view_of(txn, task, *record, now);
+    if (!view) return success();
+    TAPER_TRY(view->news_s, read_news(txn));
     return success();
   }));
   return view;
