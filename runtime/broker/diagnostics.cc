@@ -1,7 +1,9 @@
 #include "runtime/broker/diagnostics.h"
 
+#include <poll.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 namespace taper::broker {
 namespace {
@@ -18,6 +20,10 @@ spdlog::logger& logger() {
 
 }  // namespace
 
-void warn(std::string_view text) { logger().warn("{}", text); }
+// Whoever does not read our warnings does not stop us: they are told where there is room for one.
+void warn(std::string_view text) {
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0) logger().warn("{}", text);
+}
 
 }  // namespace taper::broker

@@ -5,6 +5,7 @@
 
 namespace taper::broker {
 
-void warn(std::string_view text);  // one line; foreign text is escaped by the caller
+// One line; foreign text is escaped by the caller. Never waits: left out where stderr has no room.
+void warn(std::string_view text);
 
 }  // namespace taper::broker

@@ -1,11 +1,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "tools/taper/keys.h"
+#include "tools/taper/progress.h"
 #include "tools/taper/source.h"
 
 namespace taper::tools {
@@ -34,24 +37,25 @@ std::string error_name(Code code) {
   return "E" + std::to_string(info.number) + " " + info.name;
 }
 
-void say_step(const broker::StepReport& step, const Run& options, const Output& out) {
+std::string step_lines(const broker::StepReport& step, const Run& options) {
   std::string line;
   if (step.verdict == "allow") line = coloured("ALLOW", kGreen);
   if (step.verdict == "deny") line = coloured("DENY", kRed);
   if (step.verdict == "skipped") line = coloured("SKIPPED", kYellow);
   line += "  " + escape_text(step.id) + "  " + escape_text(step.tool);
   if (!step.outcome.empty()) line += "  " + step.outcome;
-  out.line(line);
+  line += '\n';
   if (step.error.code() != Code::ok) {
-    out.line("       " + to_line(step.error));
+    line += "       " + to_line(step.error) + '\n';
   } else if (step.code != Code::ok) {
-    out.line("       " + error_name(step.code));
+    line += "       " + error_name(step.code) + '\n';
   }
   if (step.verdict == "deny")
-    out.line("       whole path: taper why " + step.decision.hex() + " --state " +
-             escape_text(options.state));
-  if (options.results && !step.result.empty()) out.line("       " + escape_text(step.result));
-  if (options.results && !step.err.empty()) out.line("       stderr: " + step.err);
+    line += "       whole path: taper why " + step.decision.hex() + " --state " +
+            escape_text(options.state) + '\n';
+  if (options.results && !step.result.empty()) line += "       " + escape_text(step.result) + '\n';
+  if (options.results && !step.err.empty()) line += "       stderr: " + step.err + '\n';
+  return line;
 }
 
 capsules::Value step_value(const broker::StepReport& step, bool with_result) {
@@ -128,9 +132,18 @@ Status run(const Run& options, Output& out) {
   run_options.prove = [&key](ByteSpan statement) {
     return key.sign(crypto::statement::kActivation, statement);
   };
-  run_options.on_step = [&](const broker::StepReport& step) { say_step(step, options, out); };
-  TAPER_TRY(const broker::RunReport report, broker::run(run_options));
-  return say_end(report, options, out);
+  Progress progress(STDOUT_FILENO);
+  if (!out.json)
+    run_options.on_step = [&](const broker::StepReport& step) {
+      progress.put(step_lines(step, options));
+    };
+  Result<broker::RunReport> report = broker::run(run_options);
+  // The state is no longer ours: from here on a reader may take his time.
+  const Status told = progress.finish();
+  if (!told.ok()) std::signal(SIGPIPE, SIG_IGN);  // the task's own end decides the exit code
+  TAPER_TRY(const broker::RunReport ended, std::move(report));
+  TAPER_CHECK(say_end(ended, options, out));
+  return told.ok() ? success() : Status(told.error());
 }
 
 }  // namespace
