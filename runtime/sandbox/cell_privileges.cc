@@ -157,7 +157,7 @@ Status separate_tool(CellPlan& plan) {
 
 Status limit_memory(CellPlan& plan) {
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   // The sanitizer's shadow memory would count. A command sheds it when it is executed.
   if (plan.order.kind == authority::ToolKind::builtin) return success();
 #endif
