@@ -255,6 +255,7 @@ struct KeptGrant {
   std::vector<ArgRule> args;  // further constraints
   Budget budget;              // smaller
   std::vector<std::string> labels = {}, refuse_after = {};  // more
+  std::vector<Verb> verbs = {};                             // no others; empty: the parent's
 };
 
 struct Block {

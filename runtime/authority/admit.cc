@@ -77,7 +77,7 @@ Hash inputs_hash(const std::map<std::string, std::string>& inputs) {
 
 TaskRecord new_record(const VerifiedCapsule& capsule, const Estimate& time, const Now& now) {
   const Capsule& root = capsule.root();
-  const Terms limits = terms(capsule);
+  const Terms limits = terms(root, {});
   TaskRecord record;
   record.capsule = capsule.id();
   record.chain = capsule.chain();
@@ -155,7 +155,7 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
   const Estimate time = estimate(anchor, root_block.issued_at_s, now);
   TAPER_CHECK(check_audience(root_block, node));
   TAPER_CHECK(check_root(*root, time));
-  TAPER_CHECK(check_time_and_window(root_block, terms(capsule), time));
+  TAPER_CHECK(check_time_and_window(root_block, terms(root_block, capsule.blocks()), time));
   TAPER_CHECK(check_revocation(root_block, around().news_s, time));
 
   std::optional<Hash> known;
@@ -170,17 +170,15 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
     TAPER_CHECK(keep_evidence(capsule, *known, now));
     return refusal(Code::serial_reused, "serial", known->hex(), capsule.id().hex());
   }
+  candidate.branch.emplace(capsule);
   for (auto& [id, task] : live) {
     if (task.record.capsule != capsule.id()) continue;
-    if (task.claimed || task.record.state != TaskState::active ||
-        task.record.chain != capsule.chain())
-      return refusal(Code::already_live, "task", "none of this capsule", id.hex());
-    const Lapse over = lapse(task, around(), now);
-    if (over.question != Question::none)
-      return refusal(over.code, std::string(end_reason_name(over.ends_task)), "time left", "none");
-    candidate.resumes = &task;
+    if (!task.acting()) return refusal(Code::already_live, "task", "an active one", id.hex());
+    const Lapse over = lapse(task, *candidate.branch, around(), now);
+    if (over.question != Question::none) return refusal(over.code, "time", "time left", "none");
+    candidate.joins = &task;
   }
-  if (candidate.resumes == nullptr && candidate.activations >= root_block.activations)
+  if (candidate.joins == nullptr && candidate.activations >= root_block.activations)
     return refusal(Code::activations_spent, "activations",
                    std::to_string(root_block.activations) + " in all, and never ended for good",
                    candidate.activations < limits::kActivationsMax
@@ -190,9 +188,8 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
     return refusal(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
   for (const capsules::SealedSecret& secret : root_block.secrets)
     TAPER_CHECK(unseal(root_block, secret));  // and wiped: each call opens its own again
-  candidate.task.emplace(crypto::random_id<TaskId>(), new_record(capsule, time, now), capsule);
-  TAPER_CHECK(compile_profiles(*candidate.task, tools, node.forbidden_trees));
-  for (const auto& trees : candidate.task->trees) {
+  TAPER_CHECK(compile_profiles(*candidate.branch, tools, node.forbidden_trees));
+  for (const auto& trees : candidate.branch->trees) {
     if (trees) TAPER_CHECK(check_mounts(*trees, node.mount_points));
   }
   return success();
@@ -221,7 +218,9 @@ Error Authority::State::count_refusal(const Error& error, const Now& now) {
 
 Result<Activation> Authority::State::make_task(Candidate candidate,
                                                const ActivationRequest& request, const Now& now) {
-  LiveTask& task = *candidate.task;
+  Branch& branch = *candidate.branch;
+  const Estimate time = estimate(anchor, branch.capsule.root().issued_at_s, now);
+  LiveTask task(crypto::random_id<TaskId>(), new_record(branch.capsule, time, now), branch.capsule);
   TaskRecord& record = task.record;
   record.inputs = inputs_hash(request.inputs);
   capsules::Object body = task_body("activate", task.id, record, now);
@@ -243,35 +242,61 @@ Result<Activation> Authority::State::make_task(Candidate candidate,
     TAPER_CHECK(
         txn.put(Table::capsules, capsule_key(record.capsule, record.chain), request.capsule_file));
     TAPER_CHECK(txn.put(Table::tasks, inputs_key(task.id), encode_inputs(request.inputs)));
+    TAPER_CHECK(put_chain(txn, task.id, record.chain, {record.holder, branch.limits.idle_ms}));
     TAPER_CHECK(put_task(txn, task.id, record));
-    return load_task(txn, task, now);
+    TAPER_CHECK(load_task(txn, task));
+    return load_branch(txn, task, branch, now);
   });
   TAPER_CHECK(std::move(committed));
-  task.claimed = true;
-  const TaskId id = task.id;
-  live.emplace(id, std::move(task));
-  return Activation{id, false};
+  task.attach(std::move(branch));
+  const Activation made{task.id, record.chain, record.holder};
+  live.emplace(made.task, std::move(task));
+  return made;
 }
 
-Result<Activation> Authority::State::take_up(Candidate candidate, const ActivationRequest& request,
-                                             const Now& now) {
-  LiveTask& task = *candidate.resumes;
+Status Authority::State::may_join(const LiveTask& task, const VerifiedCapsule& capsule,
+                                  const ActivationRequest& request) const {
+  if (task.inputs != request.inputs)
+    return refusal(Code::inputs_changed, "inputs", task.record.inputs.hex(),
+                   inputs_hash(request.inputs).hex());
+  if (task.record.log_bytes >= static_cast<std::uint64_t>(task.root().log_quota_bytes))
+    return refusal(Code::log_quota, "log", std::to_string(task.root().log_quota_bytes) + " bytes",
+                   std::to_string(task.record.log_bytes));
+  if (task.chains.size() < limits::kChainsMax || task.chains.contains(capsule.chain()))
+    return success();
+  return refusal(Code::too_large, "chains", "at most " + std::to_string(limits::kChainsMax),
+                 "one more");
+}
+
+Result<Activation> Authority::State::join(Candidate candidate, const ActivationRequest& request,
+                                          const Now& now) {
+  LiveTask& task = *candidate.joins;
+  Branch& branch = *candidate.branch;
+  const Caller caller{branch.capsule.chain(), branch.capsule.holder()};
+  const bool known = task.chains.contains(caller.chain);
   TaskRecord next = task.record;
-  advance(next, false, now);
-  capsules::Object body = task_body("resume", task.id, next, now);
+  advance(next, !task.running.empty(), now);
+  capsules::Object body = task_body(known ? "resume" : "join", task.id, next, now, caller);
   body.emplace_back("verdict", "allow");
   body.emplace_back("number", count_value(0));
   body.emplace_back("inputs_digest", inputs_hash(request.inputs).hex());
   body.emplace_back("active_ms", next.active_ms);
+  body.emplace_back("blocks", count_value(branch.capsule.blocks().size()));
+  const ChainRecord record =
+      known ? task.chains.at(caller.chain) : ChainRecord{caller.holder, branch.limits.idle_ms};
   auto committed = commit(now, [&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(append_for(txn, store::LeafType::activation, body, next));
-    return put_task(txn, task.id, next);
+    TAPER_CHECK(txn.put(store::Table::capsules, capsule_key(next.capsule, caller.chain),
+                        request.capsule_file));
+    TAPER_CHECK(put_chain(txn, task.id, caller.chain, record));
+    TAPER_CHECK(put_task(txn, task.id, next));
+    return load_branch(txn, task, branch, now);
   });
   TAPER_CHECK(std::move(committed));
   task.record = next;
-  task.trees = std::move(candidate.task->trees);
-  task.claimed = true;
-  return Activation{task.id, true};
+  task.chains[caller.chain] = record;
+  task.attach(std::move(branch));
+  return Activation{task.id, caller.chain, caller.holder, true, !known};
 }
 
 Result<Activation> Authority::activate(const ActivationRequest& request, const Tools& tools,
@@ -288,12 +313,11 @@ Result<Activation> Authority::activate(const ActivationRequest& request, const T
   if (!proven) return state.count_refusal(proven.error(), now);
 
   Status inputs = check_inputs(capsule->root(), request.inputs);
-  if (inputs.ok() && candidate.resumes != nullptr && candidate.resumes->inputs != request.inputs)
-    inputs = refusal(Code::inputs_changed, "inputs", candidate.resumes->record.inputs.hex(),
-                     inputs_hash(request.inputs).hex());
+  if (inputs.ok() && candidate.joins != nullptr)
+    inputs = state.may_join(*candidate.joins, *capsule, request);
   if (!inputs) return state.count_refusal(inputs.error(), now);
-  return candidate.resumes != nullptr ? state.take_up(std::move(candidate), request, now)
-                                      : state.make_task(std::move(candidate), request, now);
+  return candidate.joins != nullptr ? state.join(std::move(candidate), request, now)
+                                    : state.make_task(std::move(candidate), request, now);
 }
 
 }  // namespace taper::authority

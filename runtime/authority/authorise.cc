@@ -19,6 +19,7 @@ struct StagedCall {
   CallRecord record;
   std::uint64_t number = 0;
   std::vector<std::string> labels;  // new ones
+  std::vector<Hash> idled;          // chains whose own idle time was over before it
   LiveTask::Running running;
   std::vector<Spent> spent_before;
   std::optional<CallState> once_before;
@@ -26,22 +27,23 @@ struct StagedCall {
 
 PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const CallId& call,
                          Case& c) {
+  const Branch& branch = *c.ruling.branch;
   const std::size_t index = c.ruling.line[0];
   const std::size_t kept = c.ruling.line[c.ruling.depth - 1];
   PermitFacts facts;
   facts.task = task.id;
   facts.call = call;
   facts.decision = c.decision;
-  facts.grant = static_cast<std::uint32_t>(kept);
+  facts.grant = branch.first_cell + static_cast<std::uint32_t>(kept);
   facts.tool = c.ruling.tool->name;
   facts.kind = c.ruling.tool->kind;
   if (facts.kind == ToolKind::builtin) facts.inputs = builtin_inputs(*c.arguments);
   facts.argv = std::move(c.ruling.argv);
   facts.program = c.ruling.tool->program;
   facts.writes = c.ruling.tool->effect != capsules::Effect::read;
-  facts.trees = *task.trees[kept];
+  facts.trees = *branch.trees[kept];
   facts.caps = c.ruling.caps;
-  const std::int64_t left = time_left(task, around, c.now, Idle::runs_a_call).ms;
+  const std::int64_t left = time_left(task, branch.limits, around, c.now, Idle::runs_a_call).ms;
   const std::int64_t wall = cell_limits(task, index).wall_ms.value_or(left);
   facts.deadline_boot_ms =
       saturating_add(c.now.boot_ms, std::min(left, std::max<std::int64_t>(0, wall)));
@@ -91,10 +93,11 @@ void Authority::State::Staged::undo() {
   task->stopped = stopped_before;
   if (!call) return;
   for (std::size_t i = 0; i < call->spent_before.size(); ++i) {
-    call->running.line[i]->spent = call->spent_before[i];
+    *call->running.line[i]->spent = call->spent_before[i];
   }
   for (const std::string& label : call->labels) task->labels.erase(label);
   task->once.erase(call->record.once);
+  for (const Hash& chain : call->idled) task->chains.at(chain).ended = false;
   if (call->once_before) task->once.emplace(call->record.once, *call->once_before);
   task->calls.resize(call->number);
   task->running.erase(call->record.id);
@@ -111,6 +114,9 @@ Status Authority::State::Staged::write(store::WriteTxn& txn) const {
   for (const std::string& label : call->labels) {
     TAPER_CHECK(txn.put(Table::replay, label_key(capsule, label), {}));
   }
+  for (const Hash& chain : call->idled) {
+    TAPER_CHECK(put_chain(txn, task->id, chain, task->chains.at(chain)));
+  }
   if (call->record.once.is_zero()) return success();
   return txn.put(Table::replay, once_key(capsule, call->record.once), key);
 }
@@ -119,8 +125,10 @@ Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest
                                                                const Now& now) {
   const Result<Object> arguments = capsules::parse_arguments(request.arguments);
   std::optional<TaskRecord> record;
+  Chains chains;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
     TAPER_TRY(record, read_task(txn, request.task));
+    TAPER_TRY(chains, read_chains(txn, request.task));
     return success();
   }));
   if (!record) return Error(Code::unknown_task, {"task", "", request.task.hex(), ""});
@@ -131,7 +139,7 @@ Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest
   Staged staged;
   staged.decision = c.decision;
   staged.denied = c.ruling.error;
-  staged.write_down(decision_body(request.task, *record, nullptr, c),
+  staged.write_down(decision_body(request.task, *record, chains, nullptr, c),
                     {{std::string(question_name(Question::task_live)), false, "active", got}});
   return staged;
 }
@@ -147,7 +155,7 @@ void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
     const auto most = static_cast<std::uint64_t>(next.end_on.denials);
     if (ends == EndReason::none && next.denials >= most) ends = EndReason::denials;
   }
-  Object body = decision_body(task.id, next, &task, c);
+  Object body = decision_body(task.id, next, task.chains, &task, c);
   if (ends != EndReason::none) body.emplace_back("ends_task", end_reason_name(ends));
   staged.ends_task = ends;
   staged.write_down(body, explain(task, around(), c.request, c.ruling, c.now));
@@ -160,6 +168,7 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
   call.secrets = std::move(secrets);
   TaskRecord& next = task.record;
   call.record = {crypto::random_id<CallId>(),
+                 c.request.chain,
                  c.decision,
                  c.ruling.line[0],
                  c.ruling.tool->effect == capsules::Effect::read,
@@ -169,20 +178,26 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
                  c.ruling.once};
   auto answers = explain(task, around(), c.request, c.ruling, c.now);
   call.facts = permit_facts(task, around(), call.record.id, c);
+  // The call makes the task busy again, and a chain whose idle time was over stays over.
+  for (auto& [chain, known] : task.chains) {
+    if (known.ended || task.idle_ms(c.now) < known.idle_ms) continue;
+    known.ended = true;
+    call.idled.push_back(chain);
+  }
   advance(next, !task.running.empty(), c.now);
   next.idle_used_ms = 0;
   call.number = next.calls++;
-  Object body = decision_body(task.id, next, &task, c);
+  Object body = decision_body(task.id, next, task.chains, &task, c);
   body.emplace_back("call", call.record.id.hex());
   staged.write_down(body, std::move(answers));
   call.running = {static_cast<std::size_t>(call.number), {}, c.ruling.charge};
   for (std::size_t level = 0; level < c.ruling.depth; ++level) {
-    LiveGrant& grant = task.levels[level][c.ruling.line[level]];
+    const LiveGrant& grant = grant_at(c.ruling, level);
     Charge charge = c.ruling.charge;
     charge.sum = c.ruling.sums[level];
     call.running.line.push_back(&grant);
-    call.spent_before.push_back(grant.spent);
-    grant.spent = charged(grant.budget, grant.spent, charge, c.now);
+    call.spent_before.push_back(*grant.spent);
+    *grant.spent = charged(grant.budget, *grant.spent, charge, c.now);
   }
   return success();
 }
@@ -226,7 +241,7 @@ Result<store::Committed> Authority::State::commit_staged(const std::vector<Resul
       if (staged) TAPER_CHECK(staged->write(txn));
     }
     for (const LiveGrant* grant : grants) {
-      TAPER_CHECK(txn.put(store::Table::budgets, grant->budget_key, encode_spent(grant->spent)));
+      TAPER_CHECK(txn.put(store::Table::budgets, grant->budget_key, encode_spent(*grant->spent)));
     }
     for (const auto& [id, task] : tasks) TAPER_CHECK(put_task(txn, id, task->record));
     return success();

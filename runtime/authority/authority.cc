@@ -147,8 +147,20 @@ std::optional<Authority::Due> Authority::next_due(const TaskId& task, const Now&
     return std::nullopt;
   if (const EndReason over = check_time(task, now); over != EndReason::none)
     return Due{now.boot_ms, over};
-  const Left left = time_left(*live, state_->around(), now, Idle::counts);
+  const Left left = time_left(*live, live->limits, state_->around(), now, Idle::counts);
   return Due{saturating_add(now.boot_ms, left.ms), left.reason};
+}
+
+std::optional<std::int64_t> Authority::chain_due(const TaskId& task, const Hash& chain,
+                                                 const Now& now) const {
+  const LiveTask* live = state_->find(task);
+  const Branch* branch = live == nullptr ? nullptr : live->branch(chain);
+  const Surroundings around = state_->around();
+  if (branch == nullptr || lapse(*live, around, now).question != Question::none)
+    return std::nullopt;
+  if (lapse(*live, *branch, around, now).question != Question::none) return now.boot_ms;
+  const Left left = time_left(*live, branch->limits, around, now, Idle::counts);
+  return saturating_add(now.boot_ms, left.ms);
 }
 
 EndReason Authority::check_time(const TaskId& task, const Now& now) const {
@@ -186,7 +198,7 @@ const std::map<std::string, std::string>* Authority::inputs(const TaskId& task) 
 
 std::vector<PastCall> Authority::past_calls(const TaskId& task) const {
   const LiveTask* live = state_->find(task);
-  return live == nullptr ? std::vector<PastCall>() : past_calls_of(live->calls);
+  return live == nullptr ? std::vector<PastCall>() : past_calls_of(live->calls, live->chains);
 }
 
 }  // namespace taper::authority

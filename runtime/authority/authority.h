@@ -84,6 +84,7 @@ struct Answer {
 
 struct CallRequest {
   TaskId task;
+  Hash chain;  // Activation::chain of whoever asks: the call is decided with its blocks
   capsules::Verb verb = capsules::Verb::unset;
   std::string tool;
   Bytes arguments;   // as they came
@@ -127,13 +128,17 @@ struct ActivationRequest {
 
 struct Activation {
   TaskId task;
-  bool resumed = false;  // a live task of this capsule was taken up again
+  Hash chain;  // of the whole capsule file
+  PublicKey holder;
+  bool resumed = false;  // the task was live already
+  bool joined = false;   // and this chain is new to it
 };
 
 // A step that was already decided in an earlier life of the task, for resuming a plan.
 struct PastCall {
   std::string step;
   CallId call;
+  PublicKey holder;  // who asked for it: its result is shown to no other
   DecisionId decision;
   CallState state = CallState::unset;
   Code code = Code::ok;
@@ -183,6 +188,7 @@ struct TaskView {
   std::vector<std::string> labels;
   struct GrantView {
     std::size_t block = 0;  // 0: the root block's; else a kept grant of that block, from 1
+    Hash chain;             // of that block
     std::string id, tool;
     std::vector<capsules::Verb> verbs;
     capsules::Effect effect = capsules::Effect::unset;
@@ -192,6 +198,12 @@ struct TaskView {
     std::vector<std::string>
         waits_for;  // root grants of which a call must be done first, and none is
   };
+  struct ChainView {
+    Hash chain;
+    PublicKey holder;
+    bool ended = false;
+  };
+  std::vector<ChainView> chains;  // that were ever attached
   std::vector<GrantView> grants;
   std::vector<PastCall> calls;
 };
@@ -215,10 +227,11 @@ class Authority {
   Nonce challenge();
 
   // admit: opens the capsule, asks audience → root → time and window → revocation → activations →
-  // node policy → proof, and makes a task. Refused: no task, nothing consumed. After proof the
-  // refusal is in the log; before it, counted there. `tools` says which inputs are paths, so that
-  // every grant's trees are known before anything runs; a tool that is not there then is
-  // tool_missing for the life of the task.
+  // node policy → proof, and makes a task, or attaches this chain to the live one of its root
+  // payload: that spends no activation and gives back no time, denial, label or budget. Refused: no
+  // task, nothing consumed but the challenge, counted in the log. `tools` says which inputs are
+  // paths, so that every grant's trees are known before anything runs; a tool that is not there
+  // then is tool_missing for this chain until it is attached again.
   Result<Activation> activate(const ActivationRequest& request, const Tools& tools, const Now& now);
 
   // authorise: parses the arguments once and asks, in this order: task live, time, revocation, node
@@ -259,6 +272,10 @@ class Authority {
     EndReason reason = EndReason::none;
   };
   std::optional<Due> next_due(const TaskId& task, const Now& now) const;
+  // When the blocks of an attached chain end its own branch, at the latest with the task, on the
+  // boot clock; now when they have. Empty when it is not attached or the task's own time is over.
+  std::optional<std::int64_t> chain_due(const TaskId& task, const Hash& chain,
+                                        const Now& now) const;
   // Checks a live task against the time alone; the reason to end it, or none.
   EndReason check_time(const TaskId& task, const Now& now) const;
   // Journals the active time of live tasks; call every limits::kPersistIntervalMs.

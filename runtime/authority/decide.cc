@@ -23,10 +23,11 @@ Error denial(Code code, std::string field, std::string expected, std::string got
 
 // Walks the blocks down from the root grant: in each, the first kept grant whose parent is the one
 // chosen and whose rules hold.
-Status descend(const LiveTask& task, const std::vector<capsules::InputSpec>& inputs,
-               const Object& arguments, const capsules::Moment& moment, Ruling& ruling) {
-  while (ruling.depth < task.levels.size()) {
-    const Level& level = task.levels[ruling.depth];
+Status descend(const std::vector<capsules::InputSpec>& inputs, const Object& arguments,
+               const capsules::Moment& moment, Ruling& ruling) {
+  const std::vector<Level>& levels = ruling.branch->levels;
+  while (ruling.depth < levels.size()) {
+    const Level& level = levels[ruling.depth];
     const std::size_t parent = ruling.line[ruling.depth - 1];
     Status status;
     for (std::size_t i = 0; i < level.size() && !status.ok(); ++i) {
@@ -36,7 +37,7 @@ Status descend(const LiveTask& task, const std::vector<capsules::InputSpec>& inp
     }
     if (status.code() == Code::unset)
       return denial(Code::tool_not_granted, "tool", "a grant that every block keeps",
-                    task.levels[ruling.depth - 1][parent].id);
+                    levels[ruling.depth - 1][parent].id);
     if (!status) return status;
     ++ruling.depth;
   }
@@ -63,9 +64,8 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
     ruling.line[0] = i;
     ruling.depth = 1;
     if (ruling.tool == nullptr || !arguments) return success();
-    mismatch =
-        capsules::check_arguments(task.levels[0][i].args, ruling.tool->inputs, *arguments, moment);
-    if (mismatch.ok()) return descend(task, ruling.tool->inputs, *arguments, moment, ruling);
+    mismatch = capsules::check_arguments(grants[i].args, ruling.tool->inputs, *arguments, moment);
+    if (mismatch.ok()) return descend(ruling.tool->inputs, *arguments, moment, ruling);
   }
   if (ruling.depth != 0) return mismatch;
   if (other_verb != nullptr)
@@ -77,8 +77,8 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
 Status check_tool(const LiveTask& task, const CallRequest& request, Ruling& ruling) {
   const Grant& grant = chosen(task, ruling);
   const Tool* tool = ruling.tool;
-  if (tool == nullptr || !has_tool(task, ruling.line[0]))
-    return denial(Code::tool_missing, "tool", request.tool, "none when the task was activated");
+  if (tool == nullptr || !has_tool(*ruling.branch, ruling.line[0]))
+    return denial(Code::tool_missing, "tool", request.tool, "none when the chain was attached");
   const bool same =
       grant.digest_kind == capsules::DigestKind::unpinned ||
       (grant.digest_kind == capsules::DigestKind::pinned ? tool->digest == grant.digest
@@ -100,7 +100,7 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 // that would add it where it began first.
 Status check_labels(const LiveTask& task, const Ruling& ruling) {
   for (std::size_t level = 0; level < ruling.depth; ++level) {
-    const LiveGrant& grant = task.levels[level][ruling.line[level]];
+    const LiveGrant& grant = grant_at(ruling, level);
     for (const std::string& label : grant.refuse_after) {
       if (task.labels.contains(label))
         return denial(Code::label_refused, grant.id, "a task without the label " + label, label);
@@ -151,7 +151,7 @@ Status check_sum(const LiveGrant& grant, const Object& arguments, std::int64_t l
 Status check_level(const LiveGrant& grant, const Object& arguments, const Now& now, Ruling& ruling,
                    std::uint64_t& amount) {
   const capsules::Budget& budget = grant.budget;
-  const BudgetLeft left = budget_left(budget, grant.spent, now);
+  const BudgetLeft left = budget_left(budget, *grant.spent, now);
   constexpr std::int64_t kSecond = 1000;  // what a cell's cap of time is counted in
   if (left.calls == 0)
     return spent(Code::budget_calls, grant, "at most " + std::to_string(*budget.calls) + " calls");
@@ -177,8 +177,7 @@ Status check_budgets(const LiveTask& task, const Object& arguments, const Now& n
   ruling.caps = cell_caps(cell_limits(task, ruling.line[0]));
   ruling.charge.bytes = std::min<std::uint64_t>(ruling.caps.output_bytes, limits::kResultBytesMax);
   for (std::size_t level = 0; level < ruling.depth; ++level) {
-    TAPER_CHECK(check_level(task.levels[level][ruling.line[level]], arguments, now, ruling,
-                            ruling.sums[level]));
+    TAPER_CHECK(check_level(grant_at(ruling, level), arguments, now, ruling, ruling.sums[level]));
   }
   ruling.caps.output_bytes = std::min<std::size_t>(ruling.caps.output_bytes, ruling.charge.bytes);
   return success();
@@ -234,17 +233,19 @@ Status check_form(const LiveTask& task, capsules::Verb verb, const Result<Object
   return success();
 }
 
-Status check_live(const LiveTask& task) {
-  if (task.acting()) return success();
-  const bool waits = task.record.state == TaskState::active && !task.stopped;
-  return denial(Code::task_not_live, "task", "active",
-                waits ? "waiting for its holder to prove itself" : "ended or ending");
+Status check_live(const LiveTask& task, const Branch* branch) {
+  if (task.acting() && branch != nullptr) return success();
+  return denial(
+      Code::task_not_live, "task", "active",
+      task.acting() ? "waiting for the chain's holder to prove itself" : "ended or ending");
 }
 
 Status check_lapse(const Lapse& lapse, Question question, Ruling& ruling) {
   if (lapse.question != question) return success();
   ruling.ends_task = lapse.ends_task;
-  return denial(lapse.code, std::string(end_reason_name(lapse.ends_task)), "time left", "none");
+  const bool task = lapse.ends_task != EndReason::none;
+  return denial(lapse.code, task ? std::string(end_reason_name(lapse.ends_task)) : "time",
+                "time left", "none");
 }
 
 }  // namespace
@@ -274,9 +275,10 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   };
   const auto tool = tools.find(request.tool);
   ruling.tool = tool == tools.end() ? nullptr : &tool->second;
-  const Lapse over = lapse(task, around, now);
+  ruling.branch = task.branch(request.chain);
 
-  if (fails(Question::task_live, check_live(task))) return ruling;
+  if (fails(Question::task_live, check_live(task, ruling.branch))) return ruling;
+  const Lapse over = lapse(task, *ruling.branch, around, now);
   if (fails(Question::time, check_lapse(over, Question::time, ruling))) return ruling;
   if (fails(Question::revocation, check_lapse(over, Question::revocation, ruling))) return ruling;
   if (fails(Question::node_policy, check_node(task, around))) return ruling;

@@ -16,6 +16,7 @@ struct Ruling {
   std::optional<Error> error;  // where a question failed
   EndReason ends_task = EndReason::none;
   const Tool* tool = nullptr;
+  const Branch* branch = nullptr;  // the chain that asks; null where it is not attached
   // The grant chosen, then the kept grant of each block; `depth` of them. At the question of the
   // arguments it is the nearest candidate.
   std::array<std::size_t, limits::kBlocksMax + 1> line{};
@@ -26,6 +27,11 @@ struct Ruling {
   std::array<std::uint64_t, limits::kBlocksMax + 1> sums{};
   std::vector<std::string> argv;  // commands
 };
+
+// The grant chosen in a level. Only where `depth` is more than `level`.
+inline const LiveGrant& grant_at(const Ruling& ruling, std::size_t level) {
+  return ruling.branch->levels[level][ruling.line[level]];
+}
 
 // The limits of a grant's cell: its own, else the capsule's.
 capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant);

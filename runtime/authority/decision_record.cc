@@ -77,11 +77,11 @@ void add_grant(Object& body, const LiveTask& task, const Case& c) {
   const Ruling& ruling = c.ruling;
   if (ruling.depth == 0) return;
   const std::size_t last = ruling.depth - 1;
-  body.emplace_back("grant", printable(task.levels[0][ruling.line[0]].id));
-  if (last > 0) body.emplace_back("kept_grant", printable(task.levels[last][ruling.line[last]].id));
+  body.emplace_back("grant", printable(grant_at(ruling, 0).id));
+  if (last > 0) body.emplace_back("kept_grant", printable(grant_at(ruling, last).id));
   if (ruling.tool != nullptr) body.emplace_back("tool_digest", ruling.tool->digest.hex());
   if (ruling.error) return;
-  body.emplace_back("matched", matched_constraints(task, ruling));
+  body.emplace_back("matched", matched_constraints(ruling));
   body.emplace_back("reserved_bytes", count_value(ruling.charge.bytes));
   body.emplace_back("reserved_cpu_ms", count_value(ruling.charge.cpu_ms));
   const std::vector<std::string>& secrets = task.root().grants[ruling.line[0]].secrets;
@@ -89,7 +89,7 @@ void add_grant(Object& body, const LiveTask& task, const Case& c) {
     body.emplace_back("secrets", capsules::Array(secrets.begin(), secrets.end()));
   capsules::Array labels;
   for (std::size_t level = 0; level < ruling.depth; ++level) {
-    for (const std::string& label : task.levels[level][ruling.line[level]].labels) {
+    for (const std::string& label : grant_at(ruling, level).labels) {
       if (!task.labels.contains(label)) labels.emplace_back(label);
     }
   }
@@ -99,9 +99,10 @@ void add_grant(Object& body, const LiveTask& task, const Case& c) {
 
 }  // namespace
 
-Object decision_body(const TaskId& id, const TaskRecord& record, const LiveTask* task,
-                     const Case& c) {
-  Object body = task_body(verb_name(c.request.verb), id, record, c.now);
+Object decision_body(const TaskId& id, const TaskRecord& record, const Chains& chains,
+                     const LiveTask* task, const Case& c) {
+  Object body =
+      task_body(verb_name(c.request.verb), id, record, c.now, caller_of(chains, c.request.chain));
   body.emplace_back("decision", c.decision.hex());
   body.emplace_back("verdict", c.ruling.error ? "deny" : "allow");
   body.emplace_back("step", printable(c.request.step));

@@ -16,8 +16,8 @@ struct Case {
 };
 
 // `task` is null for one that is not live any more; its `record` then stands alone.
-capsules::Object decision_body(const TaskId& id, const TaskRecord& record, const LiveTask* task,
-                               const Case& c);
+capsules::Object decision_body(const TaskId& id, const TaskRecord& record, const Chains& chains,
+                               const LiveTask* task, const Case& c);
 
 // A refusal as the log may keep it: without values that the capsule keeps out.
 Error loggable(const Error& error, Question failed, const LiveTask& task);

@@ -15,7 +15,7 @@ std::string listed(const Names& names) {
 Answer labels_told(Answer answer, const LiveTask& task, const Ruling& ruling) {
   std::set<std::string> refused;
   for (std::size_t level = 0; level < ruling.depth; ++level) {
-    const LiveGrant& grant = task.levels[level][ruling.line[level]];
+    const LiveGrant& grant = grant_at(ruling, level);
     refused.insert(grant.refuse_after.begin(), grant.refuse_after.end());
   }
   if (!refused.empty()) answer.expected = "none of " + listed(refused);
@@ -24,11 +24,11 @@ Answer labels_told(Answer answer, const LiveTask& task, const Ruling& ruling) {
 }
 
 // "read-logs: 3 calls, 1000 bytes left", for each level's grant that bounds anything.
-std::string left_told(const LiveTask& task, const Ruling& ruling, const Now& now) {
+std::string left_told(const Ruling& ruling, const Now& now) {
   std::vector<std::string> lines;
   for (std::size_t level = 0; level < ruling.depth; ++level) {
-    const LiveGrant& grant = task.levels[level][ruling.line[level]];
-    const BudgetLeft left = budget_left(grant.budget, grant.spent, now);
+    const LiveGrant& grant = grant_at(ruling, level);
+    const BudgetLeft left = budget_left(grant.budget, *grant.spent, now);
     std::vector<std::string> parts;
     const auto part = [&parts](const std::optional<std::int64_t>& count, const char* unit) {
       if (count) parts.push_back(std::to_string(*count) + unit);
@@ -47,11 +47,11 @@ std::string left_told(const LiveTask& task, const Ruling& ruling, const Now& now
 Answer passed(Question question, const LiveTask& task, const Surroundings& around,
               const CallRequest& request, const Ruling& ruling, const Now& now) {
   Answer answer{std::string(question_name(question)), true, "", ""};
-  const LiveGrant* grant = ruling.depth > 0 ? &task.levels[0][ruling.line[0]] : nullptr;
+  const LiveGrant* grant = ruling.depth > 0 ? &grant_at(ruling, 0) : nullptr;
   switch (question) {
     case Question::task_live: answer.expected = answer.got = "active"; break;
     case Question::time: {
-      const Left left = time_left(task, around, now, Idle::runs_a_call);
+      const Left left = time_left(task, ruling.branch->limits, around, now, Idle::runs_a_call);
       answer.expected = "time left";
       answer.got = format_duration_ms(left.ms);
       break;
@@ -70,14 +70,14 @@ Answer passed(Question question, const LiveTask& task, const Surroundings& aroun
       answer.got = ruling.tool->digest.hex();
       break;
     case Question::arguments:
-      answer.expected = capsules::write_canonical(matched_constraints(task, ruling));
+      answer.expected = capsules::write_canonical(matched_constraints(ruling));
       answer.got = "all hold";
       break;
     case Question::labels: answer = labels_told(std::move(answer), task, ruling); break;
     case Question::after: answer.expected = listed(task.root().grants[ruling.line[0]].after); break;
     case Question::budgets:
       answer.expected = "enough left on every level";
-      answer.got = left_told(task, ruling, now);
+      answer.got = left_told(ruling, now);
       break;
     case Question::node_policy:
     case Question::log_quota:
@@ -105,11 +105,10 @@ std::vector<Answer> explain(const LiveTask& task, const Surroundings& around,
   return path;
 }
 
-capsules::Object matched_constraints(const LiveTask& task, const Ruling& ruling) {
+capsules::Object matched_constraints(const Ruling& ruling) {
   capsules::Object matched;
   if (ruling.depth == 0) return matched;
-  const std::size_t level = ruling.depth - 1;
-  for (const capsules::ArgRule& rule : task.levels[level][ruling.line[level]].args) {
+  for (const capsules::ArgRule& rule : grant_at(ruling, ruling.depth - 1).args) {
     capsules::Array held;
     for (const capsules::Constraint& constraint : rule.all) {
       held.emplace_back(capsules::describe_constraint(constraint));

@@ -12,6 +12,6 @@ std::vector<Answer> explain(const LiveTask& task, const Surroundings& around,
                             const CallRequest& request, const Ruling& ruling, const Now& now);
 
 // "path": ["under /var/log"] for each argument of the grant that was chosen.
-capsules::Object matched_constraints(const LiveTask& task, const Ruling& ruling);
+capsules::Object matched_constraints(const Ruling& ruling);
 
 }  // namespace taper::authority

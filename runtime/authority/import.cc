@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "crypto/crypto.h"
 #include "runtime/authority/state.h"
@@ -66,14 +67,18 @@ Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, c
 // What a root no longer lists ends with its import, as if the capsule had been revoked.
 Status Authority::State::reverify(const Now& now) {
   for (auto& [id, task] : live) {
-    Bytes file;
-    TAPER_CHECK(store.read([&, key = capsule_key(task.record.capsule, task.record.chain)](
-                               const store::ReadTxn& txn) -> Status {
-      TAPER_TRY(const auto found, txn.get(store::Table::capsules, key));
-      if (found) file = to_bytes(*found);
+    std::set<Hash> closed;
+    TAPER_CHECK(store.read([&, &its = task](const store::ReadTxn& txn) -> Status {
+      for (const auto& [chain, known] : its.chains) {
+        const Bytes key = capsule_key(its.record.capsule, chain);
+        TAPER_TRY(const auto file, txn.get(store::Table::capsules, key));
+        if (!file || !capsules::open(*file, *root).ok()) closed.insert(chain);
+      }
       return success();
     }));
-    if (capsules::open(file, *root).ok() || task.record.state != TaskState::active) continue;
+    // In memory is enough: after a restart such a chain is not attached again.
+    for (const Hash& chain : closed) task.chains.at(chain).ended = true;
+    if (!closed.contains(task.record.chain) || task.record.state != TaskState::active) continue;
     task.stopped = true;
     TaskRecord next = task.record;
     advance(next, !task.running.empty(), now);

@@ -37,13 +37,17 @@ struct Lapse {
   EndReason ends_task = EndReason::none;
 };
 Lapse lapse(const LiveTask& task, const Surroundings& around, const Now& now);
+// The same for one chain: the task's lapse, else that of its own blocks, which ends no task.
+Lapse lapse(const LiveTask& task, const Branch& branch, const Surroundings& around, const Now& now);
 
-// Milliseconds that the task may still act from `now`, and what ends it then. Not negative.
+// Milliseconds that the task, or one chain of it, may still act from `now` under its `limits`, and
+// what ends it then. Not negative.
 struct Left {
   std::int64_t ms = 0;
   EndReason reason = EndReason::none;
 };
 enum class Idle : std::uint8_t { counts, runs_a_call };
-Left time_left(const LiveTask& task, const Surroundings& around, const Now& now, Idle idle);
+Left time_left(const LiveTask& task, const Terms& limits, const Surroundings& around,
+               const Now& now, Idle idle);
 
 }  // namespace taper::authority

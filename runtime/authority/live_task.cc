@@ -10,10 +10,15 @@ namespace {
 
 using capsules::ArgRule;
 
-// The branch that a block's budgets belong to: all before it, and the holder it hands on to. Every
-// chain that goes on from there shares them.
-Hash branch(const capsules::Block& block) {
-  return crypto::hash({block.previous.span(), block.holder.span()});
+// The branch that a kept grant's budget belongs to: all before its block, and the holder it hands
+// on to. Every chain that goes on from there shares it. A rate's debt is counted in its own units,
+// so another rate is another branch.
+Hash branch_of(const capsules::Block& block, const capsules::KeptGrant& kept) {
+  const auto rate = kept.budget.rate.value_or(capsules::Rate{});
+  const Bytes units = ByteWriter().i64(rate.count).i64(rate.per_ms).bytes();
+  const bool rated = kept.budget.rate.has_value();
+  return crypto::hash(
+      {block.previous.span(), block.holder.span(), rated ? ByteSpan(units) : ByteSpan()});
 }
 
 // A block adds rules; it never takes one away.
@@ -38,7 +43,7 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
   std::vector<Level> levels(1);
   for (const capsules::Grant& grant : root.grants) {
     levels[0].push_back({grant.id, 0, grant.args, grant.budget, grant.labels, grant.refuse_after,
-                         budget_key(capsule, Hash{}, grant.id), Spent{}});
+                         budget_key(capsule, Hash{}, grant.id)});
   }
   for (const capsules::Block& block : blocks) {
     Level level;
@@ -49,7 +54,7 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
       if (parent == above.end()) continue;
       level.push_back({kept.id, static_cast<std::size_t>(parent - above.begin()),
                        narrowed(parent->args, kept.args), kept.budget, kept.labels,
-                       kept.refuse_after, budget_key(capsule, branch(block), kept.id), Spent{}});
+                       kept.refuse_after, budget_key(capsule, branch_of(block, kept), kept.id)});
     }
     levels.push_back(std::move(level));
   }
@@ -61,18 +66,17 @@ std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::si
   return index;
 }
 
-bool has_tool(const LiveTask& task, std::size_t grant) {
-  const std::size_t last = task.levels.size() - 1;
-  for (std::size_t i = 0; i < task.trees.size(); ++i) {
-    if (task.trees[i] && root_of(task.levels, last, i) == grant) return true;
+bool has_tool(const Branch& branch, std::size_t grant) {
+  const std::size_t last = branch.levels.size() - 1;
+  for (std::size_t i = 0; i < branch.trees.size(); ++i) {
+    if (branch.trees[i] && root_of(branch.levels, last, i) == grant) return true;
   }
   return false;
 }
 
-Terms terms(const capsules::VerifiedCapsule& capsule) {
-  const capsules::Capsule& root = capsule.root();
+Terms terms(const capsules::Capsule& root, const std::vector<capsules::Block>& blocks) {
   Terms out{root.not_before_s, root.not_after_s, root.lease_ttl_ms, root.lease_idle_ms};
-  for (const capsules::Block& block : capsule.blocks()) {
+  for (const capsules::Block& block : blocks) {
     out.not_before_s = std::max(out.not_before_s, block.not_before_s.value_or(out.not_before_s));
     out.not_after_s = std::min(out.not_after_s, block.not_after_s.value_or(out.not_after_s));
     out.ttl_ms = std::min(out.ttl_ms, block.lease_ttl_ms.value_or(out.ttl_ms));
@@ -81,13 +85,32 @@ Terms terms(const capsules::VerifiedCapsule& capsule) {
   return out;
 }
 
+Branch::Branch(capsules::VerifiedCapsule its_capsule)
+    : capsule(std::move(its_capsule)),
+      limits(terms(capsule.root(), capsule.blocks())),
+      levels(make_levels(capsule.id(), capsule.root(), capsule.blocks())),
+      trees(levels.back().size()) {}
+
 LiveTask::LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule its_capsule)
     : id(task),
       record(std::move(its_record)),
       capsule(std::move(its_capsule)),
-      limits(terms(capsule)),
-      levels(make_levels(capsule.id(), capsule.root(), capsule.blocks())),
-      trees(levels.back().size()) {}
+      limits(terms(capsule.root(), {})) {}
+
+const Branch* LiveTask::branch(const Hash& chain) const {
+  const auto found = branches.find(chain);
+  return found == branches.end() ? nullptr : &found->second;
+}
+
+void LiveTask::attach(Branch branch) {
+  const auto [at, fresh] = branches.try_emplace(branch.capsule.chain(), branch);
+  Branch& attached = at->second;
+  if (!fresh && attached.trees == branch.trees) return;
+  // Other trees are never shown to a cell that stands already.
+  attached.trees = std::move(branch.trees);
+  attached.first_cell = cells;
+  cells += static_cast<std::uint32_t>(attached.trees.size());
+}
 
 void LiveTask::keep_call(std::size_t number, const CallRecord& call) {
   TAPER_ASSERT(number <= calls.size());
@@ -112,15 +135,23 @@ void advance(TaskRecord& record, bool call_runs, const Now& now) {
   record.seen = now;
 }
 
-Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now) {
-  for (Level& level : task.levels) {
+Status load_branch(const store::ReadTxn& txn, LiveTask& task, Branch& branch, const Now& now) {
+  for (Level& level : branch.levels) {
     for (LiveGrant& grant : level) {
+      const auto [at, fresh] = task.spent.try_emplace(grant.budget_key);
+      grant.spent = &at->second;
+      if (!fresh) continue;
       TAPER_TRY(const auto found, txn.get(store::Table::budgets, grant.budget_key));
       if (!found) continue;
-      TAPER_TRY(grant.spent, decode_spent(*found));
-      carry_rate(grant.spent, now);
+      TAPER_TRY(at->second, decode_spent(*found));
+      carry_rate(at->second, now);
     }
   }
+  return success();
+}
+
+Status load_task(const store::ReadTxn& txn, LiveTask& task) {
+  TAPER_TRY(task.chains, read_chains(txn, task.id));
   TAPER_TRY(task.labels, read_labels(txn, task.capsule.id()));
   TAPER_TRY(task.once, read_once(txn, task.capsule.id()));
   TAPER_TRY(const auto calls, read_calls(txn, task.id));
@@ -132,25 +163,24 @@ Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now) {
   return success();
 }
 
-Status compile_profiles(LiveTask& task, const Tools& tools,
+Status compile_profiles(Branch& branch, const Tools& tools,
                         const std::vector<std::string>& forbidden) {
-  const std::size_t last = task.levels.size() - 1;
-  task.trees.assign(task.levels[last].size(), std::nullopt);
+  const std::vector<Level>& levels = branch.levels;
+  const std::size_t last = levels.size() - 1;
   std::map<std::size_t, std::vector<GrantedTree>> granted;  // of root grants, each asked once
-  for (std::size_t i = 0; i < task.levels[last].size(); ++i) {
-    const std::size_t grant = root_of(task.levels, last, i);
-    const auto tool = tools.find(task.root().grants[grant].tool);
+  for (std::size_t i = 0; i < levels[last].size(); ++i) {
+    const std::size_t grant = root_of(levels, last, i);
+    const auto tool = tools.find(branch.capsule.root().grants[grant].tool);
     if (tool == tools.end()) continue;
-    TAPER_TRY(auto trees, compile_trees(task.levels[last][i].args, tool->second, forbidden));
+    TAPER_TRY(auto trees, compile_trees(levels[last][i].args, tool->second, forbidden));
     if (last > 0) {
       // A block's own rules may only take mounts away, whatever arguments they speak about.
       if (!granted.contains(grant)) {
-        TAPER_TRY(granted[grant],
-                  compile_trees(task.levels[0][grant].args, tool->second, forbidden));
+        TAPER_TRY(granted[grant], compile_trees(levels[0][grant].args, tool->second, forbidden));
       }
       TAPER_CHECK(check_within(trees, granted[grant]));
     }
-    task.trees[i] = std::move(trees);
+    branch.trees[i] = std::move(trees);
   }
   return success();
 }

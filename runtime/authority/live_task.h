@@ -1,6 +1,7 @@
-// A live task in memory: its record, its verified capsule, and the capsule's grants made ready for
-// deciding. Memory follows the store; it knows earlier only that the task stops, and, while one
-// batch is decided, what the batch has taken.
+// A live task in memory: its record, and the chains attached to it with their grants made ready for
+// deciding. A call is decided with the blocks of its own chain; what is counted is the task's, or
+// the root payload's. Memory follows the store; it knows earlier only that the task stops, and,
+// while one batch is decided, what the batch has taken.
 #pragma once
 
 #include <map>
@@ -14,12 +15,12 @@
 
 namespace taper::authority {
 
-// The capsule's times after every block has shortened them.
+// The root block's times after `blocks` have shortened them.
 struct Terms {
   std::int64_t not_before_s = 0, not_after_s = 0;
   std::int64_t ttl_ms = 0, idle_ms = 0;
 };
-Terms terms(const capsules::VerifiedCapsule& capsule);
+Terms terms(const capsules::Capsule& root, const std::vector<capsules::Block>& blocks);
 
 // A grant of the root block, or a kept one of a narrowing block.
 struct LiveGrant {
@@ -29,7 +30,7 @@ struct LiveGrant {
   capsules::Budget budget;
   std::vector<std::string> labels, refuse_after;  // its own
   Bytes budget_key;
-  Spent spent;
+  Spent* spent = nullptr;  // the task's counter of that key, set when it is loaded
 };
 using Level = std::vector<LiveGrant>;
 // The root block's grants, then those of each block.
@@ -37,16 +38,29 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
                                const std::vector<capsules::Block>& blocks);
 std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::size_t index);
 
-struct LiveTask {
-  LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule its_capsule);
+// A chain whose last holder proved itself in this process.
+struct Branch {
+  explicit Branch(capsules::VerifiedCapsule its_capsule);
 
-  TaskId id;
-  TaskRecord record;
   capsules::VerifiedCapsule capsule;
   Terms limits;
   std::vector<Level> levels;
   // By grant of the last level; empty: its tool is not there.
   std::vector<std::optional<std::vector<GrantedTree>>> trees;
+  std::uint32_t first_cell = 0;  // of its kept grants' numbers in the task
+};
+
+struct LiveTask {
+  LiveTask(TaskId task, TaskRecord its_record, capsules::VerifiedCapsule its_capsule);
+
+  TaskId id;
+  TaskRecord record;
+  capsules::VerifiedCapsule capsule;  // the chain that activated it; all have its root block
+  Terms limits;                       // the root block's: no chain shortens the others' time
+  Chains chains;
+  std::map<Hash, Branch> branches;  // stay until the task ends: calls under way point into them
+  std::uint32_t cells = 0;          // numbers given to the branches' kept grants
+  std::map<Bytes, Spent> spent;     // by budget key, for all branches
   std::map<std::string, std::string> inputs;
   std::vector<CallRecord> calls;  // by number
   std::set<std::size_t> done;     // root grants of which a call is done
@@ -55,32 +69,35 @@ struct LiveTask {
   std::map<Hash, CallState> once;  // by CallRecord::once
   struct Running {
     std::size_t number = 0;
-    std::vector<LiveGrant*> line;  // the grants that were charged
-    Charge charge;                 // of each; the sum is each one's own
+    std::vector<const LiveGrant*> line;  // the grants that were charged
+    Charge charge;                       // of each; the sum is each one's own
   };
   std::map<CallId, Running> running;  // authorised in this process, no outcome yet
-  bool claimed = false;               // its holder proved possession in this process
   bool stopped = false;               // it stops acting, whether or not that is durable yet
 
   // Puts the call in its place, or at the end, and remembers what later decisions ask of it.
   void keep_call(std::size_t number, const CallRecord& call);
   const capsules::Capsule& root() const { return capsule.root(); }
-  bool acting() const { return claimed && !stopped && record.state == TaskState::active; }
+  bool acting() const { return !stopped && record.state == TaskState::active; }
+  const Branch* branch(const Hash& chain) const;  // null where it is not attached
+  void attach(Branch branch);  // once load_branch was durable; the same chain again is fine
   std::int64_t active_ms(const Now& now) const;
   std::int64_t idle_ms(const Now& now) const;  // zero while a call runs
 };
 
-// The tool of a root grant was there when the task was activated, and every block keeps the grant.
-bool has_tool(const LiveTask& task, std::size_t grant);
+// The tool of a root grant was there when the chain was attached, and every block keeps the grant.
+bool has_tool(const Branch& branch, std::size_t grant);
 // Brings a record's clocks to `now`.
 void advance(TaskRecord& record, bool call_runs, const Now& now);
 
-// Reads what the store holds of the task: budgets, labels, calls, inputs. Errors: store_corrupt,
-// the store's.
-Status load_task(const store::ReadTxn& txn, LiveTask& task, const Now& now);
+// Reads what the store holds of the task: labels, calls, inputs, chains. Errors: store_corrupt, the
+// store's.
+Status load_task(const store::ReadTxn& txn, LiveTask& task);
+// Ties a branch to the task's counters; those not in memory yet are read. Errors: as above.
+Status load_branch(const store::ReadTxn& txn, LiveTask& task, Branch& branch, const Now& now);
 // Compiles the trees of every grant of the last level, from its own rules and all inherited, for
 // the tools of this node. Error: tree_refused.
-Status compile_profiles(LiveTask& task, const Tools& tools,
+Status compile_profiles(Branch& branch, const Tools& tools,
                         const std::vector<std::string>& forbidden);
 
 }  // namespace taper::authority

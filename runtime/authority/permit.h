@@ -46,7 +46,7 @@ struct PermitFacts {
   TaskId task;
   CallId call;
   DecisionId decision;
-  std::uint32_t grant = 0;  // index in the last block; {task, grant} names a resident cell
+  std::uint32_t grant = 0;  // of the kept grant, in its task; {task, grant} names a resident cell
   std::string tool;
   ToolKind kind = ToolKind::unset;
   std::vector<InputValue> inputs;  // builtins: the parsed arguments

@@ -77,7 +77,12 @@ void fields(Archive& a, TaskRecord& r) {
 
 template <class Archive>
 void fields(Archive& a, CallRecord& r) {
-  a(r.id)(r.decision)(r.grant)(r.read_only)(r.step)(r.state)(r.code)(r.once);
+  a(r.id)(r.chain)(r.decision)(r.grant)(r.read_only)(r.step)(r.state)(r.code)(r.once);
+}
+
+template <class Archive>
+void fields(Archive& a, ChainRecord& r) {
+  a(r.holder)(r.idle_ms)(r.ended);
 }
 
 template <class Archive>
@@ -142,11 +147,17 @@ Result<TaskRecord> decode_task(ByteSpan bytes) {
   return record;
 }
 
-std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls) {
+Caller caller_of(const Chains& chains, const Hash& chain) {
+  const auto found = chains.find(chain);
+  return {chain, found == chains.end() ? PublicKey{} : found->second.holder};
+}
+
+std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls, const Chains& chains) {
   std::vector<PastCall> past;
   for (const CallRecord& call : calls) {
     const bool repeatable = call.read_only || !call.once.is_zero();
-    past.push_back({call.step, call.id, call.decision, call.state, call.code, repeatable});
+    past.push_back({call.step, call.id, caller_of(chains, call.chain).holder, call.decision,
+                    call.state, call.code, repeatable});
   }
   return past;
 }
@@ -213,6 +224,10 @@ Bytes budget_key(const Hash& capsule, const Hash& block, const std::string& gran
 
 Bytes inputs_key(const TaskId& task) {
   return ByteWriter().raw(task.span()).raw(as_bytes("inputs")).bytes();
+}
+
+Bytes chain_key(const TaskId& task, const Hash& chain) {
+  return ByteWriter().raw(task.span()).raw(as_bytes("chain")).raw(chain.span()).bytes();
 }
 
 Bytes label_key(const Hash& capsule, const std::string& label) {
@@ -289,6 +304,26 @@ Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Has
   return once;
 }
 
+Result<Chains> read_chains(const store::ReadTxn& txn, const TaskId& task) {
+  Chains chains;
+  const Bytes prefix = ByteWriter().raw(task.span()).raw(as_bytes("chain")).bytes();
+  Status status = success();
+  TAPER_CHECK(txn.scan(store::Table::tasks, prefix, [&](ByteSpan key, ByteSpan value) {
+    const auto chain = Hash::from(key.subspan(prefix.size()));
+    const Result<ChainRecord> record = decode<ChainRecord>(value, "chain");
+    status = chain && record ? success() : Status(corrupt("chain"));
+    if (status.ok()) chains[*chain] = *record;
+    return status.ok();
+  }));
+  TAPER_CHECK(std::move(status));
+  return chains;
+}
+
+Status put_chain(store::WriteTxn& txn, const TaskId& task, const Hash& chain,
+                 const ChainRecord& record) {
+  return txn.put(store::Table::tasks, chain_key(task, chain), encode(record));
+}
+
 Result<std::vector<CallRecord>> read_calls(const store::ReadTxn& txn, const TaskId& task) {
   std::vector<CallRecord> calls;
   Status status = success();
@@ -309,10 +344,11 @@ capsules::Value count_value(std::uint64_t count) {
   return capsules::Value(static_cast<std::int64_t>(count));
 }
 
-capsules::Object identity_members(const TaskId& task, const TaskRecord& record) {
+capsules::Object identity_members(const TaskId& task, const TaskRecord& record,
+                                  const Caller& caller) {
   capsules::Object out{{"task", task.hex()},
                        {"capsule", record.capsule.hex()},
-                       {"chain", record.chain.hex()},
+                       {"chain", caller.chain.hex()},
                        {"issuer", record.issuer.hex()},
                        {"serial", std::to_string(record.serial)},
                        {"root_version", count_value(record.root_version)},
@@ -320,7 +356,7 @@ capsules::Object identity_members(const TaskId& task, const TaskRecord& record) 
                        {"agent", printable(record.agent)},
                        {"purpose", printable(record.purpose)},
                        {"tenant", printable(record.tenant)},
-                       {"holder", record.holder.hex()}};
+                       {"holder", caller.holder.hex()}};
   if (record.long_lease) out.emplace_back("long_lease", true);
   return out;
 }

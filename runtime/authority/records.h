@@ -2,6 +2,7 @@
 // little-endian bytes, and the members that the audit records share. docs/formats/records.md
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ namespace taper::authority {
 
 // One task, live or ended. Everything above `state` is fixed at activation.
 struct TaskRecord {
-  Hash capsule, chain;  // id of the root payload; hash of the whole file
-  PublicKey holder;     // who proved possession
+  Hash capsule, chain;  // id of the root payload; hash of the whole file that activated it
+  PublicKey holder;     // of that chain
   Hash issuer;
   std::uint64_t serial = 0;
   std::uint64_t root_version = 0;  // the policy it was admitted under
@@ -44,8 +45,24 @@ struct TaskRecord {
 Result<Bytes> encode_task(const TaskRecord& record);
 Result<TaskRecord> decode_task(ByteSpan bytes);  // error: store_corrupt
 
+// A chain of the task's root payload that was ever attached to it.
+struct ChainRecord {
+  PublicKey holder;
+  std::int64_t idle_ms = 0;  // the least that its blocks allow
+  bool ended = false;        // its own idle time was over; another chain's call does not mend that
+};
+using Chains = std::map<Hash, ChainRecord>;  // by hash of the whole file
+
+// Whose doing a record tells of.
+struct Caller {
+  Hash chain;
+  PublicKey holder;  // zero where the chain never proved itself
+};
+Caller caller_of(const Chains& chains, const Hash& chain);
+
 struct CallRecord {
   CallId id;
+  Hash chain;  // of whoever asked for it
   DecisionId decision;
   std::uint64_t grant = 0;  // index in the root block
   bool read_only = false;
@@ -54,7 +71,7 @@ struct CallRecord {
   Code code = Code::ok;
   Hash once;  // of the grant and the id that the call bears; zero: the grant asks for none
 };
-std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls);
+std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls, const Chains& chains);
 Bytes encode_call(const CallRecord& record);
 Result<CallRecord> decode_call(ByteSpan bytes);  // error: store_corrupt
 
@@ -73,9 +90,10 @@ Result<std::map<std::string, std::string>> decode_inputs(ByteSpan bytes);
 
 // Keys.
 Bytes call_key(const TaskId& task, std::uint64_t number);
-// `block` hashes the chain up to the block that keeps the grant; zero for the root block.
+// `block` names the branch (docs/formats/records.md); zero for the root block.
 Bytes budget_key(const Hash& capsule, const Hash& block, const std::string& grant);
 Bytes inputs_key(const TaskId& task);
+Bytes chain_key(const TaskId& task, const Hash& chain);
 // In the table of what counts once: a label that the capsule's tasks bear; the last call with an
 // id.
 Bytes label_key(const Hash& capsule, const std::string& label);
@@ -91,11 +109,15 @@ Status visit_tasks(const store::ReadTxn& txn,
 Result<std::set<std::string>> read_labels(const store::ReadTxn& txn, const Hash& capsule);
 // By CallRecord::once, the state of the last call with it. A call without record counts as done.
 Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Hash& capsule);
+Result<Chains> read_chains(const store::ReadTxn& txn, const TaskId& task);
+Status put_chain(store::WriteTxn& txn, const TaskId& task, const Hash& chain,
+                 const ChainRecord& record);
 Result<std::vector<CallRecord>> read_calls(const store::ReadTxn& txn, const TaskId& task);
 
 // Audit records: a task's whole identity, so that each record can be joined by any part of it; the
 // clocks; bytes that came from outside, made fit for a record.
-capsules::Object identity_members(const TaskId& task, const TaskRecord& record);
+capsules::Object identity_members(const TaskId& task, const TaskRecord& record,
+                                  const Caller& caller);
 void add_clocks(capsules::Object& body, const Now& now);
 capsules::Value count_value(std::uint64_t count);
 std::string printable(std::string_view text);

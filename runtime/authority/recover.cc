@@ -9,6 +9,7 @@ namespace {
 struct Found {
   TaskId id;
   TaskRecord record;
+  Chains chains;
   std::vector<CallRecord> calls;
   std::optional<LiveTask> task;  // where its capsule still opens
 };
@@ -32,7 +33,8 @@ Status read_anchor(const store::ReadTxn& txn, TimeAnchor& anchor) {
 }
 
 Status read_found(const store::ReadTxn& txn, const std::optional<capsules::TrustRoot>& root,
-                  const Now& now, Found& found) {
+                  Found& found) {
+  TAPER_TRY(found.chains, read_chains(txn, found.id));
   TAPER_TRY(found.calls, read_calls(txn, found.id));
   TAPER_TRY(const auto file,
             txn.get(store::Table::capsules, capsule_key(found.record.capsule, found.record.chain)));
@@ -40,7 +42,7 @@ Status read_found(const store::ReadTxn& txn, const std::optional<capsules::Trust
   const auto capsule = capsules::open(*file, *root);
   if (!capsule) return success();
   found.task.emplace(found.id, found.record, *capsule);
-  return load_task(txn, *found.task, now);
+  return load_task(txn, *found.task);
 }
 
 // The process that died may have worked on for up to one interval after its last write, and in this
@@ -69,7 +71,7 @@ Result<capsules::Value> recover_task(store::WriteTxn& txn, Found& found, const S
   const EndReason reason =
       record.state == TaskState::ending ? record.reason : charge(found, around, now);
   TAPER_TRY(const std::uint64_t interrupted,
-            write_interrupted(txn, found.id, now, record, found.calls));
+            write_interrupted(txn, found.id, now, found.chains, record, found.calls));
   if (reason != EndReason::none) {
     if (record.state == TaskState::active)
       TAPER_CHECK(write_ending(txn, found.id, reason, now, record));
@@ -91,10 +93,10 @@ Result<std::unique_ptr<Authority>> Authority::start(store::Store& store, NodeFac
     TAPER_CHECK(read_root(txn, state->root));
     TAPER_CHECK(read_anchor(txn, state->anchor));
     TAPER_CHECK(visit_tasks(txn, [&found](const TaskId& id, const TaskRecord& record) {
-      if (!is_terminal(record.state)) found.push_back({id, record, {}, std::nullopt});
+      if (!is_terminal(record.state)) found.push_back({id, record, {}, {}, std::nullopt});
       return success();
     }));
-    for (Found& task : found) TAPER_CHECK(read_found(txn, state->root, now, task));
+    for (Found& task : found) TAPER_CHECK(read_found(txn, state->root, task));
     return success();
   }));
   state->anchor = raise(state->anchor, state->around().news_s, now);

@@ -32,8 +32,8 @@ struct Authority::State {
                                   const std::function<Status(store::WriteTxn&)>& change);
   // What admit asks before the holder is known to be there. Fills `candidate`.
   struct Candidate {
-    std::optional<LiveTask> task;   // as it would be made
-    LiveTask* resumes = nullptr;    // or the live task that is taken up again
+    std::optional<Branch> branch;   // as it would be attached
+    LiveTask* joins = nullptr;      // to the live task of its root payload; null: to a new one
     std::uint32_t activations = 0;  // spent before
   };
   Status admit(const capsules::VerifiedCapsule& capsule, const Tools& tools, const Now& now,
@@ -51,8 +51,11 @@ struct Authority::State {
   Error count_refusal(const Error& error, const Now& now);
   Result<Activation> make_task(Candidate candidate, const ActivationRequest& request,
                                const Now& now);
-  Result<Activation> take_up(Candidate candidate, const ActivationRequest& request, const Now& now);
-  // Ends every live task whose capsule no longer opens with the root.
+  // Spends no activation and gives no time back: the chain is charged where the others are.
+  Status may_join(const LiveTask& task, const capsules::VerifiedCapsule& capsule,
+                  const ActivationRequest& request) const;
+  Result<Activation> join(Candidate candidate, const ActivationRequest& request, const Now& now);
+  // Ends every live task whose capsule no longer opens with the root, and every such branch.
   Status reverify(const Now& now);
   // Decisions made in memory, then durable together, then told; a commit that fails undoes them.
   // `stage_ended` is for a task that is not live any more.
@@ -69,8 +72,9 @@ struct Authority::State {
 };
 
 // The identity of the task, the verb and the clocks: the start of every record about a task.
+// Without `caller` it tells of the chain that activated the task.
 capsules::Object task_body(std::string_view verb, const TaskId& task, const TaskRecord& record,
-                           const Now& now);
+                           const Now& now, const std::optional<Caller>& caller = {});
 void add_error(capsules::Object& body, const Error& error);
 
 // Steps inside a transaction. Each writes its audit record, charges the task's log for it and puts
@@ -82,7 +86,8 @@ Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, 
                     TaskRecord& record);
 // Every call without an outcome becomes interrupted. Gives how many.
 Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task, const Now& now,
-                                        TaskRecord& record, std::vector<CallRecord>& calls);
+                                        const Chains& chains, TaskRecord& record,
+                                        std::vector<CallRecord>& calls);
 Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now, TaskRecord& record);
 // With the terminal record: from now the results stay, where the capsule says so.
 Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeAnchor& anchor,

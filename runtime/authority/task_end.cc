@@ -17,7 +17,8 @@ EndReason reason_of(const Outcome& outcome, const capsules::EndOn& end_on) {
 
 capsules::Object outcome_body(const LiveTask& task, const CallRecord& call, const Outcome& outcome,
                               const Now& now) {
-  capsules::Object body = task_body("outcome", task.id, task.record, now);
+  capsules::Object body =
+      task_body("outcome", task.id, task.record, now, caller_of(task.chains, call.chain));
   const capsules::Grant& grant = task.root().grants[call.grant];
   body.emplace_back("call", call.id.hex());
   body.emplace_back("decision", call.decision.hex());
@@ -47,7 +48,7 @@ std::vector<Spent> settled_line(const LiveTask::Running& run, const Outcome& out
     cpu_ms = outcome.cpu_ms;
   }
   for (const LiveGrant* grant : run.line) {
-    spent.push_back(settled(grant->spent, run.charge, bytes, cpu_ms));
+    spent.push_back(settled(*grant->spent, run.charge, bytes, cpu_ms));
   }
   return spent;
 }
@@ -55,8 +56,9 @@ std::vector<Spent> settled_line(const LiveTask::Running& run, const Outcome& out
 }  // namespace
 
 capsules::Object task_body(std::string_view verb, const TaskId& task, const TaskRecord& record,
-                           const Now& now) {
-  capsules::Object body = identity_members(task, record);
+                           const Now& now, const std::optional<Caller>& caller) {
+  capsules::Object body =
+      identity_members(task, record, caller.value_or(Caller{record.chain, record.holder}));
   body.emplace_back("verb", verb);
   add_clocks(body, now);
   return body;
@@ -96,7 +98,8 @@ Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, 
 }
 
 Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task, const Now& now,
-                                        TaskRecord& record, std::vector<CallRecord>& calls) {
+                                        const Chains& chains, TaskRecord& record,
+                                        std::vector<CallRecord>& calls) {
   std::uint64_t count = 0;
   for (std::size_t number = 0; number < calls.size(); ++number) {
     CallRecord& call = calls[number];
@@ -104,7 +107,7 @@ Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task
     call.state = CallState::interrupted;
     call.code = Code::call_interrupted;
     ++count;
-    capsules::Object body = task_body("outcome", task, record, now);
+    capsules::Object body = task_body("outcome", task, record, now, caller_of(chains, call.chain));
     body.emplace_back("call", call.id.hex());
     body.emplace_back("decision", call.decision.hex());
     body.emplace_back("outcome", call_state_name(call.state));
@@ -133,6 +136,20 @@ Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now,
   return put_task(txn, task, record);
 }
 
+namespace {
+
+// A call that was cut off by its own chain's time is no failure of the task's.
+bool cut_by_its_chain(const LiveTask& task, const CallRecord& call, const Surroundings& around,
+                      const Now& now) {
+  const Branch* branch = task.branch(call.chain);
+  if (call.state != CallState::killed || call.code != Code::tool_killed || branch == nullptr)
+    return false;
+  const Lapse over = lapse(task, *branch, around, now);
+  return over.question != Question::none && over.ends_task == EndReason::none;
+}
+
+}  // namespace
+
 Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, const Now& now) {
   TAPER_ASSERT(outcome.state > CallState::authorised);
   const auto found = std::find_if(state_->live.begin(), state_->live.end(), [&](const auto& entry) {
@@ -157,11 +174,12 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
     }
     return put_task(txn, task.id, next);
   }));
-  for (std::size_t i = 0; i < spent.size(); ++i) run.line[i]->spent = spent[i];
+  for (std::size_t i = 0; i < spent.size(); ++i) *run.line[i]->spent = spent[i];
   task.keep_call(run.number, record);
   task.record = next;
   task.running.erase(call);
   if (task.stopped || next.state != TaskState::active) return EndReason::none;
+  if (cut_by_its_chain(task, record, state_->around(), now)) return EndReason::none;
   const EndReason reason = reason_of(outcome, task.root().end_on);
   task.stopped = reason != EndReason::none;
   return reason;
@@ -191,7 +209,7 @@ Result<TaskState> Authority::finish(const TaskId& task, const Now& now) {
   std::vector<CallRecord> calls = live->calls;
   advance(next, !live->running.empty(), now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
-    TAPER_CHECK(write_interrupted(txn, task, now, next, calls));
+    TAPER_CHECK(write_interrupted(txn, task, now, live->chains, next, calls));
     TAPER_CHECK(write_kept(txn, *live, state_->anchor, now));
     return write_terminal(txn, task, now, next);
   }));

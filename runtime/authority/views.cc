@@ -35,12 +35,13 @@ std::vector<std::string> waits_for(const capsules::Capsule& capsule, const capsu
 
 // What does not open is not shown, and hides nothing else.
 Result<std::optional<capsules::UntrustedCapsule>> read_said(const store::ReadTxn& txn,
-                                                            const TaskRecord& record) {
+                                                            const Hash& capsule,
+                                                            const Hash& chain) {
   std::optional<capsules::UntrustedCapsule> said;
-  const Bytes key = capsule_key(record.capsule, record.chain);
+  const Bytes key = capsule_key(capsule, chain);
   TAPER_TRY(const auto file, txn.get(store::Table::capsules, key));
   if (!file) return said;
-  if (auto capsule = capsules::read_untrusted(*file, {})) said = std::move(capsule).value();
+  if (auto read = capsules::read_untrusted(*file, {})) said = std::move(read).value();
   return said;
 }
 
@@ -77,8 +78,9 @@ Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
       const capsules::Grant& root = capsule.root.grants[root_of(levels, level, i)];
       const BudgetLeft left = budget_left(grant.budget, spent, now);
       const bool none_left = is_spent(left) || (level > 0 && views[above + grant.parent].spent);
-      views.push_back({level, grant.id, root.tool, root.verbs, root.effect, left, none_left,
-                       shut_by(levels, level, i, labels), waits_for(capsule.root, root, calls)});
+      views.push_back({level, capsule.chain, grant.id, root.tool, root.verbs, root.effect, left,
+                       none_left, shut_by(levels, level, i, labels),
+                       waits_for(capsule.root, root, calls)});
     }
     above = begin;
   }
@@ -110,11 +112,12 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   view.log_bytes = record.log_bytes;
   view.denials = record.denials;
   TAPER_TRY(view.activations_spent, read_activations(txn, record.capsule));
-  TAPER_TRY(view.said, read_said(txn, record));
+  TAPER_TRY(view.said, read_said(txn, record.capsule, record.chain));
   TAPER_TRY(const auto labels, read_labels(txn, record.capsule));
   view.labels.assign(labels.begin(), labels.end());
   TAPER_TRY(const auto calls, read_calls(txn, id));
-  view.calls = past_calls_of(calls);
+  TAPER_TRY(const Chains chains, read_chains(txn, id));
+  view.calls = past_calls_of(calls, chains);
   for (const CallRecord& call : calls) {
     if (call.state == CallState::authorised) view.call_runs = true;
   }
@@ -122,8 +125,18 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   if (!is_terminal(record.state)) advance(until, view.call_runs, now);
   view.active_ms = until.active_ms;
   view.idle_used_ms = until.idle_used_ms;
-  if (!view.said) return view;
-  TAPER_TRY(view.grants, grant_views(txn, *view.said, labels, calls, now));
+  if (view.said) {
+    TAPER_TRY(view.grants, grant_views(txn, *view.said, labels, calls, now));
+  }
+  for (const auto& [chain, known] : chains) {
+    view.chains.push_back({chain, known.holder, known.ended});
+    if (chain == record.chain) continue;
+    TAPER_TRY(const auto said, read_said(txn, record.capsule, chain));
+    if (!said) continue;
+    TAPER_TRY(auto grants, grant_views(txn, *said, labels, calls, now));
+    std::erase_if(grants, [](const auto& grant) { return grant.block == 0; });  // told already
+    view.grants.insert(view.grants.end(), grants.begin(), grants.end());
+  }
   return view;
 }
 

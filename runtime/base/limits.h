@@ -54,6 +54,9 @@ inline constexpr std::uint32_t kActivationsMax = 1'000'000;
 inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
 inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
 inline constexpr std::size_t kChallengesMax = 64;           // given out and not yet answered
+inline constexpr std::size_t kChainsMax = 64;               // that ever join one task
+// Work that comparing two capsules for people may take: pairs of constraints looked at.
+inline constexpr std::size_t kDiffStepsMax = std::size_t{1} << 20U;
 
 // Arguments and results.
 inline constexpr std::size_t kArgumentBytesMax = 1024 * 1024;

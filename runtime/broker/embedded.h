@@ -56,7 +56,8 @@ struct RunOptions {
 
 struct RunReport {
   TaskId task;
-  bool resumed = false;
+  bool resumed = false;  // the task was live already
+  bool joined = false;   // and this chain of the capsule is new to it
   authority::TaskState state = authority::TaskState::unset;
   authority::EndReason reason = authority::EndReason::none;
   std::vector<StepReport> steps;

@@ -148,6 +148,8 @@ void TaskRun::settle(authority::Outcome outcome, const Status& kept) {
   if (!kept.ok()) return fail(kept.error());
   if (settled.ok() && *settled != EndReason::none) {
     (void)end(*settled);
+  } else if (!done && chain_over()) {
+    look_at_time();
   } else if (done) {
     unit_done(finished.unit, finished.call);
   } else {
@@ -189,11 +191,24 @@ void TaskRun::look_at_time() {
   const Now at = now();
   if (ending_ == EndReason::none) {
     const EndReason reason = parts_.authority.check_time(report_.task, at);
-    if (reason != EndReason::none) (void)end(reason);
+    if (reason != EndReason::none) {
+      (void)end(reason);
+    } else if (!running_ && chain_over()) {
+      fail(Error(Code::lease_over, {.field = "the chain's blocks",
+                                    .expected = "time left",
+                                    .got = "none",
+                                    .fix = "narrow again with a longer lease"}));
+    }
     return;
   }
   spawner_reported();
   if (!over_ && at.boot_ms >= confirm_by_boot_ms_) fail(Error(Code::kill_unconfirmed));
+}
+
+bool TaskRun::chain_over() const {
+  const Now at = now();
+  const std::optional<std::int64_t> due = parts_.authority.chain_due(report_.task, chain_, at);
+  return due && *due <= at.boot_ms;
 }
 
 std::optional<std::int64_t> TaskRun::wake_boot_ms() const {
@@ -203,6 +218,10 @@ std::optional<std::int64_t> TaskRun::wake_boot_ms() const {
   const std::optional<authority::Authority::Due> due = parts_.authority.next_due(report_.task, at);
   if (!due) return std::nullopt;
   std::int64_t wake = due->boot_ms;
+  const auto own = parts_.authority.chain_due(report_.task, chain_, at);
+  // What runs dies at its own deadline, which is no later.
+  if (own)
+    wake = std::min(wake, running_ ? std::max(*own, at.boot_ms + limits::kKillLookMs) : *own);
   if (waiting_ && !running_) wake = std::min(wake, waiting_->until_boot_ms);
   return std::max(wake, at.boot_ms + 1);
 }

@@ -122,6 +122,8 @@ class TaskRun {
   void step_failed(const capsules::Step& step, Code code);
   void spawner_lost(const Error& error);
   void plan_done();
+  // The blocks of the own chain have ended it; the task goes on without this run.
+  bool chain_over() const;
   void try_finish();
   Status finish();
 
@@ -133,6 +135,8 @@ class TaskRun {
   std::size_t next_ = 0;
   std::optional<Items> items_;
   std::optional<Retry> waiting_;
+  Hash chain_;        // whose blocks every step is decided with
+  PublicKey holder_;  // of that chain
   bool plan_done_ = false;
   std::optional<Running> running_;
   std::optional<sandbox::RunReport> lost_;

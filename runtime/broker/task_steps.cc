@@ -16,9 +16,12 @@ using capsules::OnError;
 TaskRun::TaskRun(Parts parts, const authority::Activation& activation)
     : parts_(std::move(parts)),
       capsule_(*parts_.authority.capsule(activation.task)),
-      inputs_(*parts_.authority.inputs(activation.task)) {
+      inputs_(*parts_.authority.inputs(activation.task)),
+      chain_(activation.chain),
+      holder_(activation.holder) {
   report_.task = activation.task;
   report_.resumed = activation.resumed;
+  report_.joined = activation.joined;
   for (authority::PastCall& call : parts_.authority.past_calls(activation.task)) {
     Made& made = made_[call.step];
     ++made.calls;
@@ -143,12 +146,11 @@ void TaskRun::take_past(const Unit& unit, const authority::PastCall& past) {
   const bool open = past.state == CallState::authorised || past.state == CallState::interrupted;
   report.outcome = open ? "interrupted" : std::string(authority::call_state_name(past.state));
   report.code = done ? Code::ok : open ? Code::call_interrupted : past.code;
-  if (done) {
+  if (done && past.holder == holder_) {
     const Result<Bytes> kept = parts_.results.read(report_.task, past.call);
     report.result = shown_result(kept.ok() ? std::string(as_text(*kept)) : "");
-  } else {
-    report.error = Error(report.code);
   }
+  if (!done) report.error = Error(report.code);
   const Code code = report.code;
   publish(std::move(report));
   if (done) return unit_done(unit, past.call);
@@ -167,6 +169,7 @@ void TaskRun::decide(const Unit& unit) {
   if (!loaded.ok() && loaded.code() != Code::tool_file_malformed) return fail(loaded.error());
   authority::CallRequest request{
       .task = report_.task,
+      .chain = chain_,
       .verb = made_[unit.id].failed ? capsules::Verb::retry : capsules::Verb::call,
       .tool = current.tool,
       .arguments = to_bytes(*arguments),
@@ -196,6 +199,7 @@ void TaskRun::denied(const Unit& unit, const authority::Denial& denial) {
   report.error = denial.error;
   publish(std::move(report));
   EndReason reason = denial.ends_task;
+  if (reason == EndReason::none && chain_over()) return fail(denial.error);
   if (reason == EndReason::none) reason = parts_.authority.check_time(report_.task, now());
   if (reason == EndReason::none && step(unit.step).on_error != OnError::carry_on) {
     const bool spent = describe(denial.error.code()).kind == Kind::exhausted;

@@ -20,6 +20,7 @@ struct Task {
   authority::Tools tools = authority::builtin_tools();
   authority::LiveTask task = make();
   authority::CallRequest request{.task = task.id,
+                                 .chain = task.capsule.chain(),
                                  .verb = capsules::Verb::call,
                                  .tool = "file.read",
                                  .arguments = {},
@@ -44,11 +45,12 @@ struct Task {
     record.end_on = capsule->root().end_on;
     record.seen = kNow;
     authority::LiveTask made({}, record, *capsule);
-    made.claimed = true;
+    authority::Branch branch(*capsule);
     const auto memory = store::open_memory({}, store::LogSeed::generate());
     const Status loaded = memory->read(
-        [&made](const store::ReadTxn& txn) { return authority::load_task(txn, made, kNow); });
-    TAPER_ASSERT(loaded.ok() && authority::compile_profiles(made, tools, {}).ok());
+        [&](const store::ReadTxn& txn) { return authority::load_branch(txn, made, branch, kNow); });
+    TAPER_ASSERT(loaded.ok() && authority::compile_profiles(branch, tools, {}).ok());
+    made.attach(std::move(branch));
     return made;
   }
 };

@@ -86,6 +86,7 @@ void bench_decide(benchmark::State& state) {
   }
   const authority::CallRequest request{
       .task = task->task,
+      .chain = task->chain,
       .verb = capsules::Verb::call,
       .tool = "file.read",
       .arguments = to_bytes(as_bytes(R"({"path":"/var/log/plant-0/a"})")),
@@ -122,6 +123,7 @@ void bench_batch(benchmark::State& state) {
   }
   const std::vector<authority::CallRequest> queue(
       kCallers, {.task = task->task,
+                 .chain = task->chain,
                  .verb = capsules::Verb::call,
                  .tool = "file.read",
                  .arguments = to_bytes(as_bytes(R"({"path":"/var/log/plant-0/a"})")),

@@ -12,6 +12,7 @@
 #include "capsules/author/author.h"
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
+#include "runtime/base/limits.h"
 
 namespace taper::testing {
 namespace {
@@ -44,7 +45,8 @@ NodeForTests::NodeForTests(const std::string& state_parent)
       data_(folder_ + "/data"),
       root_(crypto::SigningKey::generate()),
       issuer_(crypto::SigningKey::generate()),
-      holder_(crypto::SigningKey::generate()) {
+      holder_(crypto::SigningKey::generate()),
+      helper_(crypto::SigningKey::generate()) {
   TAPER_ASSERT(::mkdir(data_.c_str(), 0755) == 0);
   std::ofstream(folder_ + "/agent.key") << "stands for the holder's key\n";
   record_ = must(broker::node_init(state_, "test node"));
@@ -178,6 +180,25 @@ broker::RunOptions NodeForTests::options(const std::string& capsule_path) const 
     return holder_.sign(crypto::statement::kActivation, statement);
   };
   return options;
+}
+
+std::string NodeForTests::narrow(const std::string& capsule_path, capsules::Block block) const {
+  const Bytes file = must(read_file(capsule_path, limits::kCapsuleBytesMax));
+  block.holder = helper_.public_key();
+  block.previous = must(capsules::next_previous(file));
+  const Bytes payload = must(capsules::encode_block(block));
+  const Bytes narrowed =
+      must(capsules::append_block(file, payload, holder_.sign(crypto::statement::kBlock, payload)));
+  must(replace_file(capsule_path + ".narrowed", narrowed, 0644));
+  return capsule_path + ".narrowed";
+}
+
+broker::RunOptions NodeForTests::narrowed_options(const std::string& capsule_path) const {
+  broker::RunOptions out = options(capsule_path);
+  out.prove = [this](ByteSpan statement) {
+    return helper_.sign(crypto::statement::kActivation, statement);
+  };
+  return out;
 }
 
 capsules::Step plan_step(std::string id, std::string tool, std::string args,

@@ -46,10 +46,14 @@ class NodeForTests {
   // Signs with the issuer's key and writes the file; its path.
   std::string sign(const capsules::Capsule& capsule);
   broker::RunOptions options(const std::string& capsule_path) const;
+  // The capsule handed on to another key by its holder, with `block`; its path. And run as that
+  // key.
+  std::string narrow(const std::string& capsule_path, capsules::Block block) const;
+  broker::RunOptions narrowed_options(const std::string& capsule_path) const;
 
  private:
   std::string folder_, state_folder_, state_, data_;
-  crypto::SigningKey root_, issuer_, holder_;
+  crypto::SigningKey root_, issuer_, holder_, helper_;
   capsules::TrustRootData root_data_;
   Hash fleet_;
   authority::NodeRecord record_;

@@ -96,9 +96,10 @@ Status say_end(const broker::RunReport& report, const Run& options, Output& out)
   out.set("state", state);
   out.set("reason", reason);
   out.set("resumed", report.resumed);
+  out.set("joined", report.joined);
   out.set("steps", std::move(steps));
   out.line("task " + report.task.hex() + " " + state + " (" + reason + ")" +
-           (report.resumed ? ", resumed" : ""));
+           (report.joined ? ", joined" : report.resumed ? ", resumed" : ""));
   if (report.code == Code::ok) return success();
   ErrorDetail detail{.field = "task " + report.task.hex(),
                      .expected = "",

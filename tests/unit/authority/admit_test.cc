@@ -42,6 +42,13 @@ TEST_CASE("a capsule of the fleet is activated once", "[authority][R1]") {
   CHECK(view.grants.size() == 2);
   CHECK(view.grants[0].left.calls == 5);
 
+  const auto again = node.activate(file);
+  REQUIRE(again.code() == Code::ok);
+  CHECK(again->task == activation->task);
+  CHECK(again->resumed);
+  CHECK_FALSE(again->joined);
+  CHECK(node.show(activation->task).activated_s == view.activated_s);
+  REQUIRE(node.authority->begin_ending(again->task, EndReason::completion, node.clock.now()).ok());
   CHECK(refused_without_trace(node, file, node.fleet.holder_key) == Code::already_live);
   CHECK(node.end(activation->task, EndReason::completion) == authority::TaskState::completed);
   CHECK(refused_without_trace(node, file, node.fleet.holder_key) == Code::activations_spent);

@@ -281,8 +281,8 @@ TEST_CASE("knowing a task's id gives nothing", "[authority][R8]") {
   CHECK(node.refused(task, "file.read", kRead) == Code::task_not_live);
   TaskId other = task;
   other.bytes[0] ^= 1U;
-  const authority::CallRequest request{other, capsules::Verb::call, "file.read",
-                                       to_bytes(as_bytes(kRead)), ""};
+  const authority::CallRequest request{other,       node.caller(task),         capsules::Verb::call,
+                                       "file.read", to_bytes(as_bytes(kRead)), ""};
   CHECK(node.authority->authorise(request, node.tools, node.clock.now()).code() ==
         Code::unknown_task);
 }

@@ -13,8 +13,10 @@ constexpr auto kRead = R"({"path":"/var/log/plant/pump-07.log"})";
 constexpr auto kWrite = R"({"content":"x","path":"/srv/reports/today.md"})";
 constexpr std::size_t kCallers = 64;
 
-CallRequest request(const TaskId& task, const std::string& tool, std::string_view arguments) {
-  return {task, capsules::Verb::call, tool, to_bytes(as_bytes(arguments)), "step"};
+CallRequest request(const Node& node, const TaskId& task, const std::string& tool,
+                    std::string_view arguments) {
+  return {task,  node.caller(task), capsules::Verb::call, tool, to_bytes(as_bytes(arguments)),
+          "step"};
 }
 
 // The number each decision has; ok where it is allowed, the error's where there is none.
@@ -55,7 +57,7 @@ TEST_CASE("queued callers share one commit and no more than the budget", "[autho
   }
   const TaskId task = node.activated(capsule);
   const std::uint64_t commits = node.store->commits();
-  const std::vector<CallRequest> queue(kCallers, request(task, "file.read", kRead));
+  const std::vector<CallRequest> queue(kCallers, request(node, task, "file.read", kRead));
   const auto decided = batch(node, queue);
   CHECK(node.store->commits() == commits + 1);
   CHECK(std::count(decided.begin(), decided.end(), Code::ok) == 10);
@@ -73,9 +75,9 @@ TEST_CASE("a limit reached inside a batch holds for the rest of it", "[authority
   capsule.grants[1].refuse_after = {"seen"};
   capsule.grants[1].budget.calls = 5;
   const TaskId task = node.activated(capsule);
-  const CallRequest read = request(task, "file.read", kRead);
-  const CallRequest write = request(task, "file.write", kWrite);
-  const CallRequest other = request(TaskId{}, "file.read", kRead);
+  const CallRequest read = request(node, task, "file.read", kRead);
+  const CallRequest write = request(node, task, "file.write", kWrite);
+  const CallRequest other = request(node, TaskId{}, "file.read", kRead);
   CHECK(batch(node, {write, read, other, read}) == std::vector<Code>{Code::ok, Code::label_conflict,
                                                                      Code::unknown_task,
                                                                      Code::label_conflict});
@@ -92,8 +94,8 @@ TEST_CASE("labels and ids taken early in a batch bind its rest", "[authority][R3
   capsule.grants[0].idempotency = "path";
   capsule.grants[1].refuse_after = {"seen"};
   const TaskId task = node.activated(capsule);
-  const CallRequest read = request(task, "file.read", kRead);
-  const CallRequest write = request(task, "file.write", kWrite);
+  const CallRequest read = request(node, task, "file.read", kRead);
+  const CallRequest write = request(node, task, "file.write", kWrite);
   CHECK(batch(node, {read, write, read}) ==
         std::vector<Code>{Code::ok, Code::label_refused, Code::idempotency_reused});
 }
@@ -108,8 +110,8 @@ TEST_CASE("a batch that cannot be made durable leaves nothing behind", "[authori
     const TaskId task = node.activate(file)->task;
     const auto due = node.authority->next_due(task, node.clock.now());
     node.store->fail_at(node.store->commits() + 1, failure);
-    std::vector<CallRequest> queue(6, request(task, "file.read", kRead));
-    queue.push_back(request(task, "file.read", R"({"path":"/var/log/plant/b"})"));
+    std::vector<CallRequest> queue(6, request(node, task, "file.read", kRead));
+    queue.push_back(request(node, task, "file.read", R"({"path":"/var/log/plant/b"})"));
     for (const Code code : batch(node, queue)) {
       CHECK(code ==
             (failure == MapStore::Failure::before ? Code::store_full : Code::commit_unknown));
@@ -143,7 +145,7 @@ TEST_CASE("a long queue is cut into several transactions", "[authority]") {
   const TaskId task = node.activated(capsule);
   const std::uint64_t commits = node.store->commits();
   const std::vector<CallRequest> queue(limits::kBatchCallsMax + 1,
-                                       request(task, "file.read", kRead));
+                                       request(node, task, "file.read", kRead));
   const auto decided = batch(node, queue);
   CHECK(decided == std::vector<Code>(queue.size(), Code::ok));
   CHECK(node.store->commits() == commits + 2);

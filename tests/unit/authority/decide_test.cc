@@ -14,17 +14,20 @@ constexpr auto kRead = R"({"path":"/var/log/plant/pump-07.log"})";
 // The task as the authority has it in memory, once its holder has proved itself.
 LiveTask live_task(Node& node, const TaskId& id, const Bytes& file) {
   std::optional<LiveTask> task;
+  std::optional<authority::Branch> branch;
   const Status done = node.store->read([&](const store::ReadTxn& txn) -> Status {
     TAPER_TRY(const auto record, authority::read_task(txn, id));
     REQUIRE(record);
     auto capsule = capsules::open(file, *node.authority->root());
     REQUIRE(capsule.code() == Code::ok);
+    branch.emplace(*capsule);
     task.emplace(id, *record, std::move(capsule).value());
-    return load_task(txn, *task, node.clock.now());
+    TAPER_CHECK(load_task(txn, *task));
+    return load_branch(txn, *task, *branch, node.clock.now());
   });
   REQUIRE(done.ok());
-  REQUIRE(compile_profiles(*task, node.tools, {}).ok());
-  task->claimed = true;
+  REQUIRE(compile_profiles(*branch, node.tools, {}).ok());
+  task->attach(std::move(*branch));
   return std::move(*task);
 }
 
@@ -32,8 +35,8 @@ TEST_CASE("each call needs the tier of its capsule, whatever was admitted", "[au
   Node node;
   const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));
   const LiveTask task = live_task(node, node.activate(file)->task, file);
-  const authority::CallRequest request{task.id, capsules::Verb::call, "file.read",
-                                       to_bytes(as_bytes(kRead)), "step"};
+  const authority::CallRequest request{task.id,     task.record.chain,         capsules::Verb::call,
+                                       "file.read", to_bytes(as_bytes(kRead)), "step"};
   const auto arguments = capsules::parse_arguments(request.arguments);
   REQUIRE(arguments.code() == Code::ok);
   const authority::TimeAnchor anchor;

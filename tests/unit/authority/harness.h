@@ -65,6 +65,9 @@ struct Node {
     return request;
   }
 
+  Result<authority::Activation> activate(const Bytes& file, const crypto::SigningKey& holder) {
+    return authority->activate(request(file, holder), tools, clock.now());
+  }
   Result<authority::Activation> activate(const Bytes& file) {
     return authority->activate(request(file, fleet.holder_key), tools, clock.now());
   }
@@ -76,10 +79,16 @@ struct Node {
   }
   TaskId activated() { return activated(sample_capsule(fleet)); }
 
+  // The chain that calls: `as`, where a test sets it, else the one that activated the task.
+  Hash caller(const TaskId& task) const {
+    const auto* capsule = authority->capsule(task);
+    return as ? *as : capsule == nullptr ? Hash{} : capsule->chain();
+  }
+
   authority::Decision call(const TaskId& task, std::string tool, std::string_view arguments,
                            capsules::Verb verb = capsules::Verb::call) {
-    authority::CallRequest request{task, verb, std::move(tool), to_bytes(as_bytes(arguments)),
-                                   "step-1"};
+    authority::CallRequest request{
+        task, caller(task), verb, std::move(tool), to_bytes(as_bytes(arguments)), "step-1"};
     auto decision = authority->authorise(request, tools, clock.now());
     REQUIRE(decision.code() == Code::ok);
     return std::move(decision).value();
@@ -135,6 +144,7 @@ struct Node {
   std::unique_ptr<MapStore> store;
   authority::Tools tools;
   std::unique_ptr<authority::Authority> authority;
+  std::optional<Hash> as;
 };
 
 inline capsules::Value parsed(const std::string& record) {

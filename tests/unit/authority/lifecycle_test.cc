@@ -60,8 +60,8 @@ TEST_CASE("an ending that could not be written still stops the task", "[authorit
   node.store->fail_at(node.store->commits() + 1, MapStore::Failure::before);
   CHECK(node.authority->begin_ending(task, EndReason::cancelled, node.clock.now()).code() ==
         Code::store_full);
-  const authority::CallRequest request{task, capsules::Verb::call, "file.read",
-                                       to_bytes(as_bytes(kRead)), ""};
+  const authority::CallRequest request{task,        node.caller(task),         capsules::Verb::call,
+                                       "file.read", to_bytes(as_bytes(kRead)), ""};
   CHECK(node.authority->authorise(request, node.tools, node.clock.now()).code() ==
         Code::store_full);
   CHECK_FALSE(node.authority->next_due(task, node.clock.now()));
@@ -75,8 +75,8 @@ TEST_CASE("no permit without a commit", "[authority]") {
   Node node;
   const TaskId task = node.activated();
   node.store->fail_at(node.store->commits() + 1, MapStore::Failure::before);
-  const authority::CallRequest request{task, capsules::Verb::call, "file.read",
-                                       to_bytes(as_bytes(kRead)), ""};
+  const authority::CallRequest request{task,        node.caller(task),         capsules::Verb::call,
+                                       "file.read", to_bytes(as_bytes(kRead)), ""};
   CHECK(node.authority->authorise(request, node.tools, node.clock.now()).code() ==
         Code::store_full);
   CHECK(node.authority->past_calls(task).empty());

@@ -131,9 +131,12 @@ TEST_CASE("the last holder must prove itself, no earlier one", "[authority][R3][
   CHECK(activate(whole, chain.keys[0]) == Code::proof_wrong);
   CHECK(activate(whole, chain.keys[1]) == Code::proof_wrong);
   CHECK(activate(chain.file, chain.keys[1]) == Code::ok);
-  // One lives at a time, whatever the chain.
-  CHECK(activate(one, chain.keys[0]) == Code::already_live);
-  CHECK(activate(whole, node.fleet.holder_key) == Code::already_live);
+  // To join takes the same proof, by each chain's own last holder.
+  CHECK(activate(one, chain.keys[1]) == Code::proof_wrong);
+  CHECK(activate(whole, chain.keys[0]) == Code::proof_wrong);
+  CHECK(activate(one, node.fleet.holder_key) == Code::proof_wrong);
+  CHECK(activate(one, chain.keys[0]) == Code::ok);
+  CHECK(activate(whole, node.fleet.holder_key) == Code::ok);
 }
 
 TEST_CASE("a block shortens times and never lengthens them", "[authority][R45]") {
@@ -150,7 +153,14 @@ TEST_CASE("a block shortens times and never lengthens them", "[authority][R45]")
   chain.narrow(block);
   const TaskId task = chain.activated();
   const authority::TaskView view = node.show(task);
-  CHECK(view.ttl_ms == 30'000);
+  CHECK(view.ttl_ms == chain.capsule.lease_ttl_ms);  // the task's; the block's is its chain's
+  const auto call = node.allowed(task, "file.read", json("/var/log/plant/a"));
+  CHECK(call.permit.facts().deadline_boot_ms == node.clock.now().boot_ms + 30'000);
+  node.settle(call.call, authority::CallState::done);
+  node.clock.advance_ms(30'000);
+  const auto late = node.denied(task, "file.read", json("/var/log/plant/a"));
+  CHECK(late.error.code() == Code::lease_over);
+  CHECK(late.ends_task == authority::EndReason::none);
   CHECK(view.idle_ms == chain.capsule.lease_idle_ms);
   CHECK(view.not_after_s == chain.capsule.not_after_s);
 

@@ -105,8 +105,9 @@ TEST_CASE("a task lives through closing and opening a state on disk", "[authorit
     CHECK(activation->resumed == (life > 0));
     CHECK((life == 0 || activation->task == task));
     task = activation->task;
-    const authority::CallRequest call{task, capsules::Verb::call, "file.read",
-                                      to_bytes(as_bytes(kArguments)), "step"};
+    const authority::CallRequest call{
+        task,  activation->chain, capsules::Verb::call, "file.read", to_bytes(as_bytes(kArguments)),
+        "step"};
     const auto decision = (*authority)->authorise(call, tools, clock.now());
     REQUIRE(decision.code() == Code::ok);
     CHECK(std::holds_alternative<authority::Allowed>(*decision));

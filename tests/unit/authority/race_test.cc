@@ -155,7 +155,8 @@ class Race {
     for (const Caller* caller : queue) {
       const std::string json =
           R"({"offset":)" + std::to_string(caller->amount) + R"(,"path":"/var/log/plant/a"})";
-      requests.push_back({task_, capsules::Verb::call, "file.read", to_bytes(as_bytes(json)), "s"});
+      requests.push_back({task_, authority_->capsule(task_)->chain(), capsules::Verb::call,
+                          "file.read", to_bytes(as_bytes(json)), "s"});
     }
     auto decisions = authority_->authorise_batch(requests, tools_, clock_.now());
     REQUIRE(decisions.size() == queue.size());

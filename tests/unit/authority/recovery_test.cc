@@ -138,8 +138,9 @@ void live(Node& node, const Bytes& file) {
   if (!activation) return;
   const TaskId task = activation->task;
   for (int i = 0; i < 3; ++i) {
-    const authority::CallRequest request{task, capsules::Verb::call, "file.read",
-                                         to_bytes(as_bytes(kRead)), "step"};
+    const authority::CallRequest request{
+        task,        node.caller(task),         capsules::Verb::call,
+        "file.read", to_bytes(as_bytes(kRead)), "step"};
     auto decision = node.authority->authorise(request, node.tools, node.clock.now());
     if (!decision) return;
     const auto* allowed = std::get_if<authority::Allowed>(&*decision);

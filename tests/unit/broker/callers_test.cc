@@ -81,8 +81,8 @@ class Desk {
                                   std::to_string(id) + R"(,"path":")" + node_.data() +
                                   R"(/spent"})";
     return {*this,
-            {life_.activation.task, capsules::Verb::call, "spend", to_bytes(as_bytes(arguments)),
-             "spend-" + std::to_string(id)}};
+            {life_.activation.task, life_.activation.chain, capsules::Verb::call, "spend",
+             to_bytes(as_bytes(arguments)), "spend-" + std::to_string(id)}};
   }
 
   struct Running {

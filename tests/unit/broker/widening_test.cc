@@ -143,7 +143,7 @@ struct Tally {
 bool ask(Node& node, const TaskId& task, const std::string& tool, const Bytes& args, Verb verb,
          Tally& tally) {
   ++tally.calls;
-  const authority::CallRequest request{task, verb, tool, args, "s"};
+  const authority::CallRequest request{task, node.caller(task), verb, tool, args, "s"};
   auto decision = node.authority->authorise(request, node.tools, node.clock.now());
   REQUIRE(decision.code() == Code::ok);
   auto* allowed = std::get_if<Allowed>(&*decision);
