@@ -71,6 +71,29 @@ bool is_of(const std::string& call, const std::string& step) {
   return call == step || (call.starts_with(step + "[") && call.ends_with("]"));
 }
 
+// A later block of the chain decides.
+bool goes_on(const TaskView& view, const Hash& chain, std::size_t block) {
+  return std::ranges::any_of(view.grants, [&](const TaskView::GrantView& grant) {
+    return grant.chain == chain && grant.block > block;
+  });
+}
+
+// The root block's grants stand once for all chains.
+bool is_narrowed(const TaskView& view, const TaskView::GrantView& grant) {
+  if (grant.block != 0) return goes_on(view, grant.chain, grant.block);
+  return !view.chains.empty() &&
+         std::ranges::none_of(view.chains, [&view](const TaskView::ChainView& chain) {
+           return !chain.ended && !goes_on(view, chain.chain, 0);
+         });
+}
+
+bool branch_ended(const TaskView& view, const TaskView::GrantView& grant) {
+  return grant.block != 0 &&
+         std::ranges::any_of(view.chains, [&grant](const TaskView::ChainView& chain) {
+           return chain.chain == grant.chain && chain.ended;
+         });
+}
+
 }  // namespace
 
 std::vector<Revoker> revokers(const TaskView& view, const Now& now) {
@@ -92,7 +115,8 @@ std::vector<Revoker> revokers(const TaskView& view, const Now& now) {
 
 std::string standing(const TaskView& view, const TaskView::GrantView& grant) {
   if (view.state != authority::TaskState::active) return "ended";
-  if (view.said && grant.block != view.said->blocks.size()) return "narrowed";
+  if (branch_ended(view, grant)) return "ended";
+  if (is_narrowed(view, grant)) return "narrowed";
   if (!grant.shut_by.empty()) return "shut";
   if (!grant.waits_for.empty()) return "waits";
   return grant.spent ? "spent" : "open";

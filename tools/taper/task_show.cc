@@ -47,6 +47,7 @@ Array grants_value(const TaskView& view) {
   Array out;
   for (const TaskView::GrantView& grant : view.grants)
     out.push_back(Object{{"block", count(grant.block)},
+                         {"chain", grant.chain.hex()},
                          {"id", text_value(grant.id)},
                          {"tool", text_value(grant.tool)},
                          {"verbs", texts(verb_words(grant))},
@@ -59,6 +60,15 @@ Array grants_value(const TaskView& view) {
                          {"cpu_ms_left", maybe(grant.left.cpu_ms)},
                          {"sum_left", maybe(grant.left.sum)},
                          {"shut_by", text_value(grant.shut_by)}});
+  return out;
+}
+
+Array chains_value(const TaskView& view) {
+  Array out;
+  for (const TaskView::ChainView& chain : view.chains)
+    out.push_back(Object{{"chain", chain.chain.hex()},
+                         {"holder", crypto::public_key_text(chain.holder)},
+                         {"ended", chain.ended}});
   return out;
 }
 
@@ -139,6 +149,9 @@ void show_owner(const TaskView& view, const Output& out) {
   if (view.long_lease)
     out.line(coloured("LONG LEASE", kYellow) + " " +
              "longer than a day: its issuer declared the exception");
+  for (const TaskView::ChainView& chain : view.chains)
+    out.line("chain      " + chain.chain.hex() + "  " + crypto::public_key_text(chain.holder) +
+             (chain.ended ? "  ended" : ""));
   if (!view.labels.empty()) out.line("labels     " + joined(view.labels));
 }
 
@@ -263,6 +276,7 @@ Object task_value(const TaskView& view, const Now& now) {
                 {"long_lease", view.long_lease},
                 {"denials", count(view.denials)},
                 {"labels", texts(view.labels)},
+                {"chains", chains_value(view)},
                 {"grants", grants_value(view)},
                 {"steps", steps_value(view)},
                 {"calls", calls_value(view)},
