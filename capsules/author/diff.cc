@@ -311,6 +311,7 @@ Difference diff(const UntrustedCapsule& first, const UntrustedCapsule& second,
                 const KnownTools& tools) {
   const Side a(first);
   const Side b(second);
+  const BoundedImplication bounded;
   std::vector<Sample> samples;
   sample_side(a, b, samples);
   sample_side(b, a, samples);

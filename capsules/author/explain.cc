@@ -126,15 +126,15 @@ void ask_arguments(const Found& found, Path& path) {
 }
 
 // Only a node knows whether its time comes from a signed source, which time_of_day asks for.
-void ask_time_of_day(const Grant& grant, Path& path) {
+void ask_time_of_day(const std::string& question, const std::vector<ArgRule>& args, Path& path) {
   std::string times;
-  for (const ArgRule& whole : grant.args) {
+  for (const ArgRule& whole : args) {
     each_constraint(whole, [&times](const ArgRule& rule, const Constraint& constraint) {
       if (!std::holds_alternative<TimeOfDay>(constraint)) return;
       times += (times.empty() ? "" : ", ") + rule.name + ": " + describe_constraint(constraint);
     });
   }
-  if (!times.empty()) path.needs_node("time of day", "an anchored time; " + times);
+  if (!times.empty()) path.needs_node(question, "an anchored time; " + times);
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -159,6 +159,8 @@ void ask_blocks(const Capsule& capsule, const std::vector<Block>& blocks, const 
     }
     const LineGrant& kept = lineage[level][route.line[level]];
     path.passed(question, "a kept grant whose rules hold", "kept grant " + kept.id);
+    const auto own = std::ranges::find(blocks[level - 1].grants, kept.id, &KeptGrant::id);
+    ask_time_of_day(question + " time of day", own->args, path);
     if (kept.budget.calls || kept.budget.rate || kept.budget.bytes || kept.budget.cpu_ms ||
         kept.budget.sum) {
       path.needs_node(question + " budgets", "not spent: those of kept grant " + kept.id);
@@ -229,7 +231,7 @@ void ask_call(const Capsule& capsule, std::string_view tool_name, ByteSpan argum
   ask_arguments(found, path);
   if (found.arguments.ok()) {
     path.out().grant = found.grant->id;
-    ask_time_of_day(*found.grant, path);
+    ask_time_of_day("time of day", found.grant->args, path);
   }
   if (!found.grant->idempotency.empty()) {
     path.needs_node("call id", "no call made already with this '" + found.grant->idempotency +

@@ -63,6 +63,42 @@ bool same_time(const TimeOfDay& a, const TimeOfDay& b) {
   return a.from_s == b.from_s && a.to_s == b.to_s && a.offset_s == b.offset_s;
 }
 
+// Of what types the values are that a list speaks about, and that a constraint holds for at most.
+enum Type : unsigned { text_type = 1, integer_type = 2, boolean_type = 4, any_type = 15 };
+unsigned types_in(const std::vector<Value>& values) {
+  unsigned out = 0;
+  for (const Value& value : values) {
+    out |= value.text() != nullptr      ? text_type
+           : value.integer() != nullptr ? integer_type
+           : value.boolean() != nullptr ? boolean_type
+                                        : any_type;
+  }
+  return out;
+}
+unsigned types_of(const Constraint& constraint) {
+  const auto text = [](const auto&) -> unsigned { return text_type; };
+  return std::visit(
+      Overloaded{[](const NotOneOf& c) { return types_in(c.values); },
+                 [](const AtLeast&) -> unsigned { return integer_type; },
+                 [](const AtMost&) -> unsigned { return integer_type; },
+                 [&](const Length& c) { return text(c); }, [&](const Prefix& c) { return text(c); },
+                 [&](const Suffix& c) { return text(c); }, [&](const Glob& c) { return text(c); },
+                 [&](const Under& c) { return text(c); }, [&](const Url& c) { return text(c); },
+                 [&](const Cidr& c) { return text(c); },
+                 [](const auto&) -> unsigned { return any_type; }},
+      static_cast<const ConstraintKinds&>(constraint));
+}
+
+// Looks left to the comparison under way; none: it is not bounded.
+thread_local std::optional<std::size_t> looks_left;
+
+bool pay(std::size_t looks) {
+  if (!looks_left) return true;
+  const bool enough = looks <= *looks_left;
+  *looks_left -= std::min(looks, *looks_left);
+  return enough;
+}
+
 // One `of the kind` after the other; each shows what follows from `all` for one kind of constraint.
 struct Shown {
   const Constraints& all;
@@ -70,12 +106,17 @@ struct Shown {
   bool operator()(const AnyValue&) const { return true; }
   bool operator()(const Equals&) const { return false; }  // only where values are named
   bool operator()(const OneOf&) const { return false; }
+  // It holds for no type that it does not speak about.
   bool operator()(const NotOneOf& c) const {
-    return std::ranges::all_of(c.values, [this](const Value& value) {
-      return std::ranges::any_of(all, [&value](const Constraint& constraint) {
-        return !about_the_moment(constraint) && !holds(constraint, value);
-      });
+    const unsigned spoken = types_in(c.values);
+    const bool typed = std::ranges::any_of(all, [spoken](const Constraint& constraint) {
+      return (types_of(constraint) & ~spoken) == 0;
     });
+    return typed && std::ranges::all_of(c.values, [this](const Value& value) {
+             return std::ranges::any_of(all, [&value](const Constraint& constraint) {
+               return !about_the_moment(constraint) && !holds(constraint, value);
+             });
+           });
   }
   bool operator()(const AtLeast& c) const {
     return some<AtLeast>(all, [&c](const AtLeast& mine) { return mine.least >= c.least; });
@@ -179,7 +220,9 @@ std::vector<Constraints> ways(const Constraints& all) {
   return out;
 }
 
+// What cannot be shown within the looks that are left is not shown.
 bool implied(const Constraints& given, const Constraint& one, std::size_t depth) {
+  if (!pay(given.size() + 1)) return false;
   const Constraints all = flat(given);
   if (const auto values = named_values(all); values && !about_the_moment(one)) {
     return std::ranges::all_of(*values, [&one](const Value& value) { return holds(one, value); });
@@ -229,6 +272,9 @@ std::optional<std::vector<Value>> named_values(const std::vector<Constraint>& al
   });
   return named;
 }
+
+BoundedImplication::BoundedImplication() { looks_left = limits::kDiffStepsMax; }
+BoundedImplication::~BoundedImplication() { looks_left.reset(); }
 
 bool implies(const std::vector<Constraint>& all, const Constraint& one) {
   return implied(all, one, limits::kConstraintDepthMax);

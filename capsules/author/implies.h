@@ -9,6 +9,16 @@
 
 namespace taper::capsules {
 
+// While one lives, all that follows may take limits::kDiffStepsMax looks at constraints together,
+// in this thread; what they do not show is not shown. Not nested.
+class BoundedImplication {
+ public:
+  BoundedImplication();
+  ~BoundedImplication();
+  BoundedImplication(const BoundedImplication&) = delete;
+  BoundedImplication& operator=(const BoundedImplication&) = delete;
+};
+
 // Every value that passes `all` passes `one`.
 bool implies(const std::vector<Constraint>& all, const Constraint& one);
 // Every set of arguments that `narrow` accepts is accepted by `wide`. Both are closed.

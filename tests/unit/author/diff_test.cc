@@ -235,5 +235,37 @@ TEST_CASE("Whatever diff answers of random chains is borne out by every call", "
   CHECK(seen.size() == 4);  // the test saw each answer
 }
 
+TEST_CASE("not_one_of is not taken to hold for other types", "[author][R45]") {
+  const auto data = [](std::vector<Constraint> all) {
+    UntrustedCapsule out = reading("{ path = { under = \"/a\" } }");
+    out.root.grants[0].tool = "odd";
+    out.root.grants[0].args = {{"data", false, std::move(all)}};
+    return out;
+  };
+  const NotOneOf no_word{{Value("a")}};
+  // 7 is at least 5 and is no "a", but not_one_of ["a"] refuses every number.
+  CHECK(relation(data({AtLeast{5}}), data({no_word})) == "incomparable");
+  CHECK(relation(data({no_word}), data({Prefix{"b"}})) == "narrower");
+  CHECK(relation(data({no_word}), data({AnyValue{}})) == "wider");
+  CHECK(relation(data({no_word}), data({NotOneOf{{Value("a"), Value("b")}}})) == "narrower");
+  CHECK(relation(data({NotOneOf{{Value(std::int64_t{1})}}}), data({AtLeast{5}})) == "narrower");
+}
+
+TEST_CASE("A comparison is bounded, and says when it gave up", "[author][R45]") {
+  UntrustedCapsule hostile = reading("{ path = { under = \"/a\" } }");
+  hostile.root.grants[0].args = {{"path", false, {Under{"/a"}}}};
+  UntrustedCapsule other = hostile;
+  other.id = another_id();
+  AnyOf choices;
+  for (int i = 0; i < 16; ++i) choices.any.push_back(Prefix{"/a/" + std::to_string(i)});
+  auto& all = hostile.root.grants[0].args[0].all;
+  for (int i = 0; i < 10; ++i) all.push_back(choices);
+  AnyOf ends;
+  ends.any = {Suffix{"/x"}, Suffix{"/y"}};
+  other.root.grants[0].args[0].all.push_back(ends);
+  const Difference difference = diff(hostile, other, builtin_known_tools());
+  CHECK(difference.relation == Relation::incomparable);
+}
+
 }  // namespace
 }  // namespace taper::capsules

@@ -179,5 +179,21 @@ TEST_CASE("The page's worked example does what it says", "[author][R45]") {
         Code::tool_not_granted);
 }
 
+TEST_CASE("Explain names the times of day that a block asks for", "[author][R45]") {
+  Chain chain;
+  chain.narrow(R"([[grant]]
+parent = "file.list"
+args = { path = { time_of_day = { from = "08:00", to = "18:00", offset = "+01:00" } } }
+)",
+               40);
+  const UntrustedCapsule read = chain.read();
+  const Explanation path = explain(read.root, "file.list", as_bytes(R"({"path":"/var/log/a"})"),
+                                   builtin_known_tools(), {}, read.blocks);
+  const auto line =
+      std::ranges::find(path.answers, "block 1 time of day", &ExplainAnswer::question);
+  REQUIRE(line != path.answers.end());
+  CHECK(line->expected.find("08:00") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace taper::capsules
