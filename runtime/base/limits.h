@@ -165,4 +165,18 @@ inline constexpr std::size_t kRunResultsShownBytes = 16 * 1024 * 1024;  // of al
 inline constexpr std::size_t kStepResultShownBytes = 64 * 1024;  // longer ones are not reported
 inline constexpr std::size_t kStderrShownBytes = 4096;           // of a command, in its result
 
+// MCP. One message is one line, whose arguments may be as long as arguments may be.
+inline constexpr std::size_t kMcpLineBytesMax = kArgumentBytesMax + 128 * 1024;
+inline constexpr std::size_t kMcpJsonDepthMax = kJsonDepthMax + 4;  // around the arguments
+inline constexpr std::size_t kMcpMembersMax = 256;                  // of an object that is read
+inline constexpr std::size_t kMcpIdBytesMax = 256;        // of a request, of a progress token
+inline constexpr std::size_t kMcpNameBytesMax = 128;      // methods, tools, tasks, versions
+inline constexpr std::size_t kMcpCursorBytesMax = 8192;   // twice a URI, and room
+inline constexpr std::size_t kMcpInFlightMax = 64;        // requests of one connection unanswered
+inline constexpr std::size_t kMcpSubscriptionsMax = 16;   // of one connection
+inline constexpr std::size_t kMcpInterestsMax = 64;       // URIs, and tasks, of one subscription
+inline constexpr std::size_t kMcpTasksFollowedMax = 256;  // of one connection, before 2026-07-28
+inline constexpr std::size_t kMcpBatchMax = 32;
+inline constexpr std::size_t kMcpPageItems = 64;  // of a list
+
 }  // namespace taper::limits

@@ -36,7 +36,7 @@ README_LINES_MAX = 15
 FOREIGN = {
     r"lmdb\.h": ["store"],
     r"flatbuffers/|_generated\.h": ["capsules", "capsules/author", "runtime/broker"],
-    r"boost/": ["capsules/author", "runtime/broker", "tools", "cmake"],
+    r"boost/": ["capsules/author", "runtime/broker", "runtime/edge", "tools", "cmake"],
     r"toml\+\+/|toml\.hpp": ["capsules/author", "runtime/broker"],
     r"spdlog/": ["runtime/broker"],
     r"sodium": ["crypto"],
