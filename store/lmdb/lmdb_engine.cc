@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <sstream>
+#include <string>
 #include <utility>
 
 #include "runtime/base/assert.h"
@@ -73,7 +75,7 @@ class Environment {
     }
     MDB_envinfo info{};
     mdb_env_info(env_, &info);
-    map_ = watch_for_damage(info.me_mapaddr, info.me_mapsize);
+    map_ = watch_for_damage(map_address(info.me_mapsize), info.me_mapsize);
     writable_ = mode != OpenMode::read;
     int dead = 0;
     if (writable_) mdb_reader_check(env_, &dead);
@@ -118,6 +120,28 @@ class Environment {
     }
     if (const int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error("mdb_txn_commit", rc);
     return success();
+  }
+
+  // LMDB tells only where a map was asked to be. Found by the file's inode and the map's size; null
+  // where the system does not say, and then faults outside LMDB are not known for what they are.
+  const void* map_address(std::size_t bytes) const {
+    int fd = -1;
+    struct stat file{};
+    if (mdb_env_get_fd(env_, &fd) != 0 || ::fstat(fd, &file) != 0) return nullptr;
+    const Result<Bytes> maps = read_file("/proc/self/maps", limits::kMountListBytesMax);
+    if (!maps.ok()) return nullptr;
+    std::istringstream lines{std::string(as_text(*maps))};
+    for (std::string line; std::getline(lines, line);) {
+      std::uintptr_t first = 0, end = 0;
+      std::uint64_t offset = 0, inode = 0;
+      char dash = 0;
+      std::string rights, device;
+      std::istringstream words(line);
+      words >> std::hex >> first >> dash >> end >> rights >> offset >> device >> std::dec >> inode;
+      if (inode == file.st_ino && offset == 0 && end - first >= bytes)
+        return std::bit_cast<const void*>(first);
+    }
+    return nullptr;
   }
 
   // lock.mdb is written through memory, where a full disk is a signal. Before LMDB has it open:

@@ -127,5 +127,30 @@ TEST_CASE("a damaged page is refused with a number", "[store][crash][R50]") {
   CHECK(by_last_words > 0);
 }
 
+TEST_CASE("a page that goes while its value is read ends in the store's last words",
+          "[store][crash]") {
+  NodeForTests node("/dev/shm");
+  node.write("x", "y");
+  (void)used_node(node);
+  const int ended = outcome_of([&node] {
+    const auto opened = store::open_state({.directory = node.state(),
+                                           .origin = authority::log_origin(node.record()),
+                                           .read_only = true});
+    if (!opened.ok()) return;
+    (void)(*opened)->read([&node](const store::ReadTxn& txn) -> Status {
+      ByteSpan value;
+      TAPER_CHECK(txn.scan(store::Table::capsules, {}, [&value](ByteSpan, ByteSpan found) {
+        value = found;
+        return false;
+      }));
+      if (value.empty() || ::truncate((node.state() + "/data.mdb").c_str(), 0) != 0)
+        return success();
+      // A copy by our own code, not by LMDB's.
+      return to_bytes(value).empty() ? success() : Status(Error(Code::internal));
+    });
+  });
+  CHECK(ended == 4);
+}
+
 }  // namespace
 }  // namespace taper::broker
