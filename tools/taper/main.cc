@@ -1,6 +1,9 @@
+#include <cerrno>
 #include <cstring>
+#include <iostream>
 
 #include "crypto/crypto.h"
+#include "runtime/base/file.h"
 #include "runtime/base/text.h"
 #include "tools/taper/command.h"
 
@@ -86,7 +89,11 @@ int run(int argc, char** argv) {
   try {
     command.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return command.app.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) {  // --help, --version
+      command.app.exit(error);
+      std::cout.flush();
+      return command.out.finish(std::cout ? success() : Status(os_error("write stdout", errno)));
+    }
     command.out.json = asks_for_json(argc, argv);
     return command.out.finish(
         Error(Code::usage, {.field = "",

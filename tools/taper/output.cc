@@ -3,18 +3,22 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
+#include "runtime/base/file.h"
 #include "runtime/base/text.h"
 
 namespace taper::tools {
 namespace {
 
-void print(std::FILE* stream, const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stream);
-  std::fputc('\n', stream);
-  std::fflush(stream);
+// 0, or the errno.
+int print(std::FILE* stream, const std::string& text) {
+  errno = 0;
+  const bool whole = std::fwrite(text.data(), 1, text.size(), stream) == text.size() &&
+                     std::fputc('\n', stream) != EOF && std::fflush(stream) == 0;
+  return whole ? 0 : errno != 0 ? errno : EIO;
 }
 
 // How many bytes the character takes that begins with `lead`; the text is UTF-8.
@@ -59,11 +63,20 @@ std::string shown_json(std::string_view text) {
 
 }  // namespace
 
-void Output::line(const std::string& text) const {
-  if (!json) print(stdout, text);
+void Output::print_out(const std::string& text) const {
+  const int error = print(stdout, text);
+  if (write_error_ == 0) write_error_ = error;
 }
 
-void Output::note(const std::string& text) const { print(stderr, text); }
+Status Output::written() const {
+  return write_error_ == 0 ? success() : Status(os_error("write stdout", write_error_));
+}
+
+void Output::line(const std::string& text) const {
+  if (!json) print_out(text);
+}
+
+void Output::note(const std::string& text) const { static_cast<void>(print(stderr, text)); }
 
 void Output::set(std::string name, capsules::Value value) {
   fields_.emplace_back(std::move(name), std::move(value));
@@ -71,7 +84,7 @@ void Output::set(std::string name, capsules::Value value) {
 
 void Output::stream_json(const std::string& json_text) {
   streaming_ = true;
-  print(stdout, shown_json(json_text));
+  print_out(shown_json(json_text));
 }
 
 int Output::finish(const Status& status) {
@@ -79,10 +92,12 @@ int Output::finish(const Status& status) {
   if (json && !streaming_) {
     if (error != nullptr) set("error", error_value(*error));
     const bool whole = error == nullptr && !document_.empty();
-    print(stdout, shown_json(whole ? document_ : capsules::write_canonical(std::move(fields_))));
+    print_out(shown_json(whole ? document_ : capsules::write_canonical(std::move(fields_))));
   }
+  const Status out = written();
+  if (error == nullptr && !out.ok()) error = &out.error();
   if (error == nullptr) return 0;
-  print(stderr, "taper: " + to_line(*error));
+  static_cast<void>(print(stderr, "taper: " + to_line(*error)));
   return exit_code(error->code());
 }
 

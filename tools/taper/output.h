@@ -23,17 +23,24 @@ class Output {
   void set(std::string name, capsules::Value value);
   // Makes `json_text` the whole document; set() is ignored then.
   void set_document(std::string json_text) { document_ = std::move(json_text); }
-  // The verb writes JSON lines by itself and no document follows.
+  // The verb writes JSON lines, or its one document, by itself and no document follows.
   void stream_json(const std::string& json_text);
 
   // Prints the document, with "error" in it when the verb failed, and the error line. Returns the
   // exit code.
+  // A stdout that did not take all of it makes a failure of a success: os_failure.
   int finish(const Status& status);
 
+  // What stdout was given so far is written. Error: os_failure.
+  Status written() const;
+
  private:
+  void print_out(const std::string& text) const;
+
   capsules::Object fields_;
   std::string document_;
   bool streaming_ = false;
+  mutable int write_error_ = 0;  // the first errno of stdout
 };
 
 // A JSON string that is always UTF-8.
