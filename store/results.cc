@@ -1,11 +1,13 @@
 #include "store/results.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
+#include "crypto/crypto.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 
@@ -41,11 +43,17 @@ Status ResultFiles::write(const TaskId& task, const CallId& call, ByteSpan bytes
   return of_host(replace_file(folder + "/" + call.hex(), bytes, S_IRUSR | S_IWUSR));
 }
 
-Result<Bytes> ResultFiles::read(const TaskId& task, const CallId& call) const {
+Result<Bytes> ResultFiles::read(const TaskId& task, const CallId& call, const Hash& known) const {
   const std::string path = directory_ + "/results/" + task.hex() + "/" + call.hex();
-  Result<Bytes> bytes = read_file(path, limits::kResultBytesMax);
-  if (bytes.code() == Code::file_missing) return Error(Code::result_missing, {path, "", "", ""});
-  return bytes;
+  const Error changed(Code::store_corrupt, {path, "the result that was committed", "another", ""});
+  const Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!file && errno == ENOENT) return Error(Code::result_missing, {path, "", "", ""});
+  if (!file && errno != ELOOP) return os_error("open " + path, errno);
+  struct stat facts{};
+  if (!file || ::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return changed;
+  Result<Bytes> bytes = read_fd(file.get(), path, limits::kResultBytesMax);
+  if (bytes.ok() ? crypto::hash(*bytes) == known : bytes.code() != Code::too_large) return bytes;
+  return changed;
 }
 
 Status ResultFiles::erase(const TaskId& task, const CallId& call) {

@@ -144,6 +144,7 @@ struct PastCall {
   Code code = Code::ok;
   // Its effect is `read`, or it bears an id: an interrupted one may be decided anew.
   bool repeatable = false;
+  Hash result;  // of the kept result's bytes; zero: none
 };
 
 // A reader asks for one result of an ended task. Names of calls: "step", or "step[3]".
@@ -157,6 +158,7 @@ struct ResultRequest {
 
 struct ReadableResult {
   CallId call;
+  Hash result;  // of its bytes
   std::string step;
   std::uint32_t reads_left = 0;  // none: its file is to be erased
 };
@@ -259,9 +261,13 @@ class Authority {
   Result<TaskState> finish(const TaskId& task, const Now& now);
 
   // A read of a kept result, counted and in the log when this returns; only then may the bytes be
-  // read. Error result_refused, the same for a task that is unknown, not ended, of another reader,
-  // or over; a listed reader's refusals are in the log, all others counted there.
-  Result<ReadableResult> read_result(const ResultRequest& request, const Now& now);
+  // released. `at_hand` is asked once it is allowed and before it counts: its error refuses the
+  // read, and nothing is counted. Error result_refused, the same for a task that is unknown, not
+  // ended, of another reader, or over; a listed reader's refusals are in the log, all others
+  // counted there.
+  Result<ReadableResult> read_result(
+      const ResultRequest& request, const Now& now,
+      const std::function<Status(const ReadableResult&)>& at_hand = {});
   // The ended tasks whose results stay for their readers. What is over is forgotten, with a record.
   Result<std::vector<TaskId>> kept_results(const Now& now);
 

@@ -78,6 +78,7 @@ void fields(Archive& a, TaskRecord& r) {
 template <class Archive>
 void fields(Archive& a, CallRecord& r) {
   a(r.id)(r.chain)(r.decision)(r.grant)(r.read_only)(r.step)(r.state)(r.code)(r.once);
+  a(r.result);
 }
 
 template <class Archive>
@@ -157,7 +158,7 @@ std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls, const 
   for (const CallRecord& call : calls) {
     const bool repeatable = call.read_only || !call.once.is_zero();
     past.push_back({call.step, call.id, caller_of(chains, call.chain).holder, call.decision,
-                    call.state, call.code, repeatable});
+                    call.state, call.code, repeatable, call.result});
   }
   return past;
 }

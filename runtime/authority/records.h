@@ -69,7 +69,8 @@ struct CallRecord {
   std::string step;
   CallState state = CallState::unset;
   Code code = Code::ok;
-  Hash once;  // of the grant and the id that the call bears; zero: the grant asks for none
+  Hash once;         // of the grant and the id that the call bears; zero: the grant asks for none
+  Hash result = {};  // of the kept result's bytes; zero: none
 };
 std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls, const Chains& chains);
 Bytes encode_call(const CallRecord& record);

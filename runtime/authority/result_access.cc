@@ -138,7 +138,9 @@ Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeAnchor& 
   return txn.put(Table::tasks, kept_key(task.id), out.bytes());
 }
 
-Result<ReadableResult> Authority::read_result(const ResultRequest& request, const Now& now) {
+Result<ReadableResult> Authority::read_result(
+    const ResultRequest& request, const Now& now,
+    const std::function<Status(const ReadableResult&)>& at_hand) {
   const Error refused(Code::result_refused);
   if (!state_->root) return state_->count_refusal(refused, now);
   auto& challenges = state_->challenges;
@@ -157,6 +159,12 @@ Result<ReadableResult> Authority::read_result(const ResultRequest& request, cons
                                 [&](const Hash& id) { return id.bytes == reader.bytes; });
   if (!listed) return state_->count_refusal(refused, now);
   const bool allowed = asked.may_read(state_->anchor, now);
+  ReadableResult readable;
+  if (allowed) {
+    readable = {asked.call->id, asked.call->result, asked.call->step,
+                asked.rule->reads - asked.reads - 1};
+    if (at_hand) TAPER_CHECK(at_hand(readable));
+  }
   TaskRecord next = *asked.record;
   if (!allowed && next.log_bytes >= limits::kTaskLogQuotaBytes)
     return state_->count_refusal(refused, now);
@@ -169,7 +177,7 @@ Result<ReadableResult> Authority::read_result(const ResultRequest& request, cons
     return txn.put(Table::replay, reads_key(asked.call->id), reads);
   }));
   if (!allowed) return refused;
-  return ReadableResult{asked.call->id, asked.call->step, asked.rule->reads - asked.reads - 1};
+  return readable;
 }
 
 Result<std::vector<TaskId>> Authority::kept_results(const Now& now) {

@@ -162,6 +162,7 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   CallRecord record = task.calls[run.number];
   record.state = outcome.state;
   record.code = outcome.code;
+  record.result = outcome.result;
   const std::vector<Spent> spent = settled_line(run, outcome);
   TaskRecord next = task.record;
   advance(next, true, now);

@@ -76,7 +76,7 @@ class Filler {
     const std::string name = "$step " + step;
     auto found = results_.find(step);
     if (found == results_.end()) {
-      const std::optional<std::string> result = sources_.result_of(step);
+      TAPER_TRY(const std::optional<std::string> result, sources_.result_of(step));
       if (!result) return bad_reference(name, "a step with a result", "none");
       Result<Value> whole = capsules::parse_value(as_bytes(*result), limits::kResultBytesMax);
       if (!whole) return bad_reference(name, "a JSON result", whole.error().detail().got);

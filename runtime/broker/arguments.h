@@ -17,8 +17,8 @@ namespace taper::broker {
 // What references lead to.
 struct Sources {
   const std::map<std::string, std::string>& inputs;  // outlive the sources
-  // The result of an earlier step, JSON; empty when it has none.
-  std::function<std::optional<std::string>(std::string_view step)> result_of;
+  // The result of an earlier step, JSON; empty when it has none. Its errors are passed on.
+  std::function<Result<std::optional<std::string>>(std::string_view step)> result_of;
   const capsules::Value* item = nullptr;  // the one gone through; null pointer: none
 };
 

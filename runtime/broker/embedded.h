@@ -51,7 +51,8 @@ struct RunOptions {
   // Signs the activation statement with the holder's key (statement::kActivation).
   std::function<std::array<std::uint8_t, 64>(ByteSpan statement)> prove;
   std::map<std::string, std::string> inputs;
-  std::function<void(const StepReport&)> on_step;  // as each step ends
+  // As each step ends. Must not wait: lease, cancel and the cells' beat stand still meanwhile.
+  std::function<void(const StepReport&)> on_step;
 };
 
 struct RunReport {
@@ -76,8 +77,9 @@ Result<authority::DecisionView> why(const std::string& state, const DecisionId& 
 // task's ending is durable. Errors: unknown_task, task_terminal, control_unreachable.
 Status task_cancel(const std::string& state, const TaskId& task);
 
-// Reads one kept result as one of its readers, and erases it with its last read. Takes the state.
-// Errors: result_refused, result_missing, state_locked.
+// Reads one kept result as one of its readers; the read is counted on success. Takes the state, and
+// has given it back when it returns. Errors, none of which counts a read: result_refused,
+// result_missing, store_corrupt, state_locked, those of `prepare`.
 struct ResultQuery {
   std::string state;
   TaskId task;
@@ -85,13 +87,19 @@ struct ResultQuery {
   PublicKey reader;
   // Signs with the reader's key (statement::kResultRead).
   std::function<std::array<std::uint8_t, 64>(ByteSpan statement)> prove;
+  // Makes room for so many bytes, before the read counts. May be empty.
+  std::function<Status(std::size_t bytes)> prepare = {};
 };
 struct TaskResult {
+  CallId call;
   std::string step;
   std::string json;
   std::uint32_t reads_left = 0;
 };
 Result<TaskResult> task_result(const ResultQuery& query);
+// To be called once the result's bytes are where they were asked for: erases it after its last
+// read. Without, it lies there, read by nobody, until its retention is over.
+Status erase_read_result(const std::string& state, const TaskId& task, const TaskResult& result);
 
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce);
 

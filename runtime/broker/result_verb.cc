@@ -16,12 +16,20 @@ Result<TaskResult> task_result(const ResultQuery& query) {
                                    .proof = {}};
   request.proof = query.prove(authority::result_statement(
       authority.root()->fleet(), owned.facts.node, owned.facts.incarnation, request));
-  TAPER_TRY(const authority::ReadableResult readable, authority.read_result(request, clock.now()));
-  store::ResultFiles files(query.state);
-  TAPER_TRY(const Bytes json, files.read(query.task, readable.call));
-  if (readable.reads_left == 0) TAPER_CHECK(files.erase(query.task, readable.call));
+  Bytes json;
+  const auto at_hand = [&](const authority::ReadableResult& asked) -> Status {
+    TAPER_TRY(json, store::ResultFiles(query.state).read(query.task, asked.call, asked.result));
+    return query.prepare ? query.prepare(json.size()) : success();
+  };
+  TAPER_TRY(const authority::ReadableResult readable,
+            authority.read_result(request, clock.now(), at_hand));
   TAPER_CHECK(owned.store->sync_marker());
-  return TaskResult{readable.step, std::string(as_text(json)), readable.reads_left};
+  return TaskResult{readable.call, readable.step, std::string(as_text(json)), readable.reads_left};
+}
+
+Status erase_read_result(const std::string& state, const TaskId& task, const TaskResult& result) {
+  if (result.reads_left != 0) return success();
+  return store::ResultFiles(state).erase(task, result.call);
 }
 
 }  // namespace taper::broker

@@ -151,7 +151,7 @@ void TaskRun::settle(authority::Outcome outcome, const Status& kept) {
   } else if (!done && chain_over()) {
     look_at_time();
   } else if (done) {
-    unit_done(finished.unit, finished.call);
+    unit_done(finished.unit, {finished.call, outcome.result});
   } else {
     went_wrong(finished.unit, finished.call, outcome.code);
   }

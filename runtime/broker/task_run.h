@@ -68,12 +68,17 @@ class TaskRun {
     std::int64_t deadline_boot_ms = 0;
     Masker masker;  // of what the call was given
   };
+  // A call that is done, and the hash of what it left.
+  struct Left {
+    CallId call;
+    Hash result;
+  };
   // A step that goes through its items.
   struct Items {
     std::size_t step = 0;
     std::vector<capsules::Value> values;
     std::size_t next = 0;
-    std::vector<CallId> done;
+    std::vector<Left> done;
   };
   struct Retry {
     Unit unit;
@@ -87,7 +92,7 @@ class TaskRun {
   };
   // Whose results later steps may use.
   struct Done {
-    std::vector<CallId> calls;
+    std::vector<Left> calls;
     bool each = false;  // an array of them
   };
 
@@ -95,7 +100,7 @@ class TaskRun {
   const capsules::Plan& plan() const { return capsule_.root().plan; }
   const capsules::Step& step(std::size_t index) const { return plan().steps[index]; }
   bool needs_met(const capsules::Step& step) const;
-  std::optional<std::string> result_of(std::string_view step) const;
+  Result<std::optional<std::string>> result_of(std::string_view step) const;
   StepReport begin_report(const Unit& unit) const;
   void publish(StepReport report);
 
@@ -109,7 +114,7 @@ class TaskRun {
   void decide(const Unit& unit);
   void unresolved(const Unit& unit, const Error& error);
   void denied(const Unit& unit, const authority::Denial& denial);
-  void unit_done(const Unit& unit, const CallId& call);
+  void unit_done(const Unit& unit, const Left& left);
   void went_wrong(const Unit& unit, const CallId& call, Code code);
   bool may_repeat(const CallId& call, Code code) const;
 

@@ -108,17 +108,18 @@ bool TaskRun::needs_met(const capsules::Step& step) const {
                      [&](const std::string& need) { return done_.contains(need); });
 }
 
-std::optional<std::string> TaskRun::result_of(std::string_view id) const {
+Result<std::optional<std::string>> TaskRun::result_of(std::string_view id) const {
+  const std::optional<std::string> none;
   const auto found = done_.find(id);
-  if (found == done_.end()) return std::nullopt;
+  if (found == done_.end()) return none;
   std::string all;
-  for (const CallId& call : found->second.calls) {
-    const Result<Bytes> bytes = parts_.results.read(report_.task, call);
-    if (!bytes.ok() || all.size() + bytes->size() > limits::kResultBytesMax) return std::nullopt;
+  for (const Left& left : found->second.calls) {
+    TAPER_TRY(const Bytes bytes, parts_.results.read(report_.task, left.call, left.result));
+    if (all.size() + bytes.size() > limits::kResultBytesMax) return none;
     if (!all.empty()) all += ',';
-    all += as_text(*bytes);
+    all += as_text(bytes);
   }
-  return found->second.each ? "[" + all + "]" : all;
+  return std::optional(found->second.each ? "[" + all + "]" : all);
 }
 
 StepReport TaskRun::begin_report(const Unit& unit) const {
@@ -147,13 +148,14 @@ void TaskRun::take_past(const Unit& unit, const authority::PastCall& past) {
   report.outcome = open ? "interrupted" : std::string(authority::call_state_name(past.state));
   report.code = done ? Code::ok : open ? Code::call_interrupted : past.code;
   if (done && past.holder == holder_) {
-    const Result<Bytes> kept = parts_.results.read(report_.task, past.call);
-    report.result = shown_result(kept.ok() ? std::string(as_text(*kept)) : "");
+    const Result<Bytes> kept = parts_.results.read(report_.task, past.call, past.result);
+    if (!kept.ok()) return fail(kept.error());
+    report.result = shown_result(as_text(*kept));
   }
   if (!done) report.error = Error(report.code);
   const Code code = report.code;
   publish(std::move(report));
-  if (done) return unit_done(unit, past.call);
+  if (done) return unit_done(unit, {past.call, past.result});
   went_wrong(unit, past.call, code);
 }
 
@@ -181,8 +183,11 @@ void TaskRun::decide(const Unit& unit) {
   start(unit, std::get<authority::Allowed>(std::move(*decision)));
 }
 
-// Nothing was asked, so there is nothing to retry.
+// Nothing was asked, so there is nothing to retry. Results that cannot be read, or are not those
+// that were committed, are nothing that a plan goes on from.
 void TaskRun::unresolved(const Unit& unit, const Error& error) {
+  const Kind kind = describe(error.code()).kind;
+  if (kind == Kind::unavailable || kind == Kind::corrupt) return fail(error);
   StepReport report = begin_report(unit);
   report.outcome = "failed";
   report.code = error.code();
@@ -210,11 +215,11 @@ void TaskRun::denied(const Unit& unit, const authority::Denial& denial) {
   (void)end(reason);
 }
 
-void TaskRun::unit_done(const Unit& unit, const CallId& call) {
+void TaskRun::unit_done(const Unit& unit, const Left& left) {
   if (unit.item) {
-    items_->done.push_back(call);
+    items_->done.push_back(left);
   } else {
-    done_[unit.id] = {{call}, false};
+    done_[unit.id] = {{left}, false};
   }
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A reader of stdout who stalls stops no run, and one who goes away ends none.
+"""A reader of stdout who stalls stops no run, one who goes away ends none, and what stdout does not take is told.
 
 usage: output_test.py BIN_DIRECTORY
 """
@@ -15,6 +15,7 @@ LONG = 60_000  # three of them are more than a pipe holds
 
 TASK = """
 [capsule]
+result = {{ readers = ["{reader}"], retention = "1h", reads = 1 }}
 purpose = "Say much"
 requester = "user:alice@plant.example"
 agent = "triage"
@@ -56,7 +57,8 @@ def taper(*words, code=0, **options):
 def make_fleet():
     for folder in ("centre", "agent", "node", "logs"):
         os.mkdir(folder)
-    for role, key in (("root", "centre/root"), ("issuer", "centre/issuer"), ("holder", "agent/agent")):
+    for role, key in (("root", "centre/root"), ("issuer", "centre/issuer"), ("holder", "agent/agent"),
+                      ("holder", "agent/reader")):
         taper("key", "new", "--role", role, "--out", key + ".key", "--no-passphrase")
     taper("root", "init", "--key", "centre/root.key", "--issuer", "centre/issuer.pub", "--max-ttl", "1h",
           "--out", "centre/root.tpr")
@@ -70,10 +72,15 @@ def make_fleet():
         file.write(taper("tools", "list", "--state", "state", "--json"))
 
 
+def reader():
+    with open("agent/reader.pub", encoding="utf-8") as file:
+        return next(word for word in file.read().split() if word.startswith("tpk:"))
+
+
 def start(name, ttl, seconds):
     """A run whose stdout is a pipe that nobody reads yet."""
     with open(name + ".toml", "w", encoding="utf-8") as file:
-        file.write(TASK.format(here=os.getcwd(), ttl=ttl, seconds=seconds))
+        file.write(TASK.format(here=os.getcwd(), reader=reader(), ttl=ttl, seconds=seconds))
     taper("capsule", "sign", name + ".toml", "--key", "centre/issuer.key", "--root", "centre/root.tpr", "--node",
           "state/node.pub", "--holder", "agent/agent.pub", "--tools", "tools.json", "--out", name + ".capsule")
     return subprocess.Popen(["taper", "run", name + ".capsule", "--key", "agent/agent.key", "--state", "state",
@@ -103,6 +110,34 @@ def whole(run, end, code):
     assert out.count("x" * LONG) == 3 and end in out, out.replace("x" * LONG, "…")
 
 
+def kept(task):
+    return len(os.listdir(f"state/results/{task}"))
+
+
+def read_results(task):
+    """Each result of the task may be read once."""
+    ask = ("task", "result", task)
+    own = ("--key", "agent/reader.key", "--state", "state")
+    files = kept(task)
+    taper(*ask, "a", *own, "--out", "nowhere/a.json", code=2)
+    os.mkdir("there")
+    taper(*ask, "a", *own, "--out", "there", code=2)
+    taper(*ask, "a", *own, "--out", "a.json")
+    assert os.stat("a.json").st_size > LONG and kept(task) == files - 1
+    taper(*ask, "a", *own, code=3)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        taper(*ask, "b", *own, code=5, stdout=full)
+        taper(*ask, "c", *own, "--json", code=5, stdout=full)
+        assert kept(task) == files - 1
+        # Part of them may have got through: the read is spent.
+        taper(*ask, "b", *own, code=3)
+        taper("task", "list", "--state", "state", code=5, stdout=full)
+        taper("task", "list", "--state", "state", "--json", code=5, stdout=full)
+        taper("--help", code=5, stdout=full)
+    assert json.loads(taper(*ask, "d", *own, "--json"))["reads_left"] == 0
+    assert kept(task) == files - 2
+
+
 def main():
     os.environ["PATH"] = os.path.abspath(sys.argv[1]) + ":" + os.environ["PATH"]
     with tempfile.TemporaryDirectory(prefix="taper-cli-") as here:
@@ -121,9 +156,10 @@ def main():
 
         run = start("gone", "50s", "1")
         run.stdout.close()
-        SEEN.add(wait_for("completed"))
+        task = wait_for("completed")
         assert run.wait(WAIT_S) == 5 and "E710" in run.stderr.read()
         run.stderr.close()
+        read_results(task)
         os.chdir("/")
 
 

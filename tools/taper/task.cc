@@ -1,4 +1,9 @@
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "crypto/key_file.h"
 #include "runtime/base/clock.h"
@@ -59,37 +64,79 @@ struct Reading {
   PassphraseOptions passphrase;
 };
 
-Status task_result(const Reading& options, Output& out) {
-  TAPER_TRY(const TaskId task, task_option(options.task));
-  TAPER_TRY(const crypto::SigningKey key,
-            open_key(options.key, crypto::Role::holder, options.passphrase));
-  struct stat there{};
-  if (!options.file.empty() && ::lstat(options.file.c_str(), &there) == 0)
-    return Error(Code::file_exists, {.field = options.file, .expected = "", .got = "", .fix = ""});
-  const broker::ResultQuery query{.state = options.state,
-                                  .task = task,
-                                  .step = options.step,
-                                  .reader = key.public_key(),
-                                  .prove = [&key](ByteSpan statement) {
-                                    return key.sign(crypto::statement::kResultRead, statement);
-                                  }};
-  TAPER_TRY(const broker::TaskResult result, broker::task_result(query));
-  out.set("task", task.hex());
-  out.set("step", text_value(result.step));
-  out.set("reads_left", std::int64_t{result.reads_left});
+// The file that a result goes to: there before the read counts, gone again where it did not come to
+// that.
+class Target {
+ public:
+  explicit Target(std::string path) : path_(std::move(path)) {}
+  ~Target() {
+    if (file_ && !whole_) ::unlink(path_.c_str());
+  }
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+
+  Status make(std::size_t bytes) {
+    file_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!file_ && errno == EEXIST) return Error(Code::file_exists, {path_, "", "", ""});
+    if (!file_) return Error(Code::file_unreadable, {path_, "", std::strerror(errno), ""});
+    // Some file systems know no such thing; they tell when the bytes come.
+    const int room = ::posix_fallocate(file_.get(), 0, static_cast<off_t>(bytes));
+    return room == ENOSPC || room == EDQUOT || room == EFBIG ? os_error("write " + path_, room)
+                                                             : success();
+  }
+  Status write(std::string_view text) {
+    TAPER_CHECK(write_all(file_.get(), path_, as_bytes(text)));
+    if (::fsync(file_.get()) != 0) return os_error("write " + path_, errno);
+    whole_ = true;
+    const std::size_t slash = path_.rfind('/');
+    return sync_directory(slash == std::string::npos ? "." : path_.substr(0, slash + 1));
+  }
+
+ private:
+  std::string path_;
+  Fd file_;
+  bool whole_ = false;
+};
+
+Status say_result(const broker::TaskResult& result, const Reading& options, Output& out) {
+  capsules::Object document{{"task", options.task},
+                            {"step", text_value(result.step)},
+                            {"reads_left", std::int64_t{result.reads_left}}};
   if (!options.file.empty()) {
-    TAPER_CHECK(create_file(options.file, as_bytes(result.json), S_IRUSR | S_IWUSR));
     out.line("wrote " + escape_text(options.file) + ", the result of step " +
              escape_text(result.step));
-    out.set("file", text_value(options.file));
+    document.emplace_back("file", text_value(options.file));
   } else {
     out.line(escape_text(result.json));
     Result<capsules::Value> value =
         capsules::parse_value(as_bytes(result.json), limits::kResultBytesMax);
-    if (value.ok()) out.set("result", std::move(*value));
+    if (value.ok()) document.emplace_back("result", std::move(*value));
   }
+  if (out.json) out.stream_json(capsules::write_canonical(std::move(document)));
+  return out.written();
+}
+
+Status task_result(const Reading& options, Output& out) {
+  TAPER_TRY(const TaskId task, task_option(options.task));
+  TAPER_TRY(const crypto::SigningKey key,
+            open_key(options.key, crypto::Role::holder, options.passphrase));
+  Target target(options.file);
+  broker::ResultQuery query{.state = options.state,
+                            .task = task,
+                            .step = options.step,
+                            .reader = key.public_key(),
+                            .prove = [&key](ByteSpan statement) {
+                              return key.sign(crypto::statement::kResultRead, statement);
+                            }};
+  if (!options.file.empty()) query.prepare = [&](std::size_t bytes) { return target.make(bytes); };
+  TAPER_TRY(const broker::TaskResult result, broker::task_result(query));
+  const bool to_file = !options.file.empty();
+  Status written = to_file ? target.write(result.json) : say_result(result, options, out);
   out.note("reads left: " + std::to_string(result.reads_left));
-  return success();
+  // A read whose bytes were lost is spent all the same: part of them may have got through.
+  TAPER_CHECK(std::move(written));
+  TAPER_CHECK(broker::erase_read_result(options.state, task, result));
+  return to_file ? say_result(result, options, out) : success();
 }
 
 Status why(const Named& options, Output& out) {

@@ -154,13 +154,16 @@ void keep_results(World& world, std::int64_t retention_ms) {
 Result<broker::TaskResult> ask(const World& world, const std::string& step) {
   TAPER_TRY(const auto tasks, broker::task_list(world.state()));
   TAPER_ASSERT(tasks.size() == 1);
-  return broker::task_result({.state = world.state(),
-                              .task = tasks[0].task,
-                              .step = step,
-                              .reader = reader().public_key(),
-                              .prove = [](ByteSpan statement) {
-                                return reader().sign(crypto::statement::kResultRead, statement);
-                              }});
+  TAPER_TRY(broker::TaskResult result,
+            broker::task_result({.state = world.state(),
+                                 .task = tasks[0].task,
+                                 .step = step,
+                                 .reader = reader().public_key(),
+                                 .prove = [](ByteSpan statement) {
+                                   return reader().sign(crypto::statement::kResultRead, statement);
+                                 }}));
+  TAPER_CHECK(broker::erase_read_result(world.state(), tasks[0].task, result));
+  return result;
 }
 
 // Every read that there is of one result; how many came is noted.

@@ -170,6 +170,70 @@ TEST_CASE("a read whose result cannot be kept is read again", "[broker][host][R5
   CHECK(must(run(node.options(file))).state == TaskState::completed);
 }
 
+// Reads, then writes what was read; `between` happens when the read was told.
+struct Copying {
+  NodeForTests node;
+  std::string file;
+  Copying() {
+    node.write("in.txt", "hello");
+    capsules::Capsule capsule = node.capsule();
+    capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}}),
+                      node.grant({.tool = "file.write",
+                                  .paths = {"path"},
+                                  .any = {"content"},
+                                  .effect = capsules::Effect::write})};
+    const std::string data = node.data();
+    capsule.plan.steps = {
+        plan_step("read", "file.read", "{\"path\":\"" + data + "/in.txt\"}"),
+        plan_step("write", "file.write",
+                  R"({"content":{"$step":"read","at":"/text"},"path":")" + data + "/out.txt\"}",
+                  {"read"}, capsules::OnError::carry_on)};
+    file = node.sign(capsule);
+  }
+  Result<RunReport> run_with(const std::function<void()>& between) const {
+    RunOptions options = node.options(file);
+    options.on_step = [&](const StepReport& step) {
+      if (step.id == "read") between();
+    };
+    return run(options);
+  }
+  std::string result_file() const {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(node.state() + "/results"))
+      if (entry.is_regular_file()) return entry.path();
+    return "";
+  }
+};
+
+TEST_CASE("no step goes on from a result that was changed on the disk", "[broker][host][R50]") {
+  const Copying plan;
+  std::string path, kept;
+  const auto forge = [&] {
+    path = plan.result_file();
+    kept = as_text(must(read_file(path, limits::kResultBytesMax)));
+    std::string forged = kept;
+    std::ofstream(path) << forged.replace(forged.find("hello"), 5, "moved");
+  };
+  CHECK(plan.run_with(forge).code() == Code::store_corrupt);
+  CHECK(plan.node.read("out.txt").empty());
+  // Nor in the task's next life, which has only the disk.
+  CHECK(plan.run_with([] {}).code() == Code::store_corrupt);
+  CHECK(plan.node.read("out.txt").empty());
+  std::ofstream(path) << kept;
+  CHECK(must(plan.run_with([] {})).state == TaskState::completed);
+  CHECK(plan.node.read("out.txt") == "hello");
+}
+
+TEST_CASE("a result that the host cannot read now fails no step", "[broker][host]") {
+  const Copying plan;
+  std::optional<NoDescriptors> short_of;
+  const Code refused = plan.run_with([&] { short_of.emplace(); }).code();
+  short_of.reset();
+  CHECK(refused == Code::os_failure);
+  CHECK(must(plan.run_with([] {})).steps.at(1).outcome == "done");
+  CHECK(plan.node.read("out.txt") == "hello");
+}
+
 TEST_CASE("an effect whose output is of no use is not had again", "[broker][host][R38]") {
   const auto ends = [](const Paying& plan, const RunReport& report, Code code) {
     INFO(to_line(report.steps.at(0).error) << report.steps[0].err);

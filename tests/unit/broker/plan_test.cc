@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fstream>
 
 #include "crypto/crypto.h"
 #include "runtime/base/limits.h"
@@ -313,18 +314,60 @@ TEST_CASE("results stay for their readers, then go", "[broker][run][R4][R39]") {
   CHECK(stranger.code() == Code::result_refused);
   const auto first = ask(reader, "read[1]");
   REQUIRE(first.ok());
+  CHECK(reading.node.kept_results() == 5);  // until its bytes are where they were asked for
+  REQUIRE(erase_read_result(reading.node.state(), report.task, *first).ok());
   CHECK(first->json.find("line of b") != std::string::npos);
   CHECK(first->reads_left == 0);
   CHECK(reading.node.kept_results() == 4);  // its last read erased it
   const auto second = ask(reader, "read[1]");
   CHECK(second.code() == Code::result_refused);
   CHECK(to_line(second.error()) == to_line(stranger.error()));
-  CHECK(ask(reader, "")->step == "write");
+  const auto last = ask(reader, "");
+  REQUIRE(last.ok());
+  CHECK(last->step == "write");
+  REQUIRE(erase_read_result(reading.node.state(), report.task, *last).ok());
   // Another task's end and the next start leave the rest alone.
   reading.capsule.result.reset();
   reading.capsule.serial += 1000;
   CHECK(reading.run_it().state == TaskState::completed);
   CHECK(reading.node.kept_results() == 3);
+}
+
+TEST_CASE("a read counts when the result is at hand and has room", "[broker][run][R39]") {
+  REQUIRE(crypto::initialise().ok());
+  const crypto::SigningKey reader = crypto::SigningKey::generate();
+  Reading reading;
+  reading.capsule.result = {{Hash{crypto::key_id(reader.public_key()).bytes}}, 3'600'000, 1};
+  const RunReport report = reading.run_it();
+  ResultQuery query{.state = reading.node.state(),
+                    .task = report.task,
+                    .step = "list",
+                    .reader = reader.public_key(),
+                    .prove = [&reader](ByteSpan statement) {
+                      return reader.sign(crypto::statement::kResultRead, statement);
+                    }};
+  const std::string moved = reading.node.folder() + "/moved";
+  const std::string results = reading.node.state() + "/results";
+  SECTION("not there") {
+    std::filesystem::rename(results, moved);
+    CHECK(task_result(query).code() == Code::result_missing);
+    std::filesystem::rename(moved, results);
+  }
+  SECTION("changed on the disk") {
+    std::filesystem::copy(results, moved, std::filesystem::copy_options::recursive);
+    for (const auto& file : std::filesystem::recursive_directory_iterator(results))
+      if (file.is_regular_file()) std::ofstream(file.path()) << "{}";
+    CHECK(task_result(query).code() == Code::store_corrupt);
+    std::filesystem::remove_all(results);
+    std::filesystem::rename(moved, results);
+  }
+  SECTION("no room for it") {
+    query.prepare = [](std::size_t) { return Status(Error(Code::store_full)); };
+    CHECK(task_result(query).code() == Code::store_full);
+    query.prepare = nullptr;
+  }
+  REQUIRE(task_result(query).ok());
+  CHECK(task_result(query).code() == Code::result_refused);
 }
 
 TEST_CASE("results are erased when their retention is over", "[broker][run][R39]") {
