@@ -14,6 +14,9 @@ namespace taper::capsules {
 namespace {
 
 constexpr std::size_t kCallsPerLeafMax = 4096;
+// Of all the calls that are tried: with fewer, an example may be missed and nothing else.
+constexpr std::size_t kCallsMax = 100'000;
+constexpr std::size_t kCallBytesMax = std::size_t{16} * 1024 * 1024;
 
 struct Sample {
   Verb verb;
@@ -85,18 +88,24 @@ std::vector<Object> combinations(const std::vector<Choices>& choices) {
     product = std::min(product * one.values.size(), kCallsPerLeafMax + 1);
   }
   std::vector<std::size_t> at(choices.size(), 0);
+  std::size_t bytes = 0;
+  const auto put = [&] {
+    if (bytes > kCallBytesMax) return;
+    out.push_back(pick(choices, at));
+    bytes += write_canonical(Value(out.back())).size();
+  };
   if (product <= kCallsPerLeafMax) {
     for (std::size_t count = 0; count < product; ++count) {
-      out.push_back(pick(choices, at));
+      put();
       for (std::size_t i = 0; i < at.size() && ++at[i] == choices[i].values.size(); ++i) at[i] = 0;
     }
     return out;
   }
   for (std::size_t i = 0; i < choices.size(); ++i) {
     for (at[i] = 0; at[i] < choices[i].values.size(); ++at[i]) {
-      out.push_back(pick(choices, at));
+      put();
       for (std::size_t k = i + 1; k < choices.size() && out.size() < kCallsPerLeafMax; ++k) {
-        for (at[k] = 1; at[k] < choices[k].values.size(); ++at[k]) out.push_back(pick(choices, at));
+        for (at[k] = 1; at[k] < choices[k].values.size(); ++at[k]) put();
         at[k] = 0;
       }
     }
@@ -107,6 +116,7 @@ std::vector<Object> combinations(const std::vector<Choices>& choices) {
 
 void sample_side(const Side& side, const Side& other, std::vector<Sample>& out) {
   std::map<std::string, std::map<std::string, std::vector<Value>>> edges;
+  std::size_t bytes = 0;
   for (const Leaf& leaf : side.leaves) {
     const Grant& grant = side.grant_of(leaf);
     Named named;
@@ -122,6 +132,8 @@ void sample_side(const Side& side, const Side& other, std::vector<Sample>& out) 
     std::ranges::partition(verbs, [](Verb verb) { return verb == Verb::call; });
     for (const Moment& moment : edge_moments(everything)) {
       for (Object& arguments : combinations(choices_of(leaf, edges[grant.tool], moment))) {
+        bytes += write_canonical(Value(arguments)).size() * verbs.size();
+        if (bytes > kCallBytesMax || out.size() > kCallsMax) return;
         for (const Verb verb : verbs) out.push_back({verb, grant.tool, arguments, moment});
       }
     }
@@ -288,6 +300,10 @@ void add_notes(const Side& a, const Side& b, Difference& out) {
                         crypto::public_key_text(holder(b)));
   }
   if (a.chain.id != b.chain.id) out.notes.emplace_back("two root payloads: nothing is shared");
+  if (a.root.log_all_arguments != b.root.log_all_arguments ||
+      a.root.log_except != b.root.log_except) {
+    out.notes.emplace_back("their logs keep different things of the arguments");
+  }
   if (a.root.not_before_s != b.root.not_before_s || a.root.not_after_s != b.root.not_after_s) {
     out.notes.push_back(
         "windows " + format_utc_s(a.root.not_before_s) + " to " + format_utc_s(a.root.not_after_s) +

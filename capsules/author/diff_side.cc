@@ -26,7 +26,10 @@ bool lower(const std::optional<std::int64_t>& mine, const std::optional<std::int
 CellLimits cell_of(const Capsule& root, const Grant& grant) {
   const CellLimits& own = grant.cell;
   const CellLimits& other = root.cell;
-  const auto either = [](const auto& a, const auto& b) { return a ? a : b; };
+  // Of two caps the smaller holds.
+  const auto either = [](const auto& a, const auto& b) {
+    return a && b ? std::min(a, b) : a ? a : b;
+  };
   return {either(own.output_bytes, other.output_bytes),
           either(own.memory_bytes, other.memory_bytes), either(own.processes, other.processes),
           either(own.cpu_s, other.cpu_s), either(own.wall_ms, other.wall_ms)};

@@ -11,6 +11,9 @@ namespace taper::capsules {
 namespace {
 
 constexpr std::size_t kTextsMax = 400;
+// Of the texts, and of the lists, that one argument's constraints give: what a capsule from
+// anywhere asks for is not made without end.
+constexpr std::size_t kBytesMax = std::size_t{256} * 1024;
 constexpr std::size_t kItemsMax = 8;  // of a made array
 constexpr std::int64_t kDayS = 86'400;
 
@@ -70,8 +73,11 @@ void gather_words(const Argv& argv, Parts& out) {
   }
   Array first;
   for (const auto& choices : words) first.push_back(choices.front());
+  const std::size_t most = kBytesMax / (write_canonical(Value(first)).size() + 1) + 1;
+  std::size_t made = 0;
   for (std::size_t at = 0; at < words.size(); ++at) {
     for (const Value& value : words[at]) {
+      if (made++ == most) return;
       Array list = first;
       list[at] = value;
       out.values.emplace_back(std::move(list));
@@ -165,8 +171,10 @@ void gather(const Constraint& constraint, Parts& out) {
 
 void put_texts(Parts& parts) {
   std::set<std::string> texts;
-  const auto put = [&texts](const std::string& text) {
-    if (texts.size() < kTextsMax) texts.insert(text);
+  std::size_t bytes = 0;
+  const auto put = [&](const std::string& text) {
+    if (texts.size() >= kTextsMax || bytes >= kBytesMax || !texts.insert(text).second) return;
+    bytes += text.size();
   };
   for (const std::string& head : parts.heads) {
     for (const std::string& tail : parts.tails) {

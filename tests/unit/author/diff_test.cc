@@ -4,6 +4,7 @@
 
 #include "author_test.h"
 #include "capsules/author/lineage.h"
+#include "capsules/author/samples.h"
 #include "crypto/crypto.h"
 #include "tests/support/signed_capsule.h"
 
@@ -265,6 +266,39 @@ TEST_CASE("A comparison is bounded, and says when it gave up", "[author][R45]") 
   other.root.grants[0].args[0].all.push_back(ends);
   const Difference difference = diff(hostile, other, builtin_known_tools());
   CHECK(difference.relation == Relation::incomparable);
+}
+
+TEST_CASE("Long lists of long words are not tried in every way", "[author][R45]") {
+  UntrustedCapsule hostile = reading("{ path = { under = \"/a\" } }");
+  Argv words;
+  for (int i = 0; i < 256; ++i) words.words.push_back(Length{4000, 4096});
+  hostile.root.grants[0].tool = "odd";
+  hostile.root.grants[0].args = {{"words", false, {words}}};
+  UntrustedCapsule other = hostile;
+  other.id = another_id();
+  // A megabyte each: without a bound, more than a thousand of them.
+  const std::vector<Value> lists = edge_values({words});
+  std::size_t bytes = 0;
+  for (const Value& list : lists) bytes += write_canonical(list).size();
+  CHECK(bytes < std::size_t{8} * 1024 * 1024);
+  CHECK(diff(hostile, other, builtin_known_tools()).relation == Relation::equal);
+}
+
+TEST_CASE("Of two caps of a cell the smaller counts; what logs keep is a note", "[author]") {
+  UntrustedCapsule capped = reading("{ path = { under = \"/a\" } }");
+  for (Grant& grant : capped.root.grants) grant.cell.wall_ms = 60'000;
+  UntrustedCapsule loose = capped;
+  loose.id = another_id();
+  CHECK(relation(loose, capped) == "equal");
+  capped.root.cell.wall_ms = 1000;
+  CHECK(relation(loose, capped) == "narrower");
+  capped.root.cell.wall_ms = 90'000;
+  CHECK(relation(loose, capped) == "equal");
+  capped.root.log_all_arguments = true;
+  const Difference difference = diff(loose, capped, builtin_known_tools());
+  CHECK(difference.relation == Relation::equal);
+  const auto says_log = [](const std::string& note) { return note.starts_with("their logs"); };
+  CHECK(std::ranges::any_of(difference.notes, says_log));
 }
 
 }  // namespace
