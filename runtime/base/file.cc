@@ -23,6 +23,11 @@ Error file_error(Code code, const std::string& path, int error_number) {
                {.field = path, .expected = "", .got = std::strerror(error_number), .fix = ""});
 }
 
+Error larger_than(const std::string& name, std::size_t max_bytes, std::string got) {
+  return Error(Code::too_large,
+               {name, "at most " + std::to_string(max_bytes) + " bytes", std::move(got), ""});
+}
+
 // The written and synced temporary file's name.
 Result<std::string> write_temporary(const std::string& path, ByteSpan bytes, unsigned mode) {
   std::string name = path + ".tmp-XXXXXX";
@@ -67,18 +72,35 @@ Result<Bytes> read_fd(int fd, const std::string& name, std::size_t max_bytes) {
     if (count < 0) return file_error(Code::file_unreadable, name, errno);
     out.resize(have + static_cast<std::size_t>(count));
     if (out.size() > max_bytes) {
-      return Error(Code::too_large, {.field = name,
-                                     .expected = "at most " + std::to_string(max_bytes) + " bytes",
-                                     .got = "more",
-                                     .fix = ""});
+      return larger_than(name, max_bytes, "more");
     }
     if (count == 0) return out;
   }
 }
 
-Result<Bytes> read_file(const std::string& path, std::size_t max_bytes) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+Result<Fd> open_input(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return file_error(Code::file_unreadable, path, errno);
+  const bool inherited =
+      path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/");
+  if (!inherited && !S_ISREG(info.st_mode)) {
+    return Error(Code::file_unreadable,
+                 {path, "a regular file", S_ISDIR(info.st_mode) ? "a directory" : "another kind",
+                  "name a file; a shell's <(command) is taken too"});
+  }
+  // It may have become a pipe since: opening that must not wait for a writer.
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | (inherited ? 0 : O_NONBLOCK)));
   if (!file) return file_error(Code::file_unreadable, path, errno);
+  return file;
+}
+
+Result<Bytes> read_file(const std::string& path, std::size_t max_bytes) {
+  TAPER_TRY(const Fd file, open_input(path));
+  struct stat info{};
+  if (::fstat(file.get(), &info) == 0 && info.st_size > 0 &&
+      static_cast<std::uint64_t>(info.st_size) > max_bytes) {
+    return larger_than(path, max_bytes, std::to_string(info.st_size));
+  }
   return read_fd(file.get(), path, max_bytes);
 }
 

@@ -37,6 +37,12 @@ class Fd {
 // Error os_failure with `what` (for example "open /a/b") as the field and strerror(errno) as got.
 Error os_error(const std::string& what, int error_number);
 
+// Opens a regular file, or what /dev/stdin, /dev/fd/N and /proc/self/fd/N name: a shell's pipe. Any
+// other pipe, device or socket is refused unopened, so that nothing hangs and no device wakes.
+// Errors: file_missing, file_unreadable.
+Result<Fd> open_input(const std::string& path);
+
+// The whole of what open_input opens; a file that is too large is not begun.
 // Errors: file_missing, file_unreadable, too_large.
 Result<Bytes> read_file(const std::string& path, std::size_t max_bytes);
 Result<Bytes> read_fd(int fd, const std::string& name, std::size_t max_bytes);

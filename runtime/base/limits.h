@@ -14,6 +14,9 @@ inline constexpr std::size_t kSignaturesMax = 8;
 inline constexpr std::size_t kSignatureBytesMax = 1024;
 inline constexpr std::size_t kBlocksMax = 8;
 inline constexpr std::size_t kSourceBytesMax = 256 * 1024;  // of a capsule, in TOML
+// TOML, of a capsule or of a tool: parts of one dotted key, arrays and tables within each other.
+inline constexpr std::size_t kTomlKeyPartsMax = 16;
+inline constexpr std::size_t kTomlDepthMax = 32;
 inline constexpr std::size_t kArmourBytesMax = 1024 * 1024;
 inline constexpr std::size_t kFlatbufferDepthMax = 16;
 inline constexpr std::size_t kFlatbufferTablesMax = 4096;
@@ -155,6 +158,7 @@ inline constexpr std::size_t kMaskedBytesMin = 6;  // shorter secrets would mask
 inline constexpr std::size_t kMaskedLineBytesMin = 16;
 inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
 inline constexpr std::size_t kControlPeersMax = 16;
+inline constexpr std::int64_t kControlPauseMs = 200;  // when no peer can be taken up for now
 inline constexpr std::size_t kToolFilesMax = 256;
 inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
 inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo

@@ -77,10 +77,7 @@ Result<crypto::Secret> ask(const std::string& path, const std::string& prompt) {
 Result<crypto::Secret> from_options(const PassphraseOptions& options) {
   if (options.fd >= 0) return read_passphrase(options.fd, "--passphrase-fd");
   if (options.file.empty()) return crypto::Secret();
-  const Fd file(::open(options.file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file && errno == ENOENT)
-    return Error(Code::file_missing, {.field = options.file, .expected = "", .got = "", .fix = ""});
-  if (!file) return os_error("open " + options.file, errno);
+  TAPER_TRY(const Fd file, open_input(options.file));
   return read_passphrase(file.get(), options.file);
 }
 
