@@ -5,6 +5,7 @@
 #include "capsules/author/lint.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
+#include "runtime/base/toml_shape.h"
 
 namespace taper::capsules {
 namespace {
@@ -284,6 +285,12 @@ Narrowing parse_narrowing(std::string_view toml, const UntrustedCapsule& chain,
   if (toml.size() > limits::kSourceBytesMax) {
     report.error(Code::too_large, {}, "the source is too large",
                  "at most " + std::to_string(limits::kSourceBytesMax) + " bytes");
+    return failed();
+  }
+  if (const auto line = toml_too_deep(toml)) {
+    report.error(Code::source_syntax, {"", static_cast<std::uint32_t>(*line)},
+                 "a key of too many parts, or too many brackets within each other",
+                 "write shorter keys and flatter tables at this line");
     return failed();
   }
   const Above above{chain, tools, lineage_of(chain.root, chain.blocks),

@@ -4,6 +4,7 @@
 #include "crypto/key_file.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
+#include "runtime/base/toml_shape.h"
 
 namespace taper::capsules {
 namespace {
@@ -240,6 +241,12 @@ Parsed parse_source(std::string_view toml, const KnownTools& tools) {
   if (toml.size() > limits::kSourceBytesMax) {
     report.error(Code::too_large, {}, "the source is too large",
                  "at most " + std::to_string(limits::kSourceBytesMax) + " bytes");
+    return failed(report);
+  }
+  if (const auto line = toml_too_deep(toml)) {
+    report.error(Code::source_syntax, {"", static_cast<std::uint32_t>(*line)},
+                 "a key of too many parts, or too many brackets within each other",
+                 "write shorter keys and flatter tables at this line");
     return failed(report);
   }
   try {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "runtime/base/limits.h"
+#include "runtime/base/toml_shape.h"
 #include "runtime/broker/tool_files.h"
 
 namespace taper::broker {
@@ -180,6 +181,8 @@ Result<Tool> parse_tool(std::string_view name, std::string_view toml) {
   if (toml.size() > limits::kToolFileBytesMax)
     return wrong("size", "at most " + std::to_string(limits::kToolFileBytesMax) + " bytes");
   if (!is_utf8(toml)) return wrong("", "UTF-8");
+  if (const auto line = toml_too_deep(toml))
+    return wrong("line " + std::to_string(*line), "shorter keys, flatter tables", "too deep");
   try {
     return parse_file(name, toml::parse(toml));
   } catch (const toml::parse_error& error) {
