@@ -57,6 +57,17 @@ std::vector<Value> named_values(const ArgRule& rule) {
   return {};
 }
 
+// Values of two types in one not_one_of: one of them excluded in one type passes in the other.
+bool mixes_excluded(const ArgRule& rule) {
+  return std::ranges::any_of(rule.all, [](const Constraint& constraint) {
+    const auto* others = std::get_if<NotOneOf>(&constraint);
+    if (others == nullptr) return false;
+    const auto texts = std::ranges::count_if(
+        others->values, [](const Value& value) { return value.text() != nullptr; });
+    return texts != 0 && std::cmp_not_equal(texts, others->values.size());
+  });
+}
+
 // Some text begins with `start` and is `tree` or lies below it.
 bool may_be_under(std::string_view start, std::string_view tree) {
   return tree.starts_with(start) || is_under(start, tree);
@@ -160,6 +171,12 @@ void lint_rule(const ArgRule& nested, const InputSpec& input, const std::string&
     report.error(Code::source_invalid, path, "no value can ever match: " + why,
                  "mend the rules so that one value passes them all, or leave the argument out");
     return;
+  }
+  if (input.type == InputType::json && mixes_excluded(rule)) {
+    report.error(Code::source_invalid, path,
+                 "not_one_of names values of two types, but a tool is given words: 1 and \"1\" are "
+                 "the same to it",
+                 "name values of one type, or say what is meant with one_of");
   }
   for (const Value& value : named_values(rule)) {
     if (value_passes(rule, input.type, value)) continue;

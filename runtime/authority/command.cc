@@ -14,10 +14,6 @@ const Value* find(const Object& arguments, const std::string& name) {
   return found == arguments.end() ? nullptr : &found->second;
 }
 
-std::string word_text(const Value& value) {
-  return value.text() != nullptr ? *value.text() : capsules::write_canonical(value);
-}
-
 Error bad_input(std::string field, std::string expected, std::string got) {
   return Error(Code::tool_input, {std::move(field), std::move(expected), std::move(got), ""});
 }
@@ -76,6 +72,10 @@ class Renderer {
 };
 
 }  // namespace
+
+std::string word_text(const Value& value) {
+  return value.text() != nullptr ? *value.text() : capsules::write_canonical(value);
+}
 
 Result<std::vector<std::string>> render_argv(const Tool& tool, const Object& arguments) {
   Renderer renderer(arguments);

@@ -11,6 +11,10 @@
 
 namespace taper::authority {
 
+// One argument as the word that a tool is given: texts as they are, everything else in canonical
+// JSON.
+std::string word_text(const capsules::Value& value);
+
 // The words of a command: the template with each argument as one whole word. A word or group whose
 // argument is absent is dropped. Integers in decimal, booleans as true or false, JSON inputs in
 // canonical form. Errors: option_like (a value that begins with '-' where no "--" stands before it

@@ -210,7 +210,8 @@ Status check_once(const LiveTask& task, capsules::Verb verb, const Object& argum
   const Grant& grant = chosen(task, ruling);
   for (const auto& [name, value] : arguments) {
     if (name != grant.idempotency) continue;
-    const std::string id = capsules::write_canonical(value);
+    // What the tool is given: 7 and "7" are one word to a command.
+    const std::string id = capsules::write_canonical(word_text(value));
     const Bytes framed = ByteWriter().text(grant.id).text(id).bytes();
     ruling.once = crypto::hash(framed);
   }

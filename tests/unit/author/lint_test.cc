@@ -53,6 +53,13 @@ TEST_CASE("Lint accepts each enforced constraint", "[author]") {
   }
 }
 
+TEST_CASE("Lint refuses to exclude one word in two types", "[author][R35]") {
+  CHECK(find_finding(errors_of_rule("data = { not_one_of = [1, \"a\"] }"), "two types"));
+  CHECK(find_finding(errors_of_rule("data = { not_one_of = [true, \"a\"] }"), "two types"));
+  CHECK(errors_of_rule("data = { not_one_of = [1, true] }").empty());
+  CHECK(errors_of_rule("data = { not_one_of = [\"1\", \"a\"] }").empty());
+}
+
 TEST_CASE("Lint sees terms that do not fit each other", "[author][R37]") {
   const auto errors = [](const std::string& terms) {
     return errors_of(findings_of(source_with(

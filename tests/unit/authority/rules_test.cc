@@ -255,6 +255,37 @@ TEST_CASE("a call's id counts once, but for calls that were interrupted",
   CHECK(node.refused(second, "file.write", write("d")) == Code::ok);
 }
 
+TEST_CASE("an id is what the tool is given, however it is written", "[authority][R38]") {
+  Node node;
+  Capsule capsule = open_capsule(node);
+  Grant pay =
+      sample_grant("pay", "pay", capsules::Effect::write, {{"id", false, {capsules::AnyValue{}}}});
+  pay.budget = {};
+  pay.idempotency = "id";
+  authority::Tool tool;
+  tool.name = "pay";
+  tool.kind = authority::ToolKind::command;
+  tool.effect = capsules::Effect::write;
+  tool.inputs = {{"id", capsules::InputType::json, false}};
+  tool.argv = {{"/usr/bin/true", "", false, {}}, {"--", "", false, {}}, {"", "id", false, {}}};
+  authority::define_tool(tool);
+  node.tools.insert_or_assign("pay", tool);
+  pay.digest_kind = capsules::DigestKind::pinned;
+  pay.digest = tool.digest;
+  capsule.grants.push_back(pay);
+  const TaskId task = node.activate(sign_capsule(node.fleet, capsule))->task;
+  const auto pays = [&](std::string_view id) {
+    return node.refused(task, "pay", R"({"id":)" + std::string(id) + "}");
+  };
+  CHECK(pays("7") == Code::ok);
+  CHECK(pays(R"("7")") == Code::idempotency_reused);
+  CHECK(pays(R"("07")") == Code::ok);
+  CHECK(pays(R"("[7,\"x\"]")") == Code::ok);
+  CHECK(pays(R"([7, "x"])") == Code::idempotency_reused);
+  CHECK(pays("true") == Code::ok);
+  CHECK(pays(R"("true")") == Code::idempotency_reused);
+}
+
 TEST_CASE("a failed call's id may be retried, a done one's never", "[authority][R38]") {
   Node node;
   Capsule capsule = open_capsule(node);
