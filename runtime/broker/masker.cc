@@ -1,6 +1,8 @@
 #include "runtime/broker/masker.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
@@ -9,7 +11,6 @@ namespace taper::broker {
 namespace {
 
 constexpr std::string_view kSpace = " \t\r\n";
-constexpr std::size_t kBase64Columns = 76;
 
 void wipe_text(std::string& text) {
   crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
@@ -37,24 +38,86 @@ std::string base64_inside(std::string_view value, std::size_t offset) {
   return digits;
 }
 
-// As base64(1) prints what is longer than a line.
-std::string wrapped(std::string_view digits) {
-  std::string lines;
-  lines.reserve(digits.size() + digits.size() / kBase64Columns);
-  for (std::size_t at = 0; at < digits.size(); at += kBase64Columns) {
-    if (at != 0) lines += '\n';
-    lines += digits.substr(at, kBase64Columns);
+// A text read in another way: `text`, and for each of its bytes the place in the original where
+// what stands for it begins and ends.
+struct Reading {
+  std::string text;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> from;
+  void add(std::string_view bytes, std::size_t begin, std::size_t end) {
+    text += bytes;
+    from.resize(text.size(), {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
   }
-  return lines;
+};
+
+Reading begin_reading(std::size_t size) {
+  Reading out;
+  out.text.reserve(size);  // so that no half of it is left behind
+  out.from.reserve(size);
+  return out;
 }
 
-std::string json_form(std::string_view value) {
-  std::string quoted;
-  quoted.reserve(6 * value.size() + 2);  // so that no half of it is left behind
-  capsules::append_json_string(quoted, value);
-  std::string inside = quoted.substr(1, quoted.size() - 2);
-  wipe_text(quoted);
-  return inside;
+// Without white space, and without the line ends of a text inside JSON: base64 and hex come in
+// lines of any length.
+Reading without_space(std::string_view text) {
+  Reading out = begin_reading(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool line_end =
+        text[at] == '\\' && at + 1 < text.size() && (text[at + 1] == 'n' || text[at + 1] == 'r');
+    if (line_end) {
+      ++at;
+    } else if (kSpace.find(text[at]) == kSpace.npos) {
+      out.add(text.substr(at, 1), at, at + 1);
+    }
+  }
+  return out;
+}
+
+// Of the four digits after \u at `at`; empty: there is no such escape.
+std::optional<std::uint32_t> escaped_unit(std::string_view text, std::size_t at) {
+  if (!text.substr(std::min(at, text.size())).starts_with("\\u")) return {};
+  const std::optional<Bytes> bytes = from_hex(text.substr(at + 2, 4));
+  if (!bytes || bytes->size() != 2) return {};
+  return static_cast<std::uint32_t>((*bytes)[0]) << 8U | (*bytes)[1];
+}
+
+std::string utf8_of(std::uint32_t point) {
+  const auto tail = [point](unsigned shift) {
+    return static_cast<char>(0x80U | ((point >> shift) & 0x3FU));
+  };
+  if (point < 0x80) return {static_cast<char>(point)};
+  if (point < 0x800) return {static_cast<char>(0xC0U | point >> 6U), tail(0)};
+  if (point < 0x10000) return {static_cast<char>(0xE0U | point >> 12U), tail(6), tail(0)};
+  return {static_cast<char>(0xF0U | point >> 18U), tail(12), tail(6), tail(0)};
+}
+
+// With the escapes of JSON's strings undone, whichever of them the writer chose.
+Reading unescaped(std::string_view text) {
+  constexpr std::string_view kLetters = "\"\\/bfnrt";
+  constexpr std::string_view kMeant = "\"\\/\b\f\n\r\t";
+  Reading out = begin_reading(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = at + 1;
+    std::string meant(1, text[at]);
+    if (text[at] == '\\' && end < text.size()) {
+      const std::size_t letter = kLetters.find(text[end]);
+      std::optional<std::uint32_t> unit = escaped_unit(text, at);
+      if (letter != kLetters.npos) {
+        meant = kMeant.substr(letter, 1);
+        ++end;
+      } else if (unit) {
+        end = at + 6;
+        const auto low = escaped_unit(text, end);
+        if (*unit >= 0xD800 && *unit < 0xDC00 && low && *low >= 0xDC00 && *low < 0xE000) {
+          unit = 0x10000 + ((*unit - 0xD800) << 10U) + (*low - 0xDC00);
+          end += 6;
+        }
+        meant = utf8_of(*unit);
+      }
+    }
+    out.add(meant, at, end);
+    at = end;
+  }
+  return out;
 }
 
 }  // namespace
@@ -68,56 +131,81 @@ Masker::Masker(const std::vector<authority::CallSecret>& secrets) {
     for (std::string_view rest = value; !rest.empty();) {
       const std::size_t end = std::min(rest.find('\n'), rest.size());
       const std::string_view line = trimmed(rest.substr(0, end));
-      if (line.size() >= limits::kMaskedLineBytesMin) add(secret.name, std::string(line));
+      if (line.size() >= limits::kMaskedLineBytesMin)
+        add(secret.name, std::string(line), Kind::value);
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
   }
-  std::ranges::sort(forms_, std::ranges::greater{},
-                    [](const Form& form) { return form.bytes.size(); });
 }
 
-void Masker::add(const std::string& name, std::string form) {
-  forms_.push_back({crypto::Secret::copy_of(as_bytes(form)), name});
+void Masker::add(const std::string& name, std::string form, Kind kind) {
+  forms_.push_back({crypto::Secret::copy_of(as_bytes(form)), name, kind});
   wipe_text(form);
 }
 
 void Masker::add_value(const std::string& name, std::string_view value) {
-  add(name, std::string(value));
-  if (is_utf8(value)) add(name, json_form(value));
+  add(name, std::string(value), Kind::value);
   std::string hex = to_hex(as_bytes(value));
-  add(name, hex);
+  add(name, hex, Kind::digits);
   std::ranges::transform(hex, hex.begin(),
                          [](char c) { return c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c; });
-  add(name, std::move(hex));
+  add(name, std::move(hex), Kind::digits);
   for (std::size_t offset = 0; offset < 3; ++offset) {
     std::string digits = base64_inside(value, offset);
-    if (offset == 0 && digits.size() > kBase64Columns) add(name, wrapped(digits));
-    add(name, digits);
+    add(name, digits, Kind::digits);
     std::ranges::replace(digits, '+', '-');
     std::ranges::replace(digits, '/', '_');
-    add(name, std::move(digits));
+    add(name, std::move(digits), Kind::digits);
+  }
+}
+
+// Adds where a form of this kind stands in the reading, as places of the original.
+void Masker::find(std::string_view reading, const Places& from, Kind kind,
+                  std::vector<Match>& found) const {
+  for (const Form& form : forms_) {
+    if (form.kind != kind) continue;
+    const std::string_view bytes = as_text(form.bytes.bytes());
+    for (std::size_t at = reading.find(bytes); at != reading.npos;
+         at = reading.find(bytes, at + bytes.size())) {
+      const std::size_t last = at + bytes.size() - 1;
+      found.push_back({from.empty() ? at : from[at].first,
+                       from.empty() ? last + 1 : from[last].second, &form.name});
+    }
   }
 }
 
 bool Masker::mask(std::string& text) {
-  bool any = false;
-  for (const Form& form : forms_) {
-    const std::string_view bytes = as_text(form.bytes.bytes());
-    std::size_t at = text.find(bytes);
-    if (at == text.npos) continue;
-    std::string out;
-    std::size_t from = 0;
-    for (; at != text.npos; at = text.find(bytes, from)) {
-      out.append(text, from, at - from).append("[secret ").append(form.name).append("]");
-      from = at + bytes.size();
-    }
-    out.append(text, from);
-    wipe_text(text);
-    text = std::move(out);
-    any = true;
-    if (std::ranges::find(found_, form.name) == found_.end()) found_.push_back(form.name);
+  if (forms_.empty()) return false;
+  std::vector<Match> found;
+  for (const Kind kind : {Kind::value, Kind::digits}) find(text, {}, kind, found);
+  if (text.find('\\') != text.npos) {
+    Reading reading = unescaped(text);
+    find(reading.text, reading.from, Kind::value, found);
+    wipe_text(reading.text);
   }
-  return any;
+  if (text.find_first_of("\\ \t\r\n") != text.npos) {
+    Reading reading = without_space(text);
+    find(reading.text, reading.from, Kind::digits, found);
+    wipe_text(reading.text);
+  }
+  if (found.empty()) return false;
+  // Of those that overlap the first stands for all, and of those that begin together the longest.
+  std::ranges::sort(found, [](const Match& a, const Match& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
+  });
+  std::string out;
+  std::size_t from = 0;
+  for (const Match& match : found) {
+    if (match.begin >= from) {
+      out.append(text, from, match.begin - from).append("[secret ").append(*match.name).append("]");
+    }
+    from = std::max(from, match.end);
+    if (std::ranges::find(found_, *match.name) == found_.end()) found_.push_back(*match.name);
+  }
+  out.append(text, from);
+  wipe_text(text);
+  text = std::move(out);
+  return true;
 }
 
 // A value of the depth that the parser allows.
@@ -127,13 +215,29 @@ void Masker::mask(capsules::Value& value) {
   if (capsules::Array* array = value.array()) {
     for (capsules::Value& item : *array) mask(item);
   } else if (capsules::Object* object = value.object()) {
-    for (auto& [key, member] : *object) {
-      mask(key);
-      mask(member);
-    }
+    for (auto& member : *object) mask(member.second);
+    mask_keys(*object);
   } else {
     std::string text = value.text() != nullptr ? *value.text() : capsules::write_canonical(value);
     if (mask(text)) value = capsules::Value(std::move(text));
+  }
+}
+
+// Two keys may become one: those are numbered, so that none is lost and the JSON stays strict.
+void Masker::mask_keys(capsules::Object& object) {
+  std::set<std::string, std::less<>> taken;
+  std::vector<std::string*> changed;
+  for (auto& member : object) {
+    if (mask(member.first)) {
+      changed.push_back(&member.first);
+    } else {
+      taken.insert(member.first);
+    }
+  }
+  for (std::string* key : changed) {
+    const std::string plain = *key;
+    for (std::size_t number = 2; !taken.insert(*key).second; ++number)
+      *key = plain + " " + std::to_string(number);
   }
 }
 

@@ -70,6 +70,54 @@ TEST_CASE("base64 is known wherever the secret lies in what was encoded", "[brok
   }
 }
 
+TEST_CASE("base64 and hex are known in lines of any length", "[broker][masker][R12]") {
+  const std::string value =
+      "the-quick-brown-fox-jumps-over-the-lazy-dog/0123456789+abcdefghijklmno";
+  for (const std::string before : {"", "u", "user:"}) {
+    for (const std::size_t columns : {1U, 19U, 60U, 64U, 76U}) {
+      for (const std::string end : {"\n", "\r\n", "\\n", "\n  "}) {
+        for (const std::string& digits :
+             {to_base64(as_bytes(before + value + "@host")), to_hex(as_bytes(before + value))}) {
+          std::string text = "begin ";
+          for (std::size_t at = 0; at < digits.size(); at += columns)
+            text += digits.substr(at, columns) + end;
+          INFO(text);
+          const std::string plain = masked(value, text + "ende");
+          CHECK(plain.starts_with("begin "));
+          CHECK(plain.ends_with(end + "ende"));
+          CHECK(plain.find("[secret db]") != std::string::npos);
+          CHECK(plain.size() < 100);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a secret is known however JSON escapes it", "[broker][masker][R12]") {
+  const std::string value = "p\xc3\xa4/\xf0\x9f\x94\x91<\"w\\rt\tx";
+  for (const std::string escaped : {R"(p\u00e4/\ud83d\udd11<\"w\\rt\tx)",
+                                    R"(p\u00E4\/\uD83D\uDD11\u003c\u0022w\u005Crt\u0009x)",
+                                    "p\xc3\xa4\\/\xf0\x9f\x94\x91\\u003C\\\"w\\\\rt\\tx"}) {
+    INFO(escaped);
+    CHECK(masked(value, "{\"a\":\"x\\n" + escaped + "\\u00e4\"}") ==
+          "{\"a\":\"x\\n[secret db]\\u00e4\"}");
+  }
+  // Escapes that are none hide nothing after them.
+  for (const std::string odd : {"\\", "\\u12", "\\uzzzz", "\\x", "\\ud83d", "\\ud83d\\n"})
+    CHECK(masked("hunter22", odd + "hunter22" + odd) == odd + "[secret db]" + odd);
+}
+
+TEST_CASE("keys that become one stay two", "[broker][masker][R12]") {
+  Masker masker(secrets_of({{"db", "hunter22"}}));
+  Result<capsules::Value> value = capsules::parse_value(
+      as_bytes(R"({"68756e7465723232":4,"[secret db]":1,"hunter22":2})"), 1000);
+  REQUIRE(value.ok());
+  masker.mask(*value);
+  const std::string text = capsules::write_canonical(*value);
+  CHECK(text == R"({"[secret db]":1,"[secret db] 2":4,"[secret db] 3":2})");
+  CHECK(capsules::parse_value(as_bytes(text), 1000).ok());
+}
+
 TEST_CASE("long lines of a key are masked one by one", "[broker][masker]") {
   const std::string value =
       "-----BEGIN KEY-----\nMIIBVgIBADANBgkqhkiG9w0B\nAQEFAASCAUAwggE8\n--end\n";
