@@ -73,16 +73,18 @@ Result<Fd> bind_socket(const std::string& path) {
 
 struct ControlServer::State {
   State(asio::io_context& context, ControlAddress where, int fd)
-      : io(context), address(std::move(where)), listener(context, fd) {}
+      : io(context), address(std::move(where)), listener(context, fd), pause(context) {}
 
   void await_peer();
-  void take_peer();
+  void await_room();
+  bool take_peer();  // false: this process can open nothing more for now
   void answer(std::list<Peer>::iterator peer);
   void drop(std::list<Peer>::iterator peer);
 
   asio::io_context& io;
   ControlAddress address;
   asio::posix::stream_descriptor listener;
+  asio::steady_timer pause;
   std::list<Peer> peers;
   Handler handler;
   std::function<void()> after;
@@ -94,14 +96,22 @@ void ControlServer::State::await_peer() {
   listener.async_wait(asio::posix::descriptor_base::wait_read,
                       [this](const boost::system::error_code& error) {
                         if (error || stopped) return;
-                        take_peer();
-                        await_peer();
+                        take_peer() ? await_peer() : await_room();
                       });
 }
 
-void ControlServer::State::take_peer() {
+// The peer that waits would wake us again at once, without end.
+void ControlServer::State::await_room() {
+  pause.expires_after(std::chrono::milliseconds(limits::kControlPauseMs));
+  pause.async_wait([this](const boost::system::error_code& error) {
+    if (!error) await_peer();
+  });
+}
+
+bool ControlServer::State::take_peer() {
   Fd accepted(::accept4(listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!accepted || !is_trusted_peer(accepted.get())) return;
+  if (!accepted) return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+  if (!is_trusted_peer(accepted.get())) return true;
   const auto peer = peers.emplace(peers.end(), io, accepted.release());
   peer->deadline.expires_after(std::chrono::milliseconds(limits::kControlTimeoutMs));
   // Closing the socket ends its wait, which drops the peer.
@@ -114,6 +124,7 @@ void ControlServer::State::take_peer() {
                             if (!error && !stopped) answer(peer);
                             drop(peer);
                           });
+  return true;
 }
 
 void ControlServer::State::answer(std::list<Peer>::iterator peer) {
@@ -164,6 +175,7 @@ void ControlServer::stop() {
   state_->stopped = true;
   boost::system::error_code ignored;
   state_->listener.cancel(ignored);
+  state_->pause.cancel();
 }
 
 }  // namespace taper::broker
