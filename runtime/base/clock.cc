@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <sstream>
 #include <string>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/file.h"
 
 namespace taper {
 namespace {
@@ -42,6 +45,35 @@ Now SystemClock::now() const {
 }
 
 std::int64_t wall_clock_s() { return static_cast<std::int64_t>(read_clock(CLOCK_REALTIME).tv_sec); }
+
+bool is_unshifted(std::string_view timens_offsets) {
+  std::istringstream lines{std::string(timens_offsets)};
+  std::string clock, seconds, nanoseconds;
+  while (lines >> clock >> seconds >> nanoseconds) {
+    if (seconds != "0" || nanoseconds != "0") return false;
+  }
+  return lines.eof() && !clock.empty();
+}
+
+Status check_boot_clock() {
+  constexpr std::size_t kOffsetsBytesMax = 4096;
+  const auto shifted = [](std::string got) {
+    return Error(Code::boot_clock_shifted, {"time namespace", "no offset", std::move(got), ""});
+  };
+  const Result<Bytes> offsets = read_file("/proc/self/timens_offsets", kOffsetsBytesMax);
+  // A kernel without time namespaces has neither file.
+  std::array<char, 64> own{}, next{};
+  const ssize_t own_size = ::readlink("/proc/self/ns/time", own.data(), own.size());
+  if (!offsets.ok() && offsets.code() == Code::file_missing && own_size < 0 && errno == ENOENT)
+    return success();
+  if (!offsets.ok()) return shifted("offsets that cannot be read");
+  // The offsets are those of the namespace that children will have; it must be this one.
+  const ssize_t next_size = ::readlink("/proc/self/ns/time_for_children", next.data(), next.size());
+  if (own_size <= 0 || own_size != next_size) return shifted("a namespace that cannot be told");
+  if (own != next) return shifted("another namespace for children");
+  return is_unshifted(as_text(*offsets)) ? success()
+                                         : Status(shifted(std::string(as_text(*offsets))));
+}
 
 void ManualClock::advance_ms(std::int64_t ms) {
   now_.boot_ms += ms;

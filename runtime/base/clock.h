@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "runtime/base/ids.h"
+#include "runtime/base/result.h"
 
 namespace taper {
 
@@ -32,6 +34,12 @@ class SystemClock final : public Clock {
 
 // The wall clock alone, for processes that may open nothing, not even the boot id.
 std::int64_t wall_clock_s();
+
+// That CLOCK_BOOTTIME is the host's: a time namespace can set it back. Whatever begins or takes up
+// tasks asks first. Error: boot_clock_shifted, also where it cannot be told.
+Status check_boot_clock();
+// What proc_pid_timens_offsets shows, time_namespaces(7), moves no clock.
+bool is_unshifted(std::string_view timens_offsets);
 
 // A clock that stands where it was put, for tests and simulation.
 class ManualClock final : public Clock {

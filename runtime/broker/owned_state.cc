@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -152,6 +153,22 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   // A crash between the two halves of an end leaves results behind; others were kept long enough.
   TAPER_CHECK(store::ResultFiles(state).erase_all_but(kept));
   return owned;
+}
+
+Status check_key_links(const std::string& state) {
+  const std::string folder = state + "/keys";
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), ::closedir);
+  if (!listing) return os_error("open " + folder, errno);
+  while (const dirent* entry = ::readdir(listing.get())) {
+    const std::string path = folder + "/" + entry->d_name;
+    struct stat found{};
+    if (::lstat(path.c_str(), &found) != 0) return os_error("stat " + path, errno);
+    if (!S_ISREG(found.st_mode) || found.st_nlink == 1) continue;
+    return Error(Code::key_file_exposed,
+                 {path, "one link", std::to_string(found.st_nlink) + " links",
+                  "find the others ('find / -xdev -samefile " + path + "') and remove them"});
+  }
+  return success();
 }
 
 Status end_results(const authority::Authority& authority, store::ResultFiles& results,

@@ -30,6 +30,10 @@ struct OwnedState {
 Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
                              const Now& now);
 
+// That no key of the state has a second name, which could lie in a granted tree. Asked by whatever
+// runs tools; ending a task never needs it. Errors: key_file_exposed, os_failure.
+Status check_key_links(const std::string& state);
+
 // Erases the results of a task that is about to end, unless its capsule keeps them for readers.
 Status end_results(const authority::Authority& authority, store::ResultFiles& results,
                    const TaskId& task);

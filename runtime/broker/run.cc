@@ -46,10 +46,12 @@ Result<authority::Activation> activate(const OwnedState& owned, const RunOptions
 }  // namespace
 
 Result<RunReport> run(const RunOptions& options) {
+  TAPER_CHECK(check_boot_clock());
   TAPER_TRY(Bytes file, read_file(options.capsule_path, limits::kCapsuleBytesMax));
   TAPER_TRY(const std::string spawnd, sibling_program("taper-spawnd"));
   const SystemClock clock;
   TAPER_TRY(const OwnedState owned, own_state(options.state, options.holder_key_path, clock.now()));
+  TAPER_CHECK(check_key_links(options.state));
   TAPER_TRY(const auto loop, EventLoop::create(options.state));
   TAPER_TRY(const auto spawner, sandbox::Spawner::launch(spawnd));
   store::ResultFiles results(options.state);

@@ -61,5 +61,19 @@ TEST_CASE("another node's record beside the store is refused", "[broker][R8]") {
   CHECK(owned.code() == Code::node_record_malformed);
 }
 
+TEST_CASE("a key of the state with a second name is seen", "[broker][R21]") {
+  REQUIRE(crypto::initialise().ok());
+  const testing::ScratchDirectory scratch;
+  const std::filesystem::path base = std::filesystem::canonical(scratch.path());
+  REQUIRE(authority::create_node(base / "state", "n").ok());
+  CHECK(broker::check_key_links(base / "state").ok());
+  for (const char* key : {"seal.key", "node.key"}) {
+    std::filesystem::create_hard_link(base / "state/keys" / key, base / "alias");
+    CHECK(broker::check_key_links(base / "state").code() == Code::key_file_exposed);
+    std::filesystem::remove(base / "alias");
+  }
+  CHECK(broker::check_key_links(base / "state").ok());
+}
+
 }  // namespace
 }  // namespace taper
