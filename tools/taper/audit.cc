@@ -5,6 +5,7 @@
 #include "runtime/broker/embedded.h"
 #include "store/audit_verify.h"
 #include "tools/taper/command.h"
+#include "tools/taper/mapped_file.h"
 
 namespace taper::tools {
 namespace {
@@ -38,12 +39,12 @@ Status audit_verify(const Audit& options, Output& out) {
   TAPER_TRY(const std::optional<Nonce> nonce, nonce_option(options.nonce));
   TAPER_TRY(const Bytes node, read_file(options.node, limits::kKeyFileBytesMax));
   TAPER_TRY(const authority::NodeRecord record, authority::parse_node_record(as_text(node)));
-  TAPER_TRY(const Bytes file, read_file(options.file, limits::kLogFileBytesMax));
+  TAPER_TRY(const MappedFile file, MappedFile::open(options.file, limits::kLogFileBytesMax));
   TAPER_TRY(const store::VerifiedLog log,
-            store::verify_log(file, {.node = record.sign,
-                                     .incarnation = record.incarnation,
-                                     .log_key_0 = record.log_key_0,
-                                     .nonce = nonce}));
+            store::verify_log(file.bytes(), {.node = record.sign,
+                                             .incarnation = record.incarnation,
+                                             .log_key_0 = record.log_key_0,
+                                             .nonce = nonce}));
   out.line("verified: " + std::to_string(log.records) + " records of node " +
            escape_text(record.name) + ", none changed, missing or added");
   out.line("root " + log.root.hex());
@@ -65,11 +66,11 @@ bool is_of_task(const capsules::Value& body, const std::string& task) {
 }
 
 Status audit_show(const Audit& options, Output& out) {
-  TAPER_TRY(const Bytes file, read_file(options.file, limits::kLogFileBytesMax));
+  TAPER_TRY(const MappedFile file, MappedFile::open(options.file, limits::kLogFileBytesMax));
   if (!options.task.empty() && !TaskId::from_hex(options.task))
     return usage_error("--task", "32 hex digits", options.task);
   out.note("not verified here: 'taper audit verify' does that");
-  return store::read_log(file, [&](const store::LogRecord& record) {
+  return store::read_log(file.bytes(), [&](const store::LogRecord& record) {
     Result<capsules::Value> body =
         capsules::parse_value(as_bytes(record.body), limits::kAuditRecordBytesMax);
     if (!options.task.empty() && !(body.ok() && is_of_task(*body, options.task))) return;
@@ -96,7 +97,9 @@ void add_audit_verbs(Command& command) {
                    "taper audit export --state ./state --out log.tpa",
                    [&command, options] { return audit_export(*options, command.out); });
   take->add_option("--state", options->state, "The node's state")->required();
-  take->add_option("--out", options->file, "The log's file; replaced atomically")->required();
+  take->add_option("--out", options->file, "The log's file; an earlier log is replaced")
+      ->required();
+  command.writes(take, "--out", [] { return FileKind::log; });
   take->add_option("--nonce", options->nonce, "The centre's nonce, 64 hex digits: proves recency");
 
   CLI::App* verify =

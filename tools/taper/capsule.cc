@@ -57,6 +57,8 @@ Status capsule_lint(const Lint& options, Output& out) {
     for (capsules::Finding& finding :
          capsules::lint(*parsed.draft, tools, root ? &*root : nullptr, issuer ? &*issuer : nullptr))
       parsed.findings.push_back(std::move(finding));
+    if (auto closed = closed_window(*parsed.draft, SystemClock().now().wall_s))
+      parsed.findings.push_back(*std::move(closed));
   }
   TAPER_CHECK(report_findings(parsed.findings, out));
   out.line("no errors");

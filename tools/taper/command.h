@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/taper/output.h"
+#include "tools/taper/written_file.h"
 
 namespace taper::tools {
 
@@ -18,9 +19,21 @@ struct Command {
 
   // A group of verbs ("key"); one of them must follow.
   CLI::App* group(const std::string& name, const std::string& about);
+  // `option` of the verb names a file that it replaces, of the kind that `kind` says once the
+  // command line is understood. Every other option may name a file that it reads. Checked before
+  // the verb.
+  void writes(CLI::App* verb, const std::string& option, std::function<FileKind()> kind);
   // A verb with --json, whose help ends in `example`. `run` is called after parsing.
   CLI::App* verb(CLI::App* parent, const std::string& name, const std::string& about,
                  const std::string& example, std::function<Status()> run);
+
+ private:
+  struct Written {
+    const CLI::Option* option;
+    std::function<FileKind()> kind;
+  };
+  Status check_files(const CLI::App& verb) const;
+  std::vector<Written> written_;
 };
 
 // Parts of the capsule group.

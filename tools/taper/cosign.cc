@@ -147,7 +147,8 @@ void add_assemble_verb(Command& command, CLI::App* capsule) {
                    "What 'sign --from' wrote, or 'ssh-keygen -Y sign'")
       ->required();
   verb->add_option("--root", options->root, "The trust root that lists the issuers")->required();
-  verb->add_option("--out", options->out, "The capsule; replaced atomically")->required();
+  verb->add_option("--out", options->out, "The capsule; an earlier one is replaced")->required();
+  command.writes(verb, "--out", [] { return FileKind::capsule; });
   verb->add_flag("--armour", options->armour, "Write the text form, for transport by hand");
 }
 

@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 
 #include "capsules/author/author.h"
 #include "crypto/key_file.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/sandbox/probe.h"
@@ -147,6 +150,38 @@ Result<std::vector<Check>> state_checks(const std::string& state) {
   return checks;
 }
 
+// Secrets and opened keys are locked where they lie; where that is forbidden they may be swapped.
+Check locked_memory_check() {
+  const std::size_t size = limits::kCellSecretBytes;
+  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const bool locked = at != MAP_FAILED && ::mlock(at, size) == 0;
+  if (at != MAP_FAILED) ::munmap(at, size);
+  if (locked)
+    return {.name = "locked memory",
+            .health = Health::ok,
+            .detail = std::to_string(size / 1024) + " KiB for secrets and keys",
+            .fix = ""};
+  return {.name = "locked memory",
+          .health = Health::warn,
+          .detail = "the system lets this user lock too little: secrets and keys may be swapped",
+          .fix =
+              "raise 'ulimit -l' (LimitMEMLOCK= of a service) to 8192, or have no swap but an "
+              "encrypted one"};
+}
+
+Check boot_clock_check() {
+  const Status own = check_boot_clock();
+  if (own.ok())
+    return {.name = "boot clock",
+            .health = Health::ok,
+            .detail = "no time namespace shifts it",
+            .fix = ""};
+  return {.name = "boot clock",
+          .health = Health::fail,
+          .detail = to_line(own.error()),
+          .fix = describe(own.code()).fix};
+}
+
 std::string health_word(Health health) {
   switch (health) {
     case Health::ok: return "OK";
@@ -199,6 +234,8 @@ Status doctor(const std::string& state, Output& out) {
                              .fix = ""});
   }
   const auto sandbox_checks = static_cast<std::ptrdiff_t>(report.checks.size());
+  report.checks.push_back(boot_clock_check());
+  report.checks.push_back(locked_memory_check());
   if (!state.empty()) {
     TAPER_TRY(std::vector<Check> more, state_checks(state));
     report.checks.insert(report.checks.end(), more.begin(), more.end());
@@ -214,7 +251,7 @@ Status doctor(const std::string& state, Output& out) {
   say_speed(report, out);
   out.set("checks", check_values(report.checks));
   if (failed == nullptr) return success();
-  // The first checks are the sandbox's own; what fails after them is this state.
+  // The first checks are the sandbox's own; what fails after them is this host or this state.
   const bool layer = failed - report.checks.data() < sandbox_checks;
   return Error(
       layer ? Code::sandbox_layer : Code::host_unfit,

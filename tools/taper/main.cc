@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iostream>
+#include <new>
 
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
@@ -20,8 +23,34 @@ CLI::App* Command::verb(CLI::App* parent, const std::string& name, const std::st
   CLI::App* sub = parent->add_subcommand(name, about);
   sub->add_flag("--json", out.json, "Print one JSON document on stdout");
   sub->footer("Example:\n  " + example);
-  sub->callback([this, run = std::move(run)] { action = run; });
+  sub->callback([this, sub, run = std::move(run)] {
+    action = [this, sub, run]() -> Status {
+      TAPER_CHECK(check_files(*sub));
+      return run();
+    };
+  });
   return sub;
+}
+
+void Command::writes(CLI::App* verb, const std::string& option, std::function<FileKind()> kind) {
+  written_.push_back({verb->get_option(option), std::move(kind)});
+}
+
+Status Command::check_files(const CLI::App& verb) const {
+  std::vector<WrittenFile> files;
+  std::vector<std::string> inputs;
+  for (const CLI::Option* option : verb.get_options()) {
+    const auto written = std::ranges::find(written_, option, &Written::option);
+    for (const std::string& text : option->results()) {
+      if (written != written_.end()) {
+        files.push_back({option->get_name(), text, written->kind()});
+      } else {
+        inputs.push_back(text);
+        inputs.push_back(text.substr(text.find('=') + 1));  // NAME=FILE
+      }
+    }
+  }
+  return files.empty() ? success() : check_written(files, inputs);
 }
 
 Result<std::int64_t> duration_option(const std::string& name, const std::string& text) {
@@ -101,8 +130,19 @@ int run(int argc, char** argv) {
                             .got = complaint(command.app, error),
                             .fix = "see '" + verb_path(command.app) + " --help'"}));
   }
+  // A file that may not grow is an error of its write, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   const Status ready = crypto::initialise();
-  return command.out.finish(ready.ok() ? command.action() : Status(ready.error()));
+  if (!ready.ok()) return command.out.finish(ready);
+  try {
+    return command.out.finish(command.action());
+  } catch (const std::bad_alloc&) {
+    return command.out.finish(
+        Error(Code::os_failure, {.field = "memory",
+                                 .expected = "more",
+                                 .got = "none left",
+                                 .fix = "free memory, or give less at once"}));
+  }
 }
 
 }  // namespace

@@ -125,7 +125,9 @@ void add_narrow_verb(Command& command, CLI::App* capsule) {
   narrow->add_option("--root", options->root, "Verify against this trust root first");
   narrow->add_option("--tools", options->tools,
                      "The node's tools, as 'taper tools list --json' printed them");
-  narrow->add_option("--out", options->out, "The longer capsule; replaced atomically")->required();
+  narrow->add_option("--out", options->out, "The longer capsule; an earlier one is replaced")
+      ->required();
+  command.writes(narrow, "--out", [] { return FileKind::capsule; });
   narrow->add_flag("--armour", options->armour, "Write the text form, for transport by hand");
   options->passphrase.add_to(narrow);
 }

@@ -151,7 +151,8 @@ void add_init_options(CLI::App* init, NewRoot& options) {
   each(init, "--time", options.times, "A time key's public key");
   each(init, "--auditor", options.auditors, "An auditor's public key");
   each(init, "--allocator", options.allocators, "An allocator's public key");
-  init->add_option("--out", options.out, "The trust root file; replaced atomically")->required();
+  init->add_option("--out", options.out, "The trust root file; an earlier one is replaced")
+      ->required();
   init->add_flag("--armour", options.armour, "Write the text form, for transport by hand");
   options.passphrase.add_to(init);
 }
@@ -166,6 +167,7 @@ void add_root_verbs(Command& command) {
                    "taper root init --key root.key --issuer issuer.pub --max-ttl 1h --out root.tpr",
                    [&command, options] { return root_init(*options, command.out); });
   add_init_options(init, *options);
+  command.writes(init, "--out", [] { return FileKind::root; });
 
   auto path = std::make_shared<std::string>();
   CLI::App* show = command.verb(root, "show", "Verify a trust root by its own keys and show it",

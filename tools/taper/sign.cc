@@ -60,6 +60,8 @@ Result<capsules::Draft> read_draft(const Sign& options, const capsules::TrustRoo
     const KeyId id = crypto::key_id(issuer);
     for (capsules::Finding& finding : capsules::lint(*parsed.draft, tools, &root, &id))
       parsed.findings.push_back(std::move(finding));
+    if (auto closed = closed_window(*parsed.draft, SystemClock().now().wall_s))
+      parsed.findings.push_back(*std::move(closed));
   }
   TAPER_CHECK(report_findings(parsed.findings, out));
   if (!parsed.draft) return Error(Code::source_invalid);
@@ -206,7 +208,7 @@ void add_sign_verb(Command& command, CLI::App* capsule) {
   sign->add_option("--tools", options->tools,
                    "The node's tools, as 'taper tools list --json' printed them");
   sign->add_option("--out", options->out,
-                   "The capsule, or with --from the signature; replaced atomically");
+                   "The capsule, or with --from the signature; an earlier one is replaced");
   options->secrets.add_to(sign);
   sign->add_flag("--armour", options->armour, "Write the text form, for transport by hand");
   sign->add_option("--request", options->request,
@@ -218,6 +220,11 @@ void add_sign_verb(Command& command, CLI::App* capsule) {
                    "With --from: sign this capsule only, named by the id that was shown before");
   sign->add_option("--tbs", options->to_be_signed,
                    "Also write the bytes to be signed, for 'ssh-keygen -Y sign'");
+  command.writes(sign, "--out", [options] {
+    return options->from.empty() ? FileKind::capsule : FileKind::signature;
+  });
+  command.writes(sign, "--request", [] { return FileKind::request; });
+  command.writes(sign, "--tbs", [] { return FileKind::to_be_signed; });
 }
 
 }  // namespace taper::tools

@@ -41,6 +41,19 @@ Result<capsules::KnownTools> known_tools(const std::string& tools_file) {
   return tools;
 }
 
+std::optional<capsules::Finding> closed_window(const capsules::Draft& draft, std::int64_t now_s) {
+  if (!draft.window_from_s || *draft.window_from_s + draft.window_for_s > now_s) return {};
+  const auto line = draft.lines.find("capsule.window");
+  const std::string where =
+      line == draft.lines.end() ? "" : "line " + std::to_string(line->second) + ": ";
+  return capsules::Finding{
+      .severity = capsules::Severity::error,
+      .code = Code::window_closed,
+      .where = where + "capsule.window",
+      .what = "it closed at " + format_utc_s(*draft.window_from_s + draft.window_for_s),
+      .fix = "write a later 'from', a longer 'for', or leave 'from' out"};
+}
+
 Status report_findings(const std::vector<capsules::Finding>& findings, Output& out) {
   capsules::Array list;
   std::int64_t errors = 0;

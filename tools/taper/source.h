@@ -11,6 +11,8 @@ Result<capsules::KnownTools> known_tools(const std::string& tools_file);
 
 // Prints each finding to stderr and puts them into the document. Error: lint_failed when one of
 // them is an error.
+// A window that is over before anybody could sign it.
+std::optional<capsules::Finding> closed_window(const capsules::Draft& draft, std::int64_t now_s);
 Status report_findings(const std::vector<capsules::Finding>& findings, Output& out);
 
 Result<capsules::TrustRoot> read_root(const std::string& path);
