@@ -49,10 +49,13 @@ std::int64_t wall_clock_s() { return static_cast<std::int64_t>(read_clock(CLOCK_
 bool is_unshifted(std::string_view timens_offsets) {
   std::istringstream lines{std::string(timens_offsets)};
   std::string clock, seconds, nanoseconds;
-  while (lines >> clock >> seconds >> nanoseconds) {
+  bool any = false;
+  while (lines >> clock) {
+    if (!(lines >> seconds >> nanoseconds)) return false;
     if (seconds != "0" || nanoseconds != "0") return false;
+    any = true;
   }
-  return lines.eof() && !clock.empty();
+  return any;
 }
 
 Status check_boot_clock() {

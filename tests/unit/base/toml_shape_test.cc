@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <string>
+#include <vector>
 
 #include "runtime/base/limits.h"
 
@@ -38,11 +39,11 @@ TEST_CASE("a TOML text's depth is known before it is parsed", "[base]") {
 TEST_CASE("a TOML string is looked over, but not past its end", "[base]") {
   const std::string dots = repeated(".", 100) + repeated("[", 100);
   const std::string deep = "\n" + key_of(100) + "=1";
-  for (const std::string& text :
-       {"\"" + dots + "\"", "'" + dots + "'", "\"\"\"" + dots + "\n\"\" " + dots + "\"\"\"",
-        "'''" + dots + "'''", "\"\\\"" + dots + "\"", "'\\'", "\"\"", "''", "\"\"\"\"\"\"",
-        "\"\"\"a\"\"\"\"\"", "'''a''''", "1 # \"\"\" '" + dots,
-        "\"\"\"\\\"\"\"" + dots + "\"\"\""}) {
+  for (const std::string& text : std::vector<std::string>{
+           "\"" + dots + "\"", "'" + dots + "'", "\"\"\"" + dots + "\n\"\" " + dots + "\"\"\"",
+           "'''" + dots + "'''", "\"\\\"" + dots + "\"", "'\\'", "\"\"", "''", "\"\"\"\"\"\"",
+           "\"\"\"a\"\"\"\"\"", "'''a''''", "1 # \"\"\" '" + dots,
+           "\"\"\"\\\"\"\"" + dots + "\"\"\""}) {
     INFO(text);
     CHECK_FALSE(toml_too_deep("x = " + text));
     CHECK(toml_too_deep("x = " + text + deep));
