@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <optional>
+
 #include "capsules/author/author.h"
 #include "crypto/crypto.h"
 #include "runtime/base/clock.h"
@@ -13,21 +16,39 @@ namespace {
 
 constexpr std::int64_t kMsPerS = 1000;
 
-struct NewRoot {
-  std::vector<std::string> keys, issuers, approvers, publishers, revokers, registrars, times,
-      auditors, allocators;
-  std::vector<std::string> tools;
-  std::uint32_t threshold = 0;
-  std::uint32_t issuer_threshold = 1;
+// Issuers named on the command line, and what each may say.
+struct NewIssuers {
+  std::vector<std::string> issuers, tools;
   bool verify_user = false;
   bool long_leases = false;
+  std::string max_ttl = "1h", max_validity = "7d", max_revocation_age = "7d";
+};
+
+// What both verbs that make a root take.
+struct RootSigning {
+  std::vector<std::string> keys;
+  std::string valid_for, out;
   bool armour = false;
-  std::string max_ttl = "1h", max_validity = "7d", max_revocation_age = "7d", valid_for;
-  std::string out;
   PassphraseOptions passphrase;
 };
 
-Result<capsules::IssuerLimits> issuer_limits(const NewRoot& options) {
+struct NewRoot {
+  NewIssuers issuers;
+  RootSigning signing;
+  std::vector<std::string> approvers, publishers, revokers, registrars, times, auditors, allocators;
+  std::uint32_t threshold = 0;
+  std::uint32_t issuer_threshold = 1;
+};
+
+struct NextRoot {
+  std::string from;
+  NewIssuers added;
+  std::vector<std::string> dropped;
+  std::optional<std::uint32_t> issuer_threshold;
+  RootSigning signing;
+};
+
+Result<capsules::IssuerLimits> issuer_limits(const NewIssuers& options) {
   TAPER_TRY(const std::int64_t ttl_ms, duration_option("--max-ttl", options.max_ttl));
   TAPER_TRY(const std::int64_t validity_ms,
             duration_option("--max-validity", options.max_validity));
@@ -63,14 +84,7 @@ Status add_roles(const NewRoot& options, capsules::TrustRootData& data) {
   return success();
 }
 
-Status root_init(const NewRoot& options, Output& out) {
-  capsules::TrustRootData data;
-  data.version = 1;
-  data.issued_at_s = SystemClock().now().wall_s;
-  if (!options.valid_for.empty()) {
-    TAPER_TRY(const std::int64_t valid_ms, duration_option("--valid-for", options.valid_for));
-    data.expires_s = data.issued_at_s + valid_ms / kMsPerS;
-  }
+Status add_issuers(const NewIssuers& options, capsules::TrustRootData& data) {
   TAPER_TRY(const capsules::IssuerLimits limits, issuer_limits(options));
   for (const std::string& given : options.issuers) {
     TAPER_TRY(const crypto::PublicKeyFile file,
@@ -83,30 +97,124 @@ Status root_init(const NewRoot& options, Output& out) {
                             .limits = limits,
                             .device = file.security_key ? device : crypto::Device::none});
   }
-  TAPER_CHECK(add_roles(options, data));
+  return success();
+}
+
+Status set_expiry(const RootSigning& options, capsules::TrustRootData& data) {
+  if (options.valid_for.empty()) return success();
+  TAPER_TRY(const std::int64_t valid_ms, duration_option("--valid-for", options.valid_for));
+  data.expires_s = data.issued_at_s + valid_ms / kMsPerS;
+  return success();
+}
+
+Result<std::vector<crypto::SigningKey>> open_keys(const RootSigning& options) {
   std::vector<crypto::SigningKey> keys;
   for (const std::string& path : options.keys) {
     TAPER_TRY(crypto::SigningKey key, open_key(path, crypto::Role::root, options.passphrase));
-    data.root_keys.push_back(key.public_key());
     keys.push_back(std::move(key));
   }
-  data.root_threshold =
-      options.threshold == 0 ? static_cast<std::uint32_t>(keys.size()) : options.threshold;
-  data.issuer_threshold = options.issuer_threshold;
+  return keys;
+}
+
+Result<Bytes> sign_root(const capsules::TrustRootData& data,
+                        const std::vector<crypto::SigningKey>& keys) {
   TAPER_TRY(const Bytes payload, capsules::encode_root(data));
   std::vector<capsules::RootSignature> signatures;
   for (const crypto::SigningKey& key : keys)
     signatures.push_back({.key = crypto::key_id(key.public_key()),
                           .signature = key.sign(crypto::statement::kRoot, payload)});
-  const Bytes file = capsules::frame_root(payload, signatures);
-  TAPER_TRY(const capsules::TrustRoot root, capsules::open_root(file));
+  return capsules::frame_root(payload, signatures);
+}
+
+Status write_root(const RootSigning& options, ByteSpan file, const capsules::TrustRoot& root,
+                  Output& out) {
   TAPER_CHECK(
       write_signed(options.out, options.armour ? Form::armoured : Form::binary, kRootLabel, file));
-  out.line("fleet " + root.fleet().hex());
   out.set("fleet", root.fleet().hex());
-  out.set("version", std::int64_t{1});
+  out.set("version", static_cast<std::int64_t>(root.data().version));
   out.set("file", text_value(options.out));
   return success();
+}
+
+Status root_init(const NewRoot& options, Output& out) {
+  capsules::TrustRootData data;
+  data.version = 1;
+  data.issued_at_s = SystemClock().now().wall_s;
+  TAPER_CHECK(set_expiry(options.signing, data));
+  TAPER_CHECK(add_issuers(options.issuers, data));
+  TAPER_CHECK(add_roles(options, data));
+  TAPER_TRY(const std::vector<crypto::SigningKey> keys, open_keys(options.signing));
+  for (const crypto::SigningKey& key : keys) data.root_keys.push_back(key.public_key());
+  data.root_threshold =
+      options.threshold == 0 ? static_cast<std::uint32_t>(keys.size()) : options.threshold;
+  data.issuer_threshold = options.issuer_threshold;
+  TAPER_TRY(const Bytes file, sign_root(data, keys));
+  TAPER_TRY(const capsules::TrustRoot root, capsules::open_root(file));
+  out.line("fleet " + root.fleet().hex());
+  return write_root(options.signing, file, root, out);
+}
+
+Status drop_issuers(const NextRoot& options, const capsules::TrustRoot& before,
+                    capsules::TrustRootData& data) {
+  for (const std::string& given : options.dropped) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::issuer));
+    TAPER_CHECK(check_issuer(before, key, given));
+    std::erase_if(data.issuers,
+                  [&key](const capsules::Issuer& issuer) { return issuer.key == key; });
+  }
+  return success();
+}
+
+// The data of the version before, one version on. Its news are of now, so not of an earlier time
+// than those before, and a root that is over as it is made would be none.
+Result<capsules::TrustRootData> next_data(const NextRoot& options,
+                                          const capsules::TrustRoot& before) {
+  capsules::TrustRootData data = before.data();
+  data.version = before.data().version + 1;
+  data.fleet = before.fleet();
+  data.previous = before.hash();
+  data.issued_at_s = SystemClock().now().wall_s;
+  if (data.issued_at_s < before.data().issued_at_s)
+    return Error(Code::time_behind,
+                 {"issued_at", "not before " + format_utc_s(before.data().issued_at_s),
+                  format_utc_s(data.issued_at_s), ""});
+  TAPER_CHECK(set_expiry(options.signing, data));
+  if (data.expires_s && *data.expires_s <= data.issued_at_s)
+    return usage_error("--valid-for", "given, since this root's end is not taken over",
+                       "an end at " + format_utc_s(*data.expires_s));
+  TAPER_CHECK(drop_issuers(options, before, data));
+  TAPER_CHECK(add_issuers(options.added, data));
+  data.issuer_threshold = options.issuer_threshold.value_or(data.issuer_threshold);
+  return data;
+}
+
+Status check_root_keys(const std::vector<crypto::SigningKey>& keys,
+                       const capsules::TrustRootData& before) {
+  for (const crypto::SigningKey& key : keys) {
+    const PublicKey half = key.public_key();
+    if (std::ranges::find(before.root_keys, half) == before.root_keys.end())
+      return Error(Code::signer_unknown,
+                   {"--key", "a root key of the version before", crypto::public_key_text(half),
+                    "sign with the root keys that 'taper root show' lists"});
+  }
+  return success();
+}
+
+// Root keys and their threshold are taken over, so enough signatures for the one version are enough
+// for the other.
+Status root_next(const NextRoot& options, Output& out) {
+  TAPER_TRY(const capsules::TrustRoot before, read_root(options.from));
+  TAPER_TRY(const capsules::TrustRootData data, next_data(options, before));
+  TAPER_TRY(const std::vector<crypto::SigningKey> keys, open_keys(options.signing));
+  TAPER_CHECK(check_root_keys(keys, before.data()));
+  TAPER_TRY(const Bytes file, sign_root(data, keys));
+  TAPER_TRY(const capsules::TrustRoot root, capsules::open_root(file));
+  TAPER_ASSERT(root.fleet() == before.fleet() && root.data().previous == before.hash() &&
+               root.data().version == before.data().version + 1 &&
+               root.data().root_keys == before.data().root_keys &&
+               root.data().root_threshold == before.data().root_threshold);
+  out.line("root " + std::to_string(root.data().version) + " of fleet " + root.fleet().hex());
+  return write_root(options.signing, file, root, out);
 }
 
 Status root_show(const std::string& path, Output& out) {
@@ -122,28 +230,41 @@ CLI::Option* each(CLI::App* verb, const std::string& name, std::vector<std::stri
   return verb->add_option(name, values, about)->allow_extra_args(false);
 }
 
+void add_limit_options(CLI::App* verb, NewIssuers& options) {
+  verb->add_flag("--verify-user", options.verify_user,
+                 "Issuers' security keys must ask for PIN or fingerprint, not for touch alone");
+  verb->add_option("--max-ttl", options.max_ttl, "Longest lease of a capsule")
+      ->capture_default_str();
+  verb->add_flag("--long-leases", options.long_leases,
+                 "Capsules may declare a lease above 24h, within --max-ttl");
+  verb->add_option("--max-validity", options.max_validity, "Longest window of a capsule")
+      ->capture_default_str();
+  verb->add_option("--max-revocation-age", options.max_revocation_age,
+                   "Oldest revocation news that a capsule may accept")
+      ->capture_default_str();
+  each(verb, "--tool", options.tools, "A tool that capsules may grant (default: all tools)");
+}
+
+void add_signing_options(CLI::App* verb, RootSigning& options, const std::string& out) {
+  verb->add_option("--out", options.out, out)->required();
+  verb->add_flag("--armour", options.armour, "Write the text form, for transport by hand");
+  options.passphrase.add_to(verb);
+}
+
 void add_init_options(CLI::App* init, NewRoot& options) {
-  each(init, "--key", options.keys, "A root key file; give it again for more keys")->required();
-  each(init, "--issuer", options.issuers, "An issuer that may sign capsules: F.pub or tpk:…")
+  each(init, "--key", options.signing.keys, "A root key file; give it again for more keys")
+      ->required();
+  each(init, "--issuer", options.issuers.issuers,
+       "An issuer that may sign capsules: F.pub or tpk:…")
       ->required();
   init->add_option("--threshold", options.threshold,
                    "Root signatures that a root needs (default: all root keys given)");
   init->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs")
       ->capture_default_str();
-  init->add_flag("--verify-user", options.verify_user,
-                 "Issuers' security keys must ask for PIN or fingerprint, not for touch alone");
-  init->add_option("--max-ttl", options.max_ttl, "Longest lease of a capsule")
-      ->capture_default_str();
-  init->add_flag("--long-leases", options.long_leases,
-                 "Capsules may declare a lease above 24h, within --max-ttl");
-  init->add_option("--max-validity", options.max_validity, "Longest window of a capsule")
-      ->capture_default_str();
-  init->add_option("--max-revocation-age", options.max_revocation_age,
-                   "Oldest revocation news that a capsule may accept")
-      ->capture_default_str();
-  each(init, "--tool", options.tools, "A tool that capsules may grant (default: all tools)");
-  init->add_option("--valid-for", options.valid_for, "The root expires after this (default: not)");
+  add_limit_options(init, options.issuers);
+  init->add_option("--valid-for", options.signing.valid_for,
+                   "The root expires after this (default: not)");
   each(init, "--approver", options.approvers, "An approver's public key");
   each(init, "--publisher", options.publishers, "A publisher's public key");
   each(init, "--revoker", options.revokers, "A revoker's public key");
@@ -151,10 +272,27 @@ void add_init_options(CLI::App* init, NewRoot& options) {
   each(init, "--time", options.times, "A time key's public key");
   each(init, "--auditor", options.auditors, "An auditor's public key");
   each(init, "--allocator", options.allocators, "An allocator's public key");
-  init->add_option("--out", options.out, "The trust root file; an earlier one is replaced")
+  add_signing_options(init, options.signing, "The trust root file; an earlier one is replaced");
+}
+
+void add_next_options(CLI::App* next, NextRoot& options) {
+  next->add_option("--from", options.from, "The newest version of the trust root")->required();
+  each(next, "--key", options.signing.keys,
+       "A key file of one of its root keys; again until they are as many as a root needs")
       ->required();
-  init->add_flag("--armour", options.armour, "Write the text form, for transport by hand");
-  options.passphrase.add_to(init);
+  next->add_option("--valid-for", options.signing.valid_for,
+                   "The root expires after this (default: when the version before does)");
+  CLI::Option* added = each(next, "--add-issuer", options.added.issuers,
+                            "One more issuer that may sign capsules: F.pub or tpk:…");
+  each(next, "--drop-issuer", options.dropped, "An issuer whose signatures no longer count");
+  next->add_option("--issuer-threshold", options.issuer_threshold,
+                   "Issuer signatures that a capsule needs (default: as before)");
+  add_limit_options(next, options.added);
+  for (const char* limit : {"--verify-user", "--max-ttl", "--long-leases", "--max-validity",
+                            "--max-revocation-age", "--tool"})
+    next->get_option(limit)->needs(added);
+  add_signing_options(next, options.signing,
+                      "The file of the next version; keep the versions before it");
 }
 
 }  // namespace
@@ -168,6 +306,14 @@ void add_root_verbs(Command& command) {
                    [&command, options] { return root_init(*options, command.out); });
   add_init_options(init, *options);
   command.writes(init, "--out", [] { return FileKind::root; });
+
+  auto next_options = std::make_shared<NextRoot>();
+  CLI::App* next = command.verb(
+      root, "next", "Make and sign the next version of a trust root, for 'taper import'",
+      "taper root next --from root.tpr --key root.key --out root2.tpr",
+      [&command, next_options] { return root_next(*next_options, command.out); });
+  add_next_options(next, *next_options);
+  command.writes(next, "--out", [] { return FileKind::root; });
 
   auto path = std::make_shared<std::string>();
   CLI::App* show = command.verb(root, "show", "Verify a trust root by its own keys and show it",
