@@ -145,8 +145,9 @@ TEST_CASE("a page that goes while its value is read ends in the store's last wor
       }));
       if (value.empty() || ::truncate((node.state() + "/data.mdb").c_str(), 0) != 0)
         return success();
-      // A copy by our own code, not by LMDB's.
-      return to_bytes(value).empty() ? success() : Status(Error(Code::internal));
+      // Read by our own code, not by LMDB's.
+      [[maybe_unused]] const volatile std::uint8_t first = *value.data();
+      return success();
     });
   });
   CHECK(ended == 4);
