@@ -165,18 +165,26 @@ TEST_CASE("The page's worked example does what it says", "[author][R45]") {
   capsule.plan.steps.erase(capsule.plan.steps.begin());
   capsule.plan.steps[0].needs.clear();
   chain.file = testing::signed_capsule(capsule);
+  const Bytes whole = chain.file;
   CHECK(chain.parse(source).findings.empty());
   chain.narrow(source, 21);
-  const UntrustedCapsule read = chain.read();
-  const auto answer = [&read](std::string_view tool, std::string_view arguments) {
+  const auto answer = [&chain](std::string_view tool, std::string_view arguments) {
+    const UntrustedCapsule read = chain.read();
     return explain(read.root, tool, as_bytes(arguments), builtin_known_tools(), std::nullopt,
                    read.blocks)
         .code;
   };
-  CHECK(answer("file.read", R"({"path":"/var/log/plant/pumps/07.log"})") == Code::ok);
-  CHECK(answer("file.read", R"({"path":"/var/log/plant/fans/01.log"})") == Code::argument_refused);
-  CHECK(answer("file.write", R"({"content":"x","path":"/srv/report.md"})") ==
-        Code::tool_not_granted);
+  const std::string report = R"({"content":"x","path":"/srv/report.md"})";
+  CHECK(answer("file.read", R"({"path":"/var/log/plant/pump-07.log"})") == Code::ok);
+  CHECK(answer("file.read", R"({"path":"/var/log/plant/fan-01.log"})") == Code::argument_refused);
+  CHECK(answer("file.write", report) == Code::ok);
+
+  const std::string second = "[[grant]]\nparent = \"file.write\"\n";
+  REQUIRE(source.find(second) != source.npos);
+  chain.file = whole;
+  chain.last = testing::kHolderKey;
+  chain.narrow(std::string(source).erase(source.find(second), second.size()), 22);
+  CHECK(answer("file.write", report) == Code::tool_not_granted);
 }
 
 TEST_CASE("Explain names the times of day that a block asks for", "[author][R45]") {
