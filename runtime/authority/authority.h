@@ -204,10 +204,23 @@ struct TaskView {
     Hash chain;
     PublicKey holder;
     bool ended = false;
+    // What its own blocks leave of the task's times; all zero where its file does not open.
+    std::size_t blocks = 0;
+    std::int64_t ttl_ms = 0, idle_ms = 0, not_after_s = 0;
+  };
+  // A call that was refused while the task was live; its record says why.
+  struct RefusedCall {
+    std::string step, tool;
+    DecisionId decision;
+    std::int64_t number = 0;
+    std::string name;  // of that error
+    std::string at;    // by the wall clock then
+    std::int64_t boot_ms = 0;
   };
   std::vector<ChainView> chains;  // that were ever attached
   std::vector<GrantView> grants;
   std::vector<PastCall> calls;
+  std::vector<RefusedCall> refused;  // in the order in which they were asked
 };
 
 class Authority {

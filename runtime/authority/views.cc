@@ -1,5 +1,9 @@
 #include <algorithm>
+#include <map>
+#include <span>
+#include <tuple>
 
+#include "runtime/authority/lease.h"
 #include "runtime/authority/live_task.h"
 #include "runtime/authority/records.h"
 
@@ -87,6 +91,66 @@ Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
   return views;
 }
 
+// Refusals are kept under their decisions alone, so all of these are looked through, and only where
+// a task has any. What cannot be read is not shown, and hides nothing else.
+std::optional<std::pair<TaskId, TaskView::RefusedCall>> refused_call(ByteSpan key, ByteSpan value) {
+  if (as_text(value).find("\"verdict\":\"deny\"") == std::string_view::npos) return {};
+  const Result<DecisionView> view = decode_decision(value);
+  if (!view) return {};
+  const auto record = capsules::parse_value(as_bytes(view->record), view->record.size());
+  if (!record) return {};
+  const auto text = [&record](std::string_view name) {
+    const capsules::Value* found = record->find(name);
+    return found != nullptr && found->text() != nullptr ? *found->text() : std::string();
+  };
+  const auto number = [&record](std::string_view name) {
+    const capsules::Value* found = record->find(name);
+    return found != nullptr && found->integer() != nullptr ? *found->integer() : 0;
+  };
+  const auto task = TaskId::from_hex(text("task"));
+  const auto decision = DecisionId::from_hex(to_hex(key));
+  const bool counted = text("question") != question_name(Question::task_live);
+  if (!task || !decision || !counted || text("verdict") != "deny") return {};
+  return std::pair{*task,
+                   TaskView::RefusedCall{text("step"), text("tool"), *decision, number("number"),
+                                         text("name"), text("wall"), number("boot_ms")}};
+}
+
+Status add_refused(const store::ReadTxn& txn, std::span<TaskView> views) {
+  std::map<TaskId, TaskView*> wanted;
+  for (TaskView& view : views) {
+    if (view.denials > 0) wanted.emplace(view.task, &view);
+  }
+  if (wanted.empty()) return success();
+  TAPER_CHECK(txn.scan(store::Table::decisions, {}, [&wanted](ByteSpan key, ByteSpan value) {
+    auto call = refused_call(key, value);
+    const auto found = call ? wanted.find(call->first) : wanted.end();
+    if (found != wanted.end()) found->second->refused.push_back(std::move(call->second));
+    return true;
+  }));
+  for (auto& [id, view] : wanted)
+    std::ranges::sort(view->refused, {}, [](const TaskView::RefusedCall& call) {
+      return std::tie(call.at, call.boot_ms, call.decision);
+    });
+  return success();
+}
+
+// As `lapse` decides by its blocks, by the clocks of whoever looks.
+TaskView::ChainView chain_view(const Hash& chain, const ChainRecord& known,
+                               const capsules::UntrustedCapsule* said, const TaskView& task,
+                               const Now& now) {
+  TaskView::ChainView view{chain, known.holder, known.ended};
+  if (said == nullptr || said->blocks.empty()) return view;
+  const Terms limits = terms(said->root, said->blocks);
+  view.blocks = said->blocks.size();
+  view.ttl_ms = limits.ttl_ms;
+  view.idle_ms = limits.idle_ms;
+  view.not_after_s = limits.not_after_s;
+  view.ended = known.ended || task.active_ms >= limits.ttl_ms ||
+               task.idle_used_ms >= limits.idle_ms || now.wall_s >= limits.not_after_s;
+  return view;
+}
+
 Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const TaskRecord& record,
                          const Now& now) {
   TaskView view;
@@ -129,10 +193,9 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
     TAPER_TRY(view.grants, grant_views(txn, *view.said, labels, calls, now));
   }
   for (const auto& [chain, known] : chains) {
-    view.chains.push_back({chain, known.holder, known.ended});
-    if (chain == record.chain) continue;
     TAPER_TRY(const auto said, read_said(txn, record.capsule, chain));
-    if (!said) continue;
+    view.chains.push_back(chain_view(chain, known, said ? &*said : nullptr, view, now));
+    if (chain == record.chain || !said) continue;
     TAPER_TRY(auto grants, grant_views(txn, *said, labels, calls, now));
     std::erase_if(grants, [](const auto& grant) { return grant.block == 0; });  // told already
     view.grants.insert(view.grants.end(), grants.begin(), grants.end());
@@ -146,11 +209,12 @@ Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& n
   std::vector<TaskView> views;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
     TAPER_TRY(const auto news_s, read_news(txn));
-    return visit_tasks(txn, [&](const TaskId& id, const TaskRecord& record) -> Status {
+    TAPER_CHECK(visit_tasks(txn, [&](const TaskId& id, const TaskRecord& record) -> Status {
       TAPER_TRY(views.emplace_back(), view_of(txn, id, record, now));
       views.back().news_s = news_s;
       return success();
-    });
+    }));
+    return add_refused(txn, views);
   }));
   std::sort(views.begin(), views.end(),
             [](const TaskView& a, const TaskView& b) { return a.activated_s < b.activated_s; });
@@ -165,7 +229,7 @@ Result<TaskView> show_task(const store::Store& store, const TaskId& task, const 
     view = view_of(txn, task, *record, now);
     if (!view) return success();
     TAPER_TRY(view->news_s, read_news(txn));
-    return success();
+    return add_refused(txn, std::span(&*view, 1));
   }));
   return view;
 }

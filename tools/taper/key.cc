@@ -1,4 +1,5 @@
 #include "capsules/author/request.h"
+#include "crypto/crypto.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
@@ -90,8 +91,10 @@ Status key_show(const std::string& path, Output& out) {
       secret ? (info.locked ? "secret, locked" : "secret, not locked") : "public";
   out.line(std::string(crypto::role_name(info.role)) + " " + crypto::public_key_text(info.key) +
            " (" + half + ")");
+  out.line("id " + crypto::key_id(info.key).hex());
   out.set("role", crypto::role_name(info.role));
   out.set("key", crypto::public_key_text(info.key));
+  out.set("id", crypto::key_id(info.key).hex());
   out.set("secret", secret);
   out.set("locked", info.locked);
   return success();

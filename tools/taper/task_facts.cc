@@ -40,6 +40,23 @@ void add_times(const TaskView& view, const Now& now, std::vector<Revoker>& out) 
   }
 }
 
+// What ends a narrowed chain before the task; the task goes on without it.
+void add_chain_times(const TaskView& view, const Now& now, std::vector<Revoker>& out) {
+  for (const TaskView::ChainView& chain : view.chains) {
+    if (chain.ended || chain.blocks == 0) continue;
+    const std::string whose = " of the chain " + chain.chain.hex();
+    if (chain.ttl_ms < view.ttl_ms)
+      out.push_back(due_in("chain_ttl", chain.ttl_ms - view.active_ms, now,
+                           "the lease" + whose + " ends it"));
+    if (chain.idle_ms < view.idle_ms && !view.call_runs)
+      out.push_back(due_in("chain_idle", chain.idle_ms - view.idle_used_ms, now,
+                           "the idle time" + whose + " ends it"));
+    if (chain.not_after_s < view.not_after_s)
+      out.push_back(
+          due_at("chain_window", chain.not_after_s, now, "the window" + whose + " ends it"));
+  }
+}
+
 void add_tripwires(const TaskView& view, std::vector<Revoker>& out) {
   const auto when = [&out](bool is, const char* kind, const char* what) {
     if (is) out.push_back({kind, {}, {}, {}, {}, what});
@@ -100,6 +117,7 @@ std::vector<Revoker> revokers(const TaskView& view, const Now& now) {
   std::vector<Revoker> out;
   if (authority::is_terminal(view.state)) return out;
   add_times(view, now, out);
+  add_chain_times(view, now, out);
   add_tripwires(view, out);
   if (has_budget(view))
     out.push_back({"budget", {}, {}, {}, {}, "a budget spent shuts its grant, and ends a plan"});
@@ -131,6 +149,11 @@ std::vector<StepFact> plan_steps(const TaskView& view) {
       if (!is_of(call.step, step.id)) continue;
       fact.state = authority::call_state_name(call.state);
       if (call.state == authority::CallState::done) ++fact.done;
+    }
+    if (fact.state == "none") {
+      const bool refused = std::ranges::any_of(
+          view.refused, [&step](const auto& call) { return is_of(call.step, step.id); });
+      if (refused) fact.state = "refused";
     }
     std::erase_if(fact.waits_for, [&view](const std::string& need) {
       return std::ranges::any_of(view.calls, [&need](const authority::PastCall& call) {

@@ -27,8 +27,8 @@ std::string standing(const authority::TaskView& view, const authority::TaskView:
 
 struct StepFact {
   std::string id, tool;
-  std::string state;                   // of its last call; "none" where none was allowed yet
-  std::int64_t done = 0;               // calls of it that are done: its items, or one
+  std::string state;      // of its last call; else "refused", or "none" where none was asked for
+  std::int64_t done = 0;  // calls of it that are done: its items, or one
   std::vector<std::string> waits_for;  // needs that no done call has met
 };
 std::vector<StepFact> plan_steps(const authority::TaskView& view);

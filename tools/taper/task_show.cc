@@ -85,6 +85,18 @@ Array calls_value(const TaskView& view) {
   return out;
 }
 
+Array refused_value(const TaskView& view) {
+  Array out;
+  for (const TaskView::RefusedCall& call : view.refused)
+    out.push_back(Object{{"step", text_value(call.step)},
+                         {"tool", text_value(call.tool)},
+                         {"decision", call.decision.hex()},
+                         {"number", call.number},
+                         {"name", text_value(call.name)},
+                         {"at", text_value(call.at)}});
+  return out;
+}
+
 Array steps_value(const TaskView& view) {
   Array out;
   for (const StepFact& step : plan_steps(view))
@@ -211,6 +223,16 @@ void show_calls(const TaskView& view, const Output& out) {
   }
 }
 
+void show_refused(const TaskView& view, const Output& out) {
+  if (view.denials > 0)
+    out.line("denials    " + std::to_string(view.denials) + " of " +
+             std::to_string(view.end_on.denials));
+  for (const TaskView::RefusedCall& call : view.refused)
+    out.line("refused    " + escape_text(call.step.empty() ? call.tool : call.step) + "  E" +
+             std::to_string(call.number) + " " + escape_text(call.name) + "  taper why " +
+             call.decision.hex());
+}
+
 void show_revokers(const TaskView& view, const Now& now, const Output& out) {
   for (const Revoker& revoker : revokers(view, now)) {
     std::string line = "revoker    " + revoker.kind + "  ";
@@ -280,6 +302,7 @@ Object task_value(const TaskView& view, const Now& now) {
                 {"grants", grants_value(view)},
                 {"steps", steps_value(view)},
                 {"calls", calls_value(view)},
+                {"refused", refused_value(view)},
                 {"revokers", revokers_value(view, now)},
                 {"results", results_value(view)}};
 }
@@ -289,6 +312,7 @@ void show_task(const TaskView& view, const Now& now, const Output& out) {
   show_grants(view, out);
   show_steps(view, out);
   show_calls(view, out);
+  show_refused(view, out);
   show_revokers(view, now, out);
   show_results(view, out);
 }

@@ -89,6 +89,54 @@ TEST_CASE("a kept grant is spent where the one it comes from is", "[authority][R
   CHECK(grant(view, "mine").block == 1);
 }
 
+TEST_CASE("a chain whose own time is over is shown as ended", "[authority][R2][R45]") {
+  Node node;
+  const auto helper = crypto::SigningKey::generate();
+  capsules::Block block;
+  block.holder = helper.public_key();
+  capsules::KeptGrant kept;
+  kept.id = "mine";
+  kept.parent = "read-logs";
+  block.grants = {kept};
+  const Capsule capsule = staged(node);
+  std::int64_t over_ms = 5'000;
+  SECTION("its lease") { block.lease_ttl_ms = over_ms; }
+  SECTION("its idle time") { block.lease_idle_ms = over_ms; }
+  SECTION("its window") {
+    block.not_after_s = node.clock.now().wall_s + 5;
+    over_ms = 6'000;
+  }
+  const Bytes file =
+      narrow_capsule(sign_capsule(node.fleet, capsule), block, node.fleet.holder_key);
+  const auto activation =
+      node.authority->activate(node.request(file, helper), node.tools, node.clock.now());
+  REQUIRE(activation.ok());
+  TaskView view = node.show(activation->task);
+  REQUIRE(view.chains.size() == 1);
+  CHECK_FALSE(view.chains[0].ended);
+  CHECK(view.chains[0].blocks == 1);
+  node.clock.advance_ms(over_ms);
+  view = node.show(activation->task);
+  CHECK(view.chains[0].ended);
+  CHECK_FALSE(authority::is_terminal(view.state));
+}
+
+TEST_CASE("a task shows each call that it was refused", "[authority][R2][R60]") {
+  Node node;
+  const TaskId task = node.activated(staged(node));
+  CHECK(node.show(task).refused.empty());
+  node.denied(task, "file.read", R"({"path":"/etc/shadow"})");
+  node.clock.advance_ms(1'000);
+  node.denied(task, "no.tool", kRead);
+  node.allowed(task, "file.read", kRead);
+  const TaskView view = node.show(task);
+  REQUIRE(view.refused.size() == 2);
+  CHECK(view.refused[0].name == "argument_refused");
+  CHECK(view.refused[0].number == describe(Code::argument_refused).number);
+  CHECK(view.refused[1].name == "tool_not_granted");
+  CHECK(view.refused[1].tool == "no.tool");
+}
+
 TEST_CASE("a task shows what ends it, by the clocks of its node", "[authority][R2]") {
   Node node;
   const Capsule capsule = staged(node);
