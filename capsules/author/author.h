@@ -85,6 +85,10 @@ struct Narrowing {
 Narrowing parse_narrowing(std::string_view toml, const UntrustedCapsule& chain,
                           const KnownTools& tools, std::int64_t now_s);
 
+// A note for each step of the plan that the narrowed chain will have denied and the root block
+// alone would not.
+std::vector<Finding> lint_narrowed_plan(const UntrustedCapsule& narrowed, const KnownTools& tools);
+
 // A commented starting point for `taper capsule new`.
 std::string source_template();
 

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <optional>
 
+#include "capsules/author/author.h"
+#include "capsules/author/lineage.h"
 #include "capsules/author/lint.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
@@ -47,28 +50,51 @@ Status may_pass(const Grant& grant, const KnownTool& tool, const KnownCall& call
   return check_arguments(rules, inputs, call.literals, kAnyMoment);
 }
 
-// A step that will be denied is remarked on, not refused: the denial is the node's, and a plan may
-// be written to show it.
-void lint_step(const Capsule& capsule, const KnownTools& tools, const Step& step,
-               LintReport& report) {
-  const std::string path = "plan.steps." + step.id;
+struct Remark {
+  std::string what, fix;
+};
+
+// Why the step's call passes none of the grants; empty: it may pass one.
+std::optional<Remark> denied(const std::vector<Grant>& grants, const KnownTools& tools,
+                             const Step& step) {
   std::optional<Error> first;
   bool granted = false;
-  for (const Grant& grant : capsule.grants) {
+  for (const Grant& grant : grants) {
     const auto tool = tools.find(grant.tool);
     if (grant.tool != step.tool || !allows(grant, Verb::call) || tool == tools.end()) continue;
     granted = true;
     const Status passed = may_pass(grant, tool->second, known_call(step));
-    if (passed.ok()) return;
+    if (passed.ok()) return {};
     if (!first) first = passed.error();
   }
-  if (!granted) {
-    report.note(path, "this step will be denied: no grant allows calls of '" + step.tool + "'",
-                "add a [[grant]] for it, or leave the step out");
-    return;
+  if (!granted)
+    return Remark{"this step will be denied: no grant allows calls of '" + step.tool + "'",
+                  "add a [[grant]] for it, or leave the step out"};
+  return Remark{"this step will be denied: " + to_line(*first),
+                "change the step's args, or widen the grant"};
+}
+
+// A step that will be denied is remarked on, not refused: the denial is the node's, and a plan may
+// be written to show it.
+void lint_step(const Capsule& capsule, const KnownTools& tools, const Step& step,
+               LintReport& report) {
+  const std::optional<Remark> remark = denied(capsule.grants, tools, step);
+  if (remark) report.note("plan.steps." + step.id, remark->what, remark->fix);
+}
+
+// The grants as the last level of the chain leaves them.
+std::vector<Grant> grants_left(const Capsule& root, const std::vector<Block>& blocks) {
+  const Lineage lineage = lineage_of(root, blocks);
+  std::vector<Grant> out;
+  for (const LineGrant& kept : lineage.back()) {
+    std::size_t index = static_cast<std::size_t>(&kept - lineage.back().data());
+    for (std::size_t level = lineage.size() - 1; level > 0; --level)
+      index = lineage[level][index].parent;
+    Grant grant = root.grants[index];
+    grant.args = kept.args;
+    out.push_back(std::move(grant));
   }
-  report.note(path, "this step will be denied: " + to_line(*first),
-              "change the step's args, or widen the grant");
+  return out;
 }
 
 // What a retry needs beside the first call's permission.
@@ -165,6 +191,19 @@ void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& repo
   }
   lint_calls(capsule, report);
   lint_result(capsule, report);
+}
+
+std::vector<Finding> lint_narrowed_plan(const UntrustedCapsule& narrowed, const KnownTools& tools) {
+  std::vector<Finding> notes;
+  if (narrowed.root.entry != EntryKind::plan) return notes;
+  const std::vector<Grant> left = grants_left(narrowed.root, narrowed.blocks);
+  for (const Step& step : narrowed.root.plan.steps) {
+    const std::optional<Remark> remark = denied(left, tools, step);
+    if (!remark || denied(narrowed.root.grants, tools, step)) continue;
+    notes.push_back({Severity::note, Code::ok, "plan.steps." + step.id, remark->what,
+                     "keep what it needs, or let the holder before run the plan"});
+  }
+  return notes;
 }
 
 }  // namespace taper::capsules

@@ -185,7 +185,8 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
                        ? std::to_string(candidate.activations) + " spent"
                        : "a task of it was cancelled or revoked, which spends them all");
   if (node.tier < root_block.min_tier)
-    return refusal(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
+    return refusal(Code::tier_unreachable, "tier", tier_name(root_block.min_tier),
+                   tier_name(node.tier));
   for (const capsules::SealedSecret& secret : root_block.secrets)
     TAPER_CHECK(unseal(root_block, secret));  // and wiped: each call opens its own again
   TAPER_CHECK(compile_profiles(*candidate.branch, tools, node.forbidden_trees));

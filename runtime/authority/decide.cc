@@ -194,7 +194,8 @@ Status check_log_quota(const LiveTask& task, const CallRequest& request, Ruling&
 
 Status check_node(const LiveTask& task, const Surroundings& around) {
   if (around.node.tier >= task.root().min_tier) return success();
-  return denial(Code::tier_unreachable, "tier", "the capsule's tier", "a lower one");
+  return denial(Code::tier_unreachable, "tier", tier_name(task.root().min_tier),
+                tier_name(around.node.tier));
 }
 
 // The tool takes a repeated id for the same effect. So it may come again where nobody knows whether

@@ -81,4 +81,6 @@ Left time_left(const LiveTask& task, const Terms& limits, const Surroundings& ar
   return left;
 }
 
+std::string tier_name(capsules::Tier tier) { return "T" + std::to_string(static_cast<int>(tier)); }
+
 }  // namespace taper::authority

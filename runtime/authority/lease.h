@@ -22,6 +22,7 @@ enum class Question : std::uint8_t {
   none,  // every question was answered well
 };
 std::string_view question_name(Question question);
+std::string tier_name(capsules::Tier tier);  // "T2"
 
 // What the node knows, the same for every task.
 struct Surroundings {

@@ -37,13 +37,17 @@ Status check_key(const Narrow& options, const capsules::UntrustedCapsule& chain)
 }
 
 Result<capsules::Block> read_narrowing(const Narrow& options,
-                                       const capsules::UntrustedCapsule& chain, Output& out) {
+                                       const capsules::UntrustedCapsule& chain,
+                                       std::vector<capsules::Finding>& findings, Output& out) {
   TAPER_TRY(const capsules::KnownTools tools, known_tools(options.tools));
   TAPER_TRY(const Bytes source, read_file(options.source, limits::kSourceBytesMax));
   capsules::Narrowing narrowing =
       capsules::parse_narrowing(as_text(source), chain, tools, SystemClock().now().wall_s);
-  TAPER_CHECK(report_findings(narrowing.findings, out));
-  if (!narrowing.block) return Error(Code::source_invalid);
+  if (!narrowing.block) {
+    TAPER_CHECK(report_findings(narrowing.findings, out));
+    return Error(Code::source_invalid);
+  }
+  findings = std::move(narrowing.findings);
   return *std::move(narrowing.block);
 }
 
@@ -95,11 +99,16 @@ Status capsule_narrow(const Narrow& options, Output& out) {
   TAPER_CHECK(check_key(options, chain));
   TAPER_CHECK(capsules::may_narrow(chain));
   TAPER_TRY(const PublicKey holder, public_key_option(options.holder, crypto::Role::holder));
-  TAPER_TRY(capsules::Block block, read_narrowing(options, chain, out));
+  std::vector<capsules::Finding> findings;
+  TAPER_TRY(capsules::Block block, read_narrowing(options, chain, findings, out));
   block.holder = holder;
   TAPER_TRY(const Bytes longer, sign_block(options, file, block));
   TAPER_TRY(const capsules::UntrustedCapsule narrowed, read_chain(longer, options.root));
   TAPER_CHECK(check_said(block, narrowed.blocks.back()));
+  TAPER_TRY(const capsules::KnownTools tools, known_tools(options.tools));
+  for (capsules::Finding& note : capsules::lint_narrowed_plan(narrowed, tools))
+    findings.push_back(std::move(note));
+  TAPER_CHECK(report_findings(findings, out));
   const std::string text = options.armour ? capsules::armour(kCapsuleLabel, longer) : "";
   TAPER_CHECK(
       replace_file(options.out, options.armour ? as_bytes(text) : ByteSpan(longer), kPublicMode));
