@@ -99,7 +99,9 @@ Status say_end(const broker::RunReport& report, const Run& options, Output& out)
   out.set("joined", report.joined);
   out.set("steps", std::move(steps));
   out.line("task " + report.task.hex() + " " + state + " (" + reason + ")" +
-           (report.joined ? ", joined" : report.resumed ? ", resumed" : ""));
+           (report.joined    ? ", joined"
+            : report.resumed ? ", resumed"
+                             : ""));
   if (report.code == Code::ok) return success();
   ErrorDetail detail{.field = "task " + report.task.hex(),
                      .expected = "",
