@@ -42,8 +42,10 @@ target_include_directories(taper_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(taper_options INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
                        -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Werror
                        -fstack-protector-strong
-                       # GCC 12 sees overlaps inside std::string that are not there (its bug 105651).
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+                       # GCC 12 sees overlaps inside std::string that are not there (its bug 105651), and
+                       # lengths without end where two std::vector are compared.
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>)
 target_compile_definitions(taper_options INTERFACE TAPER_VERSION="${PROJECT_VERSION}"
                            $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
 if(TAPER_SANITIZE)
