@@ -183,4 +183,14 @@ inline constexpr std::size_t kMcpTasksFollowedMax = 256;  // of one connection, 
 inline constexpr std::size_t kMcpBatchMax = 32;
 inline constexpr std::size_t kMcpPageItems = 64;  // of a list
 
+// taper connect, between an MCP client and the node.
+inline constexpr std::size_t kConnectQueueBytesMax =
+    4 * 1024 * 1024;                                        // unread; no more is taken in
+inline constexpr std::int64_t kConnectOpenMs = 10'000;      // for a session to open
+inline constexpr std::int64_t kConnectPatienceMs = 10'000;  // for a node that is being restarted
+inline constexpr std::int64_t kConnectPauseMinMs = 50;  // between attempts; doubled up to the most
+inline constexpr std::int64_t kConnectPauseMaxMs = 1'000;
+inline constexpr std::int64_t kConnectEndMs = 10'000;  // for what must still be said at the end
+inline constexpr std::size_t kClientConfigBytesMax = 8 * 1024 * 1024;
+
 }  // namespace taper::limits
