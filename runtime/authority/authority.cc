@@ -186,6 +186,12 @@ Status Authority::persist_time(const Now& now) {
   return success();
 }
 
+std::vector<TaskId> Authority::live_tasks() const {
+  std::vector<TaskId> tasks;
+  for (const auto& [id, task] : state_->live) tasks.push_back(id);
+  return tasks;
+}
+
 const capsules::VerifiedCapsule* Authority::capsule(const TaskId& task) const {
   const LiveTask* live = state_->find(task);
   return live == nullptr ? nullptr : &live->capsule;

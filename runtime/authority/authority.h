@@ -300,6 +300,7 @@ class Authority {
   // Journals the active time of live tasks; call every limits::kPersistIntervalMs.
   Status persist_time(const Now& now);
 
+  std::vector<TaskId> live_tasks() const;                              // those not terminal
   const capsules::VerifiedCapsule* capsule(const TaskId& task) const;  // of a live task
   const std::map<std::string, std::string>* inputs(const TaskId& task) const;
   std::vector<PastCall> past_calls(const TaskId& task) const;

@@ -3,6 +3,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
@@ -16,13 +17,10 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/broker/control_server.h"
-#include "runtime/broker/diagnostics.h"
-#include "runtime/broker/owned_state.h"
 
 namespace taper::broker {
 
 namespace asio = boost::asio;
-using authority::EndReason;
 using boost::system::error_code;
 
 namespace {
@@ -64,9 +62,10 @@ struct EventLoop::State {
   State() : io(1), signals(io), boot(io), wall(io), reports(io), beat(io), persist(io) {}
 
   Status prepare(const std::string& state);
-  Status start(TaskRun& task_run, const TaskRun::Parts& task_parts);
+  Status start(TaskHost& task_host, Guest& its_guest);
   void settle_down();  // after every event
   void take_step();
+  void look_at_time();
   void await_signal();
   void await_boot();
   void await_wall();
@@ -74,15 +73,14 @@ struct EventLoop::State {
   void await_beat();
   void await_persist();
   ControlReply control(const ControlRequest& request);
-  ControlReply cancel_other(const TaskId& task);
 
   asio::io_context io;
   asio::signal_set signals;
   asio::posix::stream_descriptor boot, wall, reports;
   asio::steady_timer beat, persist;
   std::unique_ptr<ControlServer> server;
-  TaskRun* run = nullptr;
-  const TaskRun::Parts* parts = nullptr;
+  TaskHost* host = nullptr;
+  Guest* guest = nullptr;
   bool step_posted = false;
 };
 
@@ -98,11 +96,11 @@ Status EventLoop::State::prepare(const std::string& state) {
   return success();
 }
 
-Status EventLoop::State::start(TaskRun& task_run, const TaskRun::Parts& task_parts) {
-  run = &task_run;
-  parts = &task_parts;
+Status EventLoop::State::start(TaskHost& task_host, Guest& its_guest) {
+  host = &task_host;
+  guest = &its_guest;
   // A copy: the descriptor itself belongs to the spawner.
-  Fd watched(::dup(parts->spawner.wait_fd()));
+  Fd watched(::dup(host->parts().spawner.wait_fd()));
   if (!watched) return os_error("dup", errno);
   reports.assign(watched.release());
   await_signal();
@@ -113,19 +111,23 @@ Status EventLoop::State::start(TaskRun& task_run, const TaskRun::Parts& task_par
   await_persist();
   server->serve([this](const ControlRequest& request) { return control(request); },
                 [this] { settle_down(); });
+  host->look_at_time();
   settle_down();
   return success();
 }
 
 void EventLoop::State::settle_down() {
-  if (run->over()) {
+  if (guest->over()) {
     server->stop();
     io.stop();
     return;
   }
-  if (const std::optional<std::int64_t> wake = run->wake_boot_ms())
-    arm_boot_timer(boot.native_handle(), *wake);
-  if (!run->ready() || step_posted) return;
+  std::optional<std::int64_t> wake = host->wake_boot_ms();
+  const std::optional<std::int64_t> guests = guest->wake_boot_ms();
+  if (guests) wake = std::min(wake.value_or(*guests), *guests);
+  if (wake)
+    arm_boot_timer(boot.native_handle(), std::max(*wake, host->parts().clock.now().boot_ms + 1));
+  if (!guest->ready() || step_posted) return;
   step_posted = true;
   asio::post(io, std::bind_front(&State::take_step, this));
 }
@@ -133,15 +135,19 @@ void EventLoop::State::settle_down() {
 // One step, then whatever else has happened meanwhile.
 void EventLoop::State::take_step() {
   step_posted = false;
-  run->advance();
+  guest->advance();
   settle_down();
+}
+
+void EventLoop::State::look_at_time() {
+  host->look_at_time();
+  guest->look_at_time();
 }
 
 void EventLoop::State::await_signal() {
   signals.async_wait([this](const error_code& error, int) {
     if (error) return;
-    const Status ended = run->end(EndReason::cancelled);
-    if (!ended.ok()) warn(to_line(ended.error()));
+    guest->interrupted();
     await_signal();
     settle_down();
   });
@@ -151,7 +157,7 @@ void EventLoop::State::await_boot() {
   boot.async_wait(kReadable, [this](const error_code& error) {
     if (error) return;
     drain_timer(boot.native_handle());
-    run->look_at_time();
+    look_at_time();
     await_boot();
     settle_down();
   });
@@ -161,9 +167,9 @@ void EventLoop::State::await_wall() {
   wall.async_wait(kReadable, [this](const error_code& error) {
     if (error) return;
     drain_timer(wall.native_handle());
-    run->look_at_time();
+    look_at_time();
     const Status armed = arm_clock_watch(wall.native_handle());
-    if (!armed.ok()) run->fail(armed.error());
+    if (!armed.ok()) guest->fail(armed.error());
     await_wall();
     settle_down();
   });
@@ -172,7 +178,7 @@ void EventLoop::State::await_wall() {
 void EventLoop::State::await_report() {
   reports.async_wait(kReadable, [this](const error_code& error) {
     if (error) return;
-    run->spawner_reported();
+    host->spawner_reported();
     await_report();
     settle_down();
   });
@@ -182,7 +188,7 @@ void EventLoop::State::await_beat() {
   beat.expires_after(std::chrono::milliseconds(limits::kBrokerBeatMs));
   beat.async_wait([this](const error_code& error) {
     if (error) return;
-    if (!parts->spawner.beat().ok()) run->spawner_reported();
+    if (!host->parts().spawner.beat().ok()) host->spawner_reported();
     await_beat();
     settle_down();
   });
@@ -192,27 +198,17 @@ void EventLoop::State::await_persist() {
   persist.expires_after(std::chrono::milliseconds(limits::kPersistIntervalMs));
   persist.async_wait([this](const error_code& error) {
     if (error) return;
-    Status kept = parts->authority.persist_time(parts->clock.now());
-    if (kept.ok()) kept = sweep(*parts, run->task());
-    if (!kept.ok()) run->fail(kept.error());
+    const Status kept = host->tend();
+    if (!kept.ok()) guest->fail(kept.error());
     await_persist();
     settle_down();
   });
 }
 
 ControlReply EventLoop::State::control(const ControlRequest& request) {
-  const bool ours = request.task == run->task();
   if (request.verb == ControlVerb::show)
-    return {.code = ours ? Code::ok : Code::unknown_task, .detail = ""};
-  if (!ours) return cancel_other(request.task);
-  const Status ended = run->end(EndReason::cancelled);
-  if (ended.ok()) return {.code = Code::ok, .detail = ""};
-  return {.code = ended.code(), .detail = to_line(ended.error())};
-}
-
-// A task that an earlier owner of the state left live; nothing of it runs.
-ControlReply EventLoop::State::cancel_other(const TaskId& task) {
-  const Status ended = end_idle_task(*parts, task, EndReason::cancelled);
+    return {.code = host->knows(request.task) ? Code::ok : Code::unknown_task, .detail = ""};
+  const Status ended = host->cancel(request.task);
   if (ended.ok()) return {.code = Code::ok, .detail = ""};
   return {.code = ended.code(), .detail = to_line(ended.error())};
 }
@@ -230,33 +226,14 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create(const std::string& state) {
   }
 }
 
-Status EventLoop::drive(TaskRun& run, const TaskRun::Parts& parts) {
+Status EventLoop::drive(TaskHost& host, Guest& guest) {
   try {
-    TAPER_CHECK(state_->start(run, parts));
+    TAPER_CHECK(state_->start(host, guest));
     state_->io.run();
   } catch (const boost::system::system_error& error) {
     return os_error("watch", error.code().value());
   }
-  TAPER_ASSERT(run.over());
-  return success();
-}
-
-Status end_idle_task(const TaskRun::Parts& parts, const TaskId& task, EndReason reason) {
-  TAPER_CHECK(parts.authority.begin_ending(task, reason, parts.clock.now()));
-  TAPER_CHECK(end_results(parts.authority, parts.results, task));
-  TAPER_TRY(const authority::TaskState ended, parts.authority.finish(task, parts.clock.now()));
-  TAPER_ASSERT(authority::is_terminal(ended));
-  return parts.store.sync_marker();
-}
-
-Status sweep(const TaskRun::Parts& parts, const TaskId& ours) {
-  const Now now = parts.clock.now();
-  TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(parts.store, now));
-  for (const authority::TaskView& view : tasks) {
-    if (view.task == ours || authority::is_terminal(view.state)) continue;
-    const EndReason reason = parts.authority.check_time(view.task, now);
-    if (reason != EndReason::none) TAPER_CHECK(end_idle_task(parts, view.task, reason));
-  }
+  TAPER_ASSERT(guest.over());
   return success();
 }
 

@@ -1,13 +1,28 @@
-// Watches everything that can happen to a running task and tells its state machine: reports of the
+// Watches everything that can happen to the tasks of a state and tells their host: reports of the
 // spawner, the lease's clock, steps of the wall clock, signals, control.sock. One thread.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "runtime/broker/task_run.h"
+#include "runtime/broker/task_host.h"
 
 namespace taper::broker {
+
+// For whom the loop runs: it is over when its guest is.
+class Guest {
+ public:
+  virtual ~Guest() = default;
+  virtual bool ready() const = 0;  // `advance` has something to do
+  virtual void advance() = 0;      // one step; the loop looks around before the next
+  virtual void look_at_time() = 0;
+  // When to look at the time again, on the boot clock.
+  virtual std::optional<std::int64_t> wake_boot_ms() const = 0;
+  virtual void interrupted() = 0;             // SIGINT, SIGTERM
+  virtual void fail(const Error& error) = 0;  // the store or this host cannot go on
+  virtual bool over() const = 0;
+};
 
 class EventLoop {
  public:
@@ -18,19 +33,14 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Returns when the run is over. Error: os_failure, when watching itself failed; the task stays as
-  // the store has it then.
-  Status drive(TaskRun& run, const TaskRun::Parts& parts);
+  // Returns when the guest is over. Error: os_failure, when watching itself failed; the tasks stay
+  // as the store has them then.
+  Status drive(TaskHost& host, Guest& guest);
 
  private:
   struct State;
   explicit EventLoop(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
-
-// Ends a task of which nothing runs. Errors: those of begin_ending and finish.
-Status end_idle_task(const TaskRun::Parts& parts, const TaskId& task, authority::EndReason reason);
-// Ends every live task but `ours` whose time is over.
-Status sweep(const TaskRun::Parts& parts, const TaskId& ours);
 
 }  // namespace taper::broker

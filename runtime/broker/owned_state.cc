@@ -146,10 +146,8 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
             store::open_state(
                 {.directory = state, .origin = authority::log_origin(record), .read_only = false}));
   TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
-  TAPER_TRY(const std::vector<authority::TaskView> tasks, authority::list_tasks(*owned.store, now));
   TAPER_TRY(std::vector<TaskId> kept, owned.authority->kept_results(now));
-  for (const authority::TaskView& view : tasks)
-    if (!authority::is_terminal(view.state)) kept.push_back(view.task);
+  for (const TaskId& task : owned.authority->live_tasks()) kept.push_back(task);
   // A crash between the two halves of an end leaves results behind; others were kept long enough.
   TAPER_CHECK(store::ResultFiles(state).erase_all_but(kept));
   return owned;

@@ -2,6 +2,7 @@
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/event_loop.h"
 #include "runtime/broker/owned_state.h"
+#include "runtime/broker/plan_run.h"
 
 namespace taper::broker {
 namespace {
@@ -58,17 +59,15 @@ Result<RunReport> run(const RunOptions& options) {
   ToolShelf shelf(tool_directories(options.state));
   TAPER_TRY(const authority::Activation activation,
             activate(owned, options, std::move(file), shelf, clock));
-  const TaskRun::Parts parts{.authority = *owned.authority,
-                             .spawner = *spawner,
-                             .store = *owned.store,
-                             .results = results,
-                             .tools = shelf,
-                             .clock = clock,
-                             .on_step = options.on_step};
-  TAPER_CHECK(sweep(parts, activation.task));
-  TaskRun task(parts, activation);
-  TAPER_CHECK(loop->drive(task, parts));
-  Result<RunReport> report = task.take_report();
+  TaskHost host({.authority = *owned.authority,
+                 .spawner = *spawner,
+                 .store = *owned.store,
+                 .results = results,
+                 .tools = shelf,
+                 .clock = clock});
+  PlanRun plan(host.life(activation.task), activation, options.on_step);
+  TAPER_CHECK(loop->drive(host, plan));
+  Result<RunReport> report = plan.take_report();
   const Status synced = owned.store->sync_marker();
   if (report.ok() && !synced.ok()) return synced.error();
   return report;

@@ -1,5 +1,5 @@
 // The state machine of a run by itself, told what happens in an order of this test's own.
-#include "runtime/broker/task_run.h"
+#include "runtime/broker/plan_run.h"
 
 #include <poll.h>
 
@@ -20,18 +20,17 @@ TEST_CASE("a task is not over before its cells are dead", "[broker][ends][R14]")
   BrokerLife life(node, node.sign(capsule));
   const TaskId task = life.activation.task;
   store::ResultFiles results(node.state());
-  const TaskRun::Parts parts{.authority = *life.owned.authority,
-                             .spawner = *life.spawner,
-                             .store = *life.owned.store,
-                             .results = results,
-                             .tools = life.shelf,
-                             .clock = life.clock,
-                             .on_step = {}};
-  TaskRun run(parts, life.activation);
+  TaskHost host({.authority = *life.owned.authority,
+                 .spawner = *life.spawner,
+                 .store = *life.owned.store,
+                 .results = results,
+                 .tools = life.shelf,
+                 .clock = life.clock});
+  PlanRun run(host.life(task), life.activation, {});
   const auto wait = [&] {
     pollfd news{life.spawner->wait_fd(), POLLIN, 0};
     REQUIRE(::poll(&news, 1, 10'000) == 1);
-    run.spawner_reported();
+    host.spawner_reported();
   };
   const auto state = [&] {
     return must(authority::show_task(*life.owned.store, task, life.clock.now())).state;

@@ -1,0 +1,233 @@
+#include "runtime/broker/task_life.h"
+
+#include <utility>
+
+#include "runtime/authority/result_text.h"
+#include "runtime/base/limits.h"
+#include "runtime/base/text.h"
+#include "runtime/broker/outcome.h"
+#include "runtime/broker/owned_state.h"
+
+namespace taper::broker {
+
+using authority::CallState;
+using authority::EndReason;
+
+Code code_of(EndReason reason) {
+  switch (reason) {
+    case EndReason::completion: return Code::ok;
+    case EndReason::failure: return Code::task_failed;
+    case EndReason::cancelled:
+    case EndReason::operator_kill: return Code::cancelled;
+    case EndReason::ttl: return Code::lease_ended;
+    case EndReason::idle: return Code::idle_ended;
+    case EndReason::window: return Code::window_ended;
+    case EndReason::denials: return Code::denials_ended;
+    case EndReason::violation: return Code::violation;
+    case EndReason::drift: return Code::drift_ended;
+    case EndReason::clock: return Code::clock_ended;
+    case EndReason::stale: return Code::stale_ended;
+    case EndReason::step_denied: return Code::step_denied;
+    case EndReason::budget: return Code::budget_calls;
+    case EndReason::log_quota: return Code::log_quota;
+    case EndReason::revocation: return Code::revoked;
+    case EndReason::none: break;
+  }
+  return Code::internal;
+}
+
+TaskLife::TaskLife(Parts parts, const TaskId& task) : parts_(parts), task_(task) {}
+
+Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, Ended ended) {
+  TAPER_ASSERT(request.task == task_ && !over_);
+  // A tool whose file went bad is off the shelf, and the decision says that it is missing. A host
+  // that cannot look decides nothing.
+  const Status loaded = parts_.tools.load(request.tool);
+  if (!loaded.ok() && loaded.code() != Code::tool_file_malformed) return loaded.error();
+  Result<authority::Decision> decision =
+      parts_.authority.authorise(request, parts_.tools.tools(), now());
+  if (!decision.ok()) {
+    fail(decision.error());
+    return decision.error();
+  }
+  if (auto* denial = std::get_if<authority::Denial>(&*decision)) return Answer(std::move(*denial));
+  auto& allowed = std::get<authority::Allowed>(*decision);
+  const Started started{allowed.call, allowed.decision};
+  const authority::PermitFacts& facts = allowed.permit.facts();
+  running_[started.call] = {.decision = started.decision,
+                            .tool = request.tool,
+                            .ended = std::move(ended),
+                            .output_bytes = facts.caps.output_bytes,
+                            .deadline_boot_ms = facts.deadline_boot_ms,
+                            .masker = Masker(allowed.permit.secrets())};
+  start(std::move(allowed), request.tool);
+  return Answer(started);
+}
+
+void TaskLife::start(authority::Allowed&& allowed, const std::string& tool) {
+  const CallId call = allowed.call;
+  const Status started = parts_.spawner.run(std::move(allowed.permit), parts_.tools.program(tool));
+  if (started.ok()) return;
+  if (started.code() == Code::spawner_lost) return spawner_lost(started.error());
+  settle(outcome_without_run(CallState::failed, started.error()),
+         {.call = call, .error = started.error()});
+}
+
+Status TaskLife::kill_call(const CallId& call) {
+  return running_.contains(call) ? parts_.spawner.kill_call(call) : success();
+}
+
+// The cell keeps the lease's deadline too and may be first; the lease is then the reason.
+void TaskLife::end_by_time(std::int64_t deadline_boot_ms) {
+  const Now at = now();
+  EndReason reason = parts_.authority.check_time(task_, at);
+  const std::optional<authority::Authority::Due> due = parts_.authority.next_due(task_, at);
+  if (reason == EndReason::none && due && due->boot_ms <= deadline_boot_ms) reason = due->reason;
+  if (reason != EndReason::none) (void)end(reason);
+}
+
+void TaskLife::take_report(sandbox::RunReport report) {
+  const auto found = running_.find(report.call);
+  if (found == running_.end()) return;
+  Running& running = found->second;
+  report.error = running.masker.masked(report.error);
+  if (report.end == sandbox::RunEnd::deadline && !ending()) {
+    end_by_time(running.deadline_boot_ms);
+    if (over_) return;
+  }
+  authority::Outcome outcome = outcome_of(report);
+  CallEnd end{.call = report.call};
+  if (report.end != sandbox::RunEnd::done) {
+    end.error = report.error;
+    // Masked whole: what is cut first may end in half a secret.
+    running.masker.mask(report.err);
+    end.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
+  }
+  if (report.end == sandbox::RunEnd::killed && ending()) outcome.code = code_of(ending_);
+  if (outcome.state == CallState::done && !ending())
+    keep_result(running, std::move(report), outcome, end);
+  settle(outcome, std::move(end));
+}
+
+// Writes the result's file, so that it is durable before the outcome that names it. A tool that was
+// done has not failed where the host cannot write: the call counts as interrupted, which keeps all
+// its charges and never is a reason to make it again.
+void TaskLife::keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
+                           CallEnd& end) const {
+  const authority::Tool* tool = parts_.tools.find(running.tool);
+  TAPER_ASSERT(tool != nullptr);
+  Result<RenderedResult> rendered =
+      render_result(*tool, std::move(report), std::move(running.masker));
+  // A builtin's worker knows no cap: what goes beyond the bytes reserved is not released.
+  if (rendered.ok() && rendered->result_bytes > running.output_bytes)
+    rendered = Error(Code::output_cap,
+                     {.field = "result",
+                      .expected = "at most " + std::to_string(running.output_bytes) + " bytes",
+                      .got = std::to_string(rendered->result_bytes),
+                      .fix = ""});
+  const Status written = rendered.ok()
+                             ? parts_.results.write(task_, end.call, as_bytes(rendered->json))
+                             : Status(rendered.error());
+  if (!written.ok()) {
+    outcome.state = rendered.ok() ? CallState::interrupted : CallState::failed;
+    outcome.code = written.code();
+    outcome.detail = to_line(written.error());
+    end.error = written.error();
+    if (rendered.ok()) end.kept = written.error();
+    return;
+  }
+  outcome.result_bytes = rendered->result_bytes;
+  outcome.result = authority::result_hash(rendered->json);
+  end.json = std::move(rendered->json);
+}
+
+void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {
+  const Running finished = std::move(running_.extract(end.call).mapped());
+  const Result<EndReason> settled = parts_.authority.settle(end.call, outcome, now());
+  if (!settled.ok() && !ending()) {
+    finished.ended(settled.error());
+    return fail(settled.error());
+  }
+  const EndReason reason = settled.ok() ? *settled : EndReason::none;
+  end.decision = finished.decision;
+  end.state = outcome.state;
+  end.code = outcome.code;
+  end.result = outcome.result;
+  if (end.state != CallState::done && end.error.code() == Code::ok) end.error = Error(end.code);
+  end.acts = end.acts && !ending() && end.kept.ok() && reason == EndReason::none;
+  finished.ended(std::move(end));
+  if (over_) return;
+  if (reason != EndReason::none) (void)this->end(reason);
+  try_finish();
+}
+
+void TaskLife::spawner_lost(const Error& error) {
+  while (!running_.empty() && !over_) {
+    const Error interrupted(Code::call_interrupted, error.detail());
+    settle(
+        outcome_without_run(CallState::interrupted, interrupted),
+        {.call = running_.begin()->first, .error = Error(Code::call_interrupted), .acts = false});
+  }
+  ending() ? try_finish() : fail(error);
+}
+
+void TaskLife::look_at_time() {
+  if (over_) return;
+  const Now at = now();
+  if (!ending()) {
+    const EndReason reason = parts_.authority.check_time(task_, at);
+    if (reason != EndReason::none) (void)end(reason);
+    return;
+  }
+  try_finish();
+  if (!over_ && at.boot_ms >= confirm_by_boot_ms_) fail(Error(Code::kill_unconfirmed));
+}
+
+std::optional<std::int64_t> TaskLife::wake_boot_ms() const {
+  if (over_) return std::nullopt;
+  const Now at = now();
+  if (ending()) return at.boot_ms + limits::kKillLookMs;
+  const std::optional<authority::Authority::Due> due = parts_.authority.next_due(task_, at);
+  return due ? std::optional(due->boot_ms) : std::nullopt;
+}
+
+Status TaskLife::end(EndReason reason) {
+  if (failure_) return Status(Error(*failure_));
+  if (ending()) return success();
+  ending_ = reason;
+  // A lost spawner has taken its cells along; poll says so.
+  const Status killed = parts_.spawner.kill_task(task_);
+  confirm_by_boot_ms_ = now().boot_ms + limits::kKillConfirmMs;
+  const Status durable = parts_.authority.begin_ending(task_, reason, now());
+  if (!durable.ok()) {
+    fail(durable.error());
+    return durable.error();
+  }
+  try_finish();
+  return success();
+}
+
+void TaskLife::try_finish() {
+  if (over_ || !ending() || running()) return;
+  if (parts_.spawner.cells_alive(task_) > 0) return;
+  const Status finished = finish();
+  if (!finished.ok()) return fail(finished.error());
+  over_ = true;
+}
+
+Status TaskLife::finish() {
+  TAPER_CHECK(end_results(parts_.authority, parts_.results, task_));
+  TAPER_TRY(state_, parts_.authority.finish(task_, now()));
+  return parts_.store.sync_marker();
+}
+
+void TaskLife::fail(Error error) {
+  if (over_) return;
+  over_ = true;
+  failure_ = std::move(error);
+  // Best effort: the spawner's end kills whatever this does not reach.
+  const Status killed = parts_.spawner.kill_task(task_);
+  for (auto& [call, running] : std::exchange(running_, {})) running.ended(Error(*failure_));
+}
+
+}  // namespace taper::broker

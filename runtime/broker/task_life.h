@@ -1,0 +1,118 @@
+// One live task in this process: the calls that run in it, and its end. It is told what happened
+// and never waits; who asks for its calls (a plan, a session) is told how each went.
+//
+// Ending, in this order: no call is decided any more; every cell is sent its death without waiting
+// for the disk; `ending` is committed; the death of every cell is confirmed; results are erased;
+// the terminal state is committed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "runtime/authority/authority.h"
+#include "runtime/broker/masker.h"
+#include "runtime/broker/tool_shelf.h"
+#include "runtime/sandbox/spawner.h"
+#include "store/results.h"
+
+namespace taper::broker {
+
+// Why a task that ended for this reason was not completed; ok for completion.
+Code code_of(authority::EndReason reason);
+
+// How one call went. Told once its outcome is durable.
+struct CallEnd {
+  CallId call;
+  DecisionId decision = {};
+  authority::CallState state = authority::CallState::unset;
+  Code code = Code::ok;
+  Error error{Code::ok};    // for the operator; ok where the call is done
+  std::string json = {};    // what it gave, whole; kept under `result`; empty where it is not done
+  Hash result = {};         // zero: none
+  std::string err = {};     // of a command that is not done: its stderr, masked, cut and escaped
+  Status kept = success();  // an error: it was done, and this host could not keep what it gave
+  bool acts = true;         // the task goes on, as far as this call is concerned
+};
+
+class TaskLife {
+ public:
+  struct Parts {  // all outlive it
+    authority::Authority& authority;
+    sandbox::Spawner& spawner;
+    store::Store& store;
+    store::ResultFiles& results;
+    ToolShelf& tools;
+    const Clock& clock;
+  };
+  TaskLife(Parts parts, const TaskId& task);  // of a live task
+  TaskLife(const TaskLife&) = delete;
+  TaskLife& operator=(const TaskLife&) = delete;
+
+  // Told once for each call that was allowed, perhaps before `call` returns. An error: its outcome
+  // could not be made durable, so nothing of it is released.
+  using Ended = std::function<void(Result<CallEnd>)>;
+  struct Started {
+    CallId call;
+    DecisionId decision;
+  };
+  using Answer = std::variant<Started, authority::Denial>;
+  // Has the authority decide, and runs what it allows. A denial that names an end is followed by
+  // `end`, by the caller, who first tells whoever asked. Errors: the tool cannot be looked at; the
+  // decision could not be made durable, and then the life has failed.
+  Result<Answer> call(const authority::CallRequest& request, Ended ended);
+  // Sends one call its death; it is then over as any other. Nothing where it does not run.
+  Status kill_call(const CallId& call);
+
+  // The task stops acting. Success means that its ending is durable; the first reason stays.
+  Status end(authority::EndReason reason);
+  // This process cannot go on with it; the task stays as the store has it, for a later life.
+  void fail(Error error);
+
+  void take_report(sandbox::RunReport report);
+  void look_at_time();
+  void try_finish();  // when cells may have died
+  void spawner_lost(const Error& error);
+
+  const Parts& parts() const { return parts_; }
+  const TaskId& task() const { return task_; }
+  bool running() const { return !running_.empty(); }
+  bool ending() const { return ending_ != authority::EndReason::none; }
+  bool over() const { return over_; }  // terminal, or failed
+  const std::optional<Error>& failure() const { return failure_; }
+  authority::TaskState state() const { return state_; }  // once over and not failed
+  authority::EndReason reason() const { return ending_; }
+  // When to look at the time again, on the boot clock.
+  std::optional<std::int64_t> wake_boot_ms() const;
+
+ private:
+  struct Running {
+    DecisionId decision;
+    std::string tool;
+    Ended ended;
+    std::uint64_t output_bytes = 0;  // the most that its result may bear
+    std::int64_t deadline_boot_ms = 0;
+    Masker masker;  // of what the call was given
+  };
+
+  Now now() const { return parts_.clock.now(); }
+  void start(authority::Allowed&& allowed, const std::string& tool);
+  void end_by_time(std::int64_t deadline_boot_ms);
+  void keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
+                   CallEnd& end) const;
+  void settle(const authority::Outcome& outcome, CallEnd end);
+  Status finish();
+
+  Parts parts_;
+  TaskId task_;
+  std::map<CallId, Running> running_;
+  authority::EndReason ending_ = authority::EndReason::none;
+  authority::TaskState state_ = authority::TaskState::unset;
+  std::int64_t confirm_by_boot_ms_ = 0;
+  bool over_ = false;
+  std::optional<Error> failure_;
+};
+
+}  // namespace taper::broker
