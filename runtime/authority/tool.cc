@@ -46,6 +46,8 @@ void define_tool(Tool& tool) {
   if (tool.kind == ToolKind::command) {
     definition.emplace_back("argv", argv_value(tool.argv));
     definition.emplace_back("output", tool.json_output ? "json" : "text");
+    if (!tool.title.empty()) definition.emplace_back("title", tool.title);
+    if (!tool.description.empty()) definition.emplace_back("description", tool.description);
     if (!tool.secrets.empty())
       definition.emplace_back("secrets", Array(tool.secrets.begin(), tool.secrets.end()));
   }

@@ -26,6 +26,7 @@ struct Tool {
   std::vector<capsules::InputSpec> inputs;
   std::vector<ArgvWord> argv;        // commands; the first is a literal absolute path
   std::vector<std::string> secrets;  // commands: the names of those that it reads
+  std::string title, description;    // commands: for whoever chooses a tool; empty: none
   bool json_output = false;          // commands: stdout is one JSON value; else text
   Hash program;                      // commands: BLAKE2b-256 of the program's bytes
   Hash digest;                       // of name, definition and program: what a grant pins

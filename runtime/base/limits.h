@@ -164,6 +164,15 @@ inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
 inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo
 inline constexpr std::size_t kArgvGroupDepthMax = 4;
 inline constexpr std::size_t kToolInputsMax = 64;
+inline constexpr std::size_t kToolTitleBytesMax = 128;
+inline constexpr std::size_t kToolDescriptionBytesMax = 1024;
+// What is told of one tool's inputs. Where a bound is met, less is told.
+inline constexpr std::size_t kToolSchemaBytesMax = 16 * 1024;
+inline constexpr std::int64_t kDiscoveryFreshMs = 60'000;  // a list of tools may be kept so long
+inline constexpr std::size_t kToolSchemaDepthMax = 24;     // of one input's, in a message
+inline constexpr std::size_t kToolSchemaWorkBytes = 256 * 1024;        // made, before it is cut
+inline constexpr std::size_t kSchemaStepsMax = std::size_t{1} << 22U;  // bytes of values × of rules
+inline constexpr std::size_t kSchemaWordsBytesMax = 512;               // of one text in a sentence
 inline constexpr std::size_t kControlDetailBytesMax = 4096;
 inline constexpr std::size_t kRunResultsShownBytes = 16 * 1024 * 1024;  // of all steps of a run
 inline constexpr std::size_t kStepResultShownBytes = 64 * 1024;  // longer ones are not reported

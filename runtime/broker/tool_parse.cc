@@ -121,8 +121,22 @@ Status check_use(const Tool& tool) {
   return success();
 }
 
+// Words for whoever chooses a tool, on one line; empty when the key is absent.
+Result<std::string> parse_line(const toml::table& file, std::string_view key, std::size_t most) {
+  if (!file.contains(key)) return std::string();
+  TAPER_TRY(std::string text, text_of(file, key));
+  const bool plain = std::ranges::none_of(text, [](char c) {
+    constexpr char kDelete = '\x7f';
+    return (c >= 0 && c < ' ') || c == kDelete;
+  });
+  if (text.empty() || text.size() > most || !plain)
+    return wrong(key, "1 to " + std::to_string(most) + " bytes without control characters");
+  return text;
+}
+
 Status parse_header(const toml::table& file, Tool& tool) {
-  TAPER_CHECK(only_keys(file, "", {"kind", "effect", "output", "argv", "secrets", "input"}));
+  TAPER_CHECK(only_keys(
+      file, "", {"kind", "effect", "output", "argv", "secrets", "input", "title", "description"}));
   TAPER_TRY(const std::string kind, text_of(file, "kind"));
   if (kind != "command") return wrong("kind", "command", kind);
   tool.kind = authority::ToolKind::command;
@@ -133,6 +147,8 @@ Status parse_header(const toml::table& file, Tool& tool) {
   TAPER_TRY(const std::string output, text_of(file, "output"));
   if (output != "text" && output != "json") return wrong("output", "text or json", output);
   tool.json_output = output == "json";
+  TAPER_TRY(tool.title, parse_line(file, "title", limits::kToolTitleBytesMax));
+  TAPER_TRY(tool.description, parse_line(file, "description", limits::kToolDescriptionBytesMax));
   return success();
 }
 

@@ -20,6 +20,8 @@ json::object tool_json(const authority::Tool& tool) {
                    {"digest", nullptr},
                    {"inputs", std::move(inputs)}};
   if (command) out["digest"] = tool.digest.hex();
+  if (!tool.title.empty()) out["title"] = tool.title;
+  if (!tool.description.empty()) out["description"] = tool.description;
   if (!tool.secrets.empty()) out["secrets"] = json::value_from(tool.secrets);
   return out;
 }

@@ -65,6 +65,35 @@ TEST_CASE("a whole tool file", "[broker][tools][R35]") {
   CHECK(tool->inputs.size() == 3);
 }
 
+TEST_CASE("a tool's title and description are pinned, and absent ones change nothing",
+          "[broker][tools][R18]") {
+  const auto defined = [](const std::string& text) {
+    Result<authority::Tool> tool = parse_tool("logs.grep", text);
+    REQUIRE(tool.ok());
+    authority::define_tool(*tool);
+    return std::move(tool).value();
+  };
+  const authority::Tool bare = defined(kGrep);
+  CHECK(bare.title.empty());
+  CHECK(bare.description.empty());
+  // As it was before there were such words: the digests in capsules stay good.
+  CHECK(bare.definition ==
+        R"({"argv":["/usr/bin/env",["-m",{"arg":"most","option_value":true}],"-e",)"
+        R"({"arg":"pattern","option_value":false},"--",{"arg":"path","option_value":false}],)"
+        R"("effect":"read","inputs":[{"name":"most","optional":true,"type":"integer"},)"
+        R"({"name":"path","optional":false,"type":"path"},)"
+        R"({"name":"pattern","optional":false,"type":"string"}],)"
+        R"("kind":"command","name":"logs.grep","output":"text"})");
+  const authority::Tool titled = defined(with("output =", "title = \"Search a log\"\noutput ="));
+  CHECK(titled.title == "Search a log");
+  CHECK(titled.digest != bare.digest);
+  const authority::Tool described =
+      defined(with("output =", "description = \"Finds lines.\"\noutput ="));
+  CHECK(described.description == "Finds lines.");
+  CHECK(described.digest != bare.digest);
+  CHECK(described.digest != titled.digest);
+}
+
 TEST_CASE("a tool file that is wrong names the key", "[broker][tools][R7]") {
   const struct {
     std::string text;
@@ -90,6 +119,13 @@ TEST_CASE("a tool file that is wrong names the key", "[broker][tools][R7]") {
       {with("{type = \"path\"}", "{type = \"file\"}"), "input.path.type"},
       {with("{type = \"path\"}", "{type = \"path\", under = \"/\"}"), "input.path.under"},
       {with("optional = true", "optional = 1"), "input.most.optional"},
+      {with("output =", "title = 1\noutput ="), "title"},
+      {with("output =", "title = \"\"\noutput ="), "title"},
+      {with("output =", "title = \"a\\u001bb\"\noutput ="), "title"},
+      {with("output =", "title = \"" + std::string(129, 'x') + "\"\noutput ="), "title"},
+      {with("output =", "description = \"a\\nb\"\noutput ="), "description"},
+      {with("output =", "description = \"" + std::string(1025, 'x') + "\"\noutput ="),
+       "description"},
       {with("[\"-m\"", "[[[[[\"-m\"]]]]"), "argv[1][0][0][0]"},
   };
   for (const auto& row : rows) {
