@@ -1,0 +1,217 @@
+#include "runtime/broker/tool_schema.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "runtime/base/limits.h"
+#include "runtime/broker/schema_shape.h"
+#include "runtime/broker/schema_value.h"
+#include "runtime/broker/tool_words.h"
+
+namespace taper::broker {
+namespace {
+
+using capsules::ArgRule;
+using capsules::Array;
+using capsules::Constraint;
+using capsules::InputSpec;
+using capsules::Object;
+using capsules::Value;
+
+std::size_t size_of(const Value& value) { return write_canonical(value).size(); }
+
+std::size_t depth_of(const Value& value) {
+  std::size_t inner = 0;
+  if (const Array* items = value.array()) {
+    for (const Value& item : *items) inner = std::max(inner, depth_of(item));
+  } else if (const Object* members = value.object()) {
+    for (const auto& [name, member] : *members) inner = std::max(inner, depth_of(member));
+  } else {
+    return 0;
+  }
+  return inner + 1;
+}
+
+// One argument in one way. No schema: it cannot be given.
+struct Part {
+  std::optional<Value> schema;
+  bool required = false;
+};
+
+struct Property {
+  const InputSpec* input = nullptr;
+  std::vector<Value> ways;   // no two the same
+  std::size_t required = 0;  // by so many ways
+};
+
+enum class Detail : std::uint8_t { all, types };
+
+Part part_of(const GrantedArguments& way, const InputSpec& input, Detail detail) {
+  Part out{std::nullopt, !input.optional};
+  std::vector<Constraint> all;
+  bool granted = !way.levels.empty();
+  for (const auto* level : way.levels) {
+    bool named = false;
+    for (const ArgRule& rule : *level) {
+      if (rule.name != input.name) continue;
+      named = !rule.all.empty();
+      out.required = out.required || !rule.optional;
+      if (detail == Detail::all) all.insert(all.end(), rule.all.begin(), rule.all.end());
+    }
+    granted = granted && named;
+  }
+  for (const capsules::Sum& sum : way.sums) {
+    if (sum.argument != input.name) continue;
+    out.required = true;
+    all.emplace_back(capsules::AtLeast{0});
+    all.emplace_back(capsules::AtMost{sum.most});
+  }
+  if (!granted) return out;
+  Value schema = value_schema(input.type, all);
+  if (is_never(schema)) return out;
+  if (way.once == input.name) add_words(schema, "The id of this call: another for each call.");
+  out.schema = std::move(schema);
+  return out;
+}
+
+// Something is asked for that the tool does not take.
+bool asks_for_more(const GrantedArguments& way, const authority::Tool& tool) {
+  const auto is_input = [&tool](const std::string& name) {
+    return std::ranges::find(tool.inputs, name, &InputSpec::name) != tool.inputs.end();
+  };
+  for (const auto* level : way.levels) {
+    for (const ArgRule& rule : *level) {
+      if (!rule.optional && !is_input(rule.name)) return true;
+    }
+  }
+  return !std::ranges::all_of(way.sums, [&](const auto& sum) { return is_input(sum.argument); });
+}
+
+Value base_schema(const InputSpec& input) { return value_schema(input.type, {}); }
+
+// What each of the ways takes, where all are lists of values.
+std::optional<Array> values_of(const std::vector<Value>& ways) {
+  Array out;
+  std::set<std::string> seen;
+  for (const Value& way : ways) {
+    const Value* one = way.find("const");
+    const Value* many = way.find("enum");
+    const std::size_t members = way.find("type") == nullptr ? 1 : 2;
+    if ((one == nullptr && many == nullptr) || way.object()->size() != members) return std::nullopt;
+    for (const Value& value : many == nullptr ? Array{*one} : *many->array()) {
+      if (seen.insert(write_canonical(value)).second) out.push_back(value);
+    }
+  }
+  return out;
+}
+
+Value told(const Property& property) {
+  const std::vector<Value>& ways = property.ways;
+  const Value base = base_schema(*property.input);
+  if (ways.size() == 1) return ways.front();
+  if (std::ranges::find(ways, base) != ways.end()) return base;
+  Object out;
+  if (const Value* type = base.find("type")) out.emplace_back("type", *type);
+  if (std::optional<Array> values = values_of(ways)) {
+    out.emplace_back("enum", std::move(*values));
+  } else {
+    out.emplace_back("anyOf", Array(ways.begin(), ways.end()));
+  }
+  return out;
+}
+
+class ToolSchema {
+ public:
+  explicit ToolSchema(const authority::Tool& tool) : tool_(tool) {
+    for (const InputSpec& input : tool.inputs) properties_.push_back({&input, {}});
+  }
+
+  // A way by which no call can be allowed adds nothing.
+  void add(const GrantedArguments& way) {
+    std::vector<Part> parts;
+    for (const InputSpec& input : tool_.inputs) {
+      Part part = part_of(way, input, detail());
+      if (part.required && !part.schema) return;
+      if (part.schema) made_bytes_ += size_of(*part.schema);
+      parts.push_back(std::move(part));
+    }
+    if (asks_for_more(way, tool_)) return;
+    ++ways_;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      Property& property = properties_[i];
+      property.required += parts[i].required ? 1U : 0U;
+      if (!parts[i].schema) continue;
+      if (std::ranges::find(property.ways, *parts[i].schema) == property.ways.end())
+        property.ways.push_back(std::move(*parts[i].schema));
+    }
+  }
+
+  Value schema() const {
+    if (ways_ == 0) return object({});
+    std::vector<Value> said;     // a place for each input; null: it cannot be given
+    std::set<std::size_t> full;  // places of those that say all that they can
+    for (std::size_t i = 0; i < properties_.size(); ++i) {
+      said.push_back(properties_[i].ways.empty() ? Value() : told(properties_[i]));
+      if (!said[i].is_null()) full.insert(i);
+    }
+    const auto shorten = [&](std::size_t i) {
+      const std::size_t before = size_of(said[i]);
+      said[i] = base_schema(*properties_[i].input);
+      add_words(said[i], "The grant asks more of it than can be told here.");
+      full.erase(i);
+      return before - std::min(before, size_of(said[i]));
+    };
+    std::vector<std::size_t> sizes;
+    for (std::size_t i = 0; i < said.size(); ++i) {
+      if (depth_of(said[i]) > limits::kToolSchemaDepthMax) shorten(i);
+      sizes.push_back(size_of(said[i]));
+    }
+    std::size_t total = size_of(object(said));
+    while (!full.empty() && total > limits::kToolSchemaBytesMax) {
+      const auto size = [&sizes](std::size_t i) { return sizes[i]; };
+      total -= shorten(*std::ranges::max_element(full, {}, size));
+    }
+    return object(said);
+  }
+
+ private:
+  // A holder may keep one grant many times over.
+  Detail detail() const {
+    return made_bytes_ > limits::kToolSchemaWorkBytes ? Detail::types : Detail::all;
+  }
+
+  Value object(const std::vector<Value>& said) const {
+    Object properties;
+    Array required;
+    for (std::size_t i = 0; i < said.size(); ++i) {
+      if (said[i].is_null()) continue;
+      const InputSpec& input = *properties_[i].input;
+      const std::string words = input_words(tool_.name, input.name);
+      properties.emplace_back(input.name, said[i]);
+      if (tool_.kind == authority::ToolKind::builtin && !words.empty())
+        add_words(properties.back().second, words);
+      if (properties_[i].required == ways_) required.emplace_back(input.name);
+    }
+    Object out{
+        {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+    if (!required.empty()) out.emplace_back("required", std::move(required));
+    if (ways_ == 0) out.emplace_back("not", Object());
+    return out;
+  }
+
+  const authority::Tool& tool_;
+  std::vector<Property> properties_;
+  std::size_t ways_ = 0;  // by which a call may be allowed
+  std::size_t made_bytes_ = 0;
+};
+
+}  // namespace
+
+Value input_schema(const authority::Tool& tool, std::span<const GrantedArguments> ways) {
+  ToolSchema schema(tool);
+  for (const GrantedArguments& way : ways) schema.add(way);
+  return schema.schema();
+}
+
+}  // namespace taper::broker
