@@ -45,9 +45,36 @@ struct Property {
   std::size_t required = 0;  // by so many ways
 };
 
+using Words = std::vector<authority::ArgvWord>;
+
+bool takes_only(const Words& words, const std::string& input) {
+  return std::ranges::all_of(words, [&input](const authority::ArgvWord& word) {
+    return takes_only(word.group, input) && (word.argument.empty() || word.argument == input);
+  });
+}
+
+bool ends_options(const Words& words) {
+  return std::ranges::any_of(words, [](const authority::ArgvWord& word) {
+    return word.literal == "--" || ends_options(word.group);
+  });
+}
+
+// Whenever it is given it is a word that the program may take for an option, and refused where it
+// begins with '-'. Not where that hangs on what else is given.
+bool may_be_option(const Words& words, const std::string& input) {
+  for (const authority::ArgvWord& word : words) {
+    const bool itself = word.argument == input && !word.option_value;
+    const bool within = takes_only(word.group, input) && may_be_option(word.group, input);
+    if (itself || within) return true;
+    if (word.literal == "--" || ends_options(word.group)) return false;
+  }
+  return false;
+}
+
 enum class Detail : std::uint8_t { all, types };
 
-Part part_of(const GrantedArguments& way, const InputSpec& input, Detail detail) {
+Part part_of(const authority::Tool& tool, const GrantedArguments& way, const InputSpec& input,
+             Detail detail) {
   Part out{std::nullopt, !input.optional};
   std::vector<Constraint> all;
   bool granted = !way.levels.empty();
@@ -67,9 +94,16 @@ Part part_of(const GrantedArguments& way, const InputSpec& input, Detail detail)
     all.emplace_back(capsules::AtLeast{0});
     all.emplace_back(capsules::AtMost{sum.most});
   }
+  const bool option = may_be_option(tool.argv, input.name);
+  if (option && input.type == capsules::InputType::integer) all.emplace_back(capsules::AtLeast{0});
   if (!granted) return out;
   Value schema = value_schema(input.type, all);
   if (is_never(schema)) return out;
+  const bool listed = schema.find("const") != nullptr || schema.find("enum") != nullptr;
+  if (option && input.type == capsules::InputType::string && !listed) {
+    if (schema.find("pattern") == nullptr) schema.object()->emplace_back("pattern", "^([^-]|$)");
+    add_words(schema, "It may not begin with '-'.");
+  }
   if (way.once == input.name) add_words(schema, "The id of this call: another for each call.");
   out.schema = std::move(schema);
   return out;
@@ -131,7 +165,7 @@ class ToolSchema {
   void add(const GrantedArguments& way) {
     std::vector<Part> parts;
     for (const InputSpec& input : tool_.inputs) {
-      Part part = part_of(way, input, detail());
+      Part part = part_of(tool_, way, input, detail());
       if (part.required && !part.schema) return;
       if (part.schema) made_bytes_ += size_of(*part.schema);
       parts.push_back(std::move(part));

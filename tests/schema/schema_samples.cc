@@ -10,6 +10,7 @@
 #include <random>
 
 #include "capsules/author/samples.h"
+#include "runtime/authority/command.h"
 #include "runtime/broker/tool_schema.h"
 #include "tests/support/constraint_json.h"
 #include "tests/support/vector_file.h"
@@ -38,11 +39,43 @@ class Dice {
 };
 
 // Bytes that mean something to patterns, to paths and to readers of either.
-const std::vector<std::string> kTexts = {
-    "",    "a",     "ab", "b",    ".",    "a.b",   "(a|b)*",   "[^x]$",    "\\d",
-    "é",   "aé",    "🙂", "a\nb", "{2}",  "-",     "^a",       "x\n",      "\x7f",
-    "a/b", "/",     "/a", "/a/b", "/a.",  "/a/.b", "/...",     "/a/..",    "/a//b",
-    "/a/", "/é/🙂", "//", "/a\n", "/./a", "+?",    "a\u2028b", "10.1.2.3", "https://a.example/x"};
+const std::vector<std::string> kTexts = {"",
+                                         "a",
+                                         "ab",
+                                         "b",
+                                         ".",
+                                         "a.b",
+                                         "(a|b)*",
+                                         "[^x]$",
+                                         "\\d",
+                                         "é",
+                                         "aé",
+                                         "🙂",
+                                         "a\nb",
+                                         "{2}",
+                                         "-",
+                                         "-a",
+                                         "^a",
+                                         "x\n",
+                                         "\x7f",
+                                         "a/b",
+                                         "/",
+                                         "/a",
+                                         "/a/b",
+                                         "/a.",
+                                         "/a/.b",
+                                         "/...",
+                                         "/a/..",
+                                         "/a//b",
+                                         "/a/",
+                                         "/é/🙂",
+                                         "//",
+                                         "/a\n",
+                                         "/./a",
+                                         "+?",
+                                         "a\u2028b",
+                                         "10.1.2.3",
+                                         "https://a.example/x"};
 const std::vector<std::string> kTrees = {"/", "/a", "/a/b", "/a.b", "/é", "/a+(b)"};
 const std::vector<std::string> kGlobs = {"*",  "a*",   "*b",      "a?b",    "/a/*", "/?",   "?*?",
                                          "??", "*.*",  "é?",      "/a/*/b", "[a]*", "a*b*", "*a*a*",
@@ -183,14 +216,15 @@ struct Sample {
     return broker::input_schema(tool, granted);
   }
   bool allows(const Object& arguments) const {
-    return std::ranges::any_of(ways, [&](const auto& levels) {
-      return std::ranges::all_of(levels, [&](const Rules& level) {
-        return check_arguments(level, tool.inputs, arguments, kAnyMoment).ok();
-      });
-    });
+    const bool fits = tool.argv.empty() || authority::render_argv(tool, arguments).ok();
+    return fits && std::ranges::any_of(ways, [&](const auto& levels) {
+             return std::ranges::all_of(levels, [&](const Rules& level) {
+               return check_arguments(level, tool.inputs, arguments, kAnyMoment).ok();
+             });
+           });
   }
   bool exact() const {
-    return ways.size() == 1 &&
+    return ways.size() == 1 && tool.argv.empty() &&
            std::ranges::all_of(ways.front(), [](const Rules& level) { return are_exact(level); });
   }
 };
@@ -205,6 +239,22 @@ Rules some_rules(Dice& dice, const std::vector<InputSpec>& inputs) {
   return out;
 }
 
+// Words of a command, by which an argument may be refused that begins with '-'.
+std::vector<authority::ArgvWord> some_words(Dice& dice, const std::vector<InputSpec>& inputs) {
+  using authority::ArgvWord;
+  std::vector<ArgvWord> out;
+  for (const InputSpec& input : inputs) {
+    if (dice.one_in(3)) out.push_back({dice.one_in(2) ? "--" : "x", "", false, {}});
+    const ArgvWord word{"", input.name, dice.one_in(3), {}};
+    ArgvWord other{"--", "", false, {}};
+    if (dice.one_in(2)) other = {"", dice.of(inputs).name, dice.one_in(2), {}};
+    const std::vector<ArgvWord> group =
+        dice.one_in(2) ? std::vector{other, word} : std::vector{word, other};
+    out.push_back(dice.one_in(2) ? word : ArgvWord{"", "", false, group});
+  }
+  return out;
+}
+
 Sample some_sample(Dice& dice) {
   const std::vector<InputType> types = {InputType::string, InputType::path, InputType::integer,
                                         InputType::json,   InputType::json, InputType::boolean};
@@ -215,6 +265,7 @@ Sample some_sample(Dice& dice) {
     if (out.tool.inputs.empty() || dice.one_in(2))
       out.tool.inputs.push_back({name, dice.of(types), dice.one_in(3)});
   }
+  if (dice.one_in(4)) out.tool.argv = some_words(dice, out.tool.inputs);
   const std::int64_t ways = dice.one_in(5) ? 2 : 1;
   for (std::int64_t i = 0; i < ways; ++i) {
     auto& levels = out.ways.emplace_back();

@@ -115,6 +115,35 @@ TEST_CASE("a budget's sum and a call's id are told", "[broker][schema][R31]") {
   CHECK(schema_of(tool, {{{&without}, {{"weight", 40}}}}) == kNothing);
 }
 
+TEST_CASE("what a program may take for an option is told", "[broker][schema][R35]") {
+  using authority::ArgvWord;
+  const auto literal = [](const char* text) { return ArgvWord{text, "", false, {}}; };
+  const auto value = [](const char* name) { return ArgvWord{"", name, false, {}}; };
+  const auto of_option = [](const char* name) { return ArgvWord{"", name, true, {}}; };
+  const auto group = [](std::vector<ArgvWord> words) { return ArgvWord{"", "", false, words}; };
+  const Rules all = rules(R"({"name":"any","count?":{"at_most":9}})");
+  const auto told = [&](std::vector<ArgvWord> argv) {
+    authority::Tool tool = command(kInputs);
+    tool.argv = std::move(argv);
+    const GrantedArguments way{{&all}};
+    const Value schema = input_schema(tool, {&way, 1});
+    const auto says = [&schema](const char* pointer) {
+      return schema.at_pointer(pointer) != nullptr;
+    };
+    return std::pair(says("/properties/name/pattern"), says("/properties/count/minimum"));
+  };
+  const ArgvWord program = literal("/bin/x");
+  CHECK(told({program, value("name"), value("count")}) == std::pair(true, true));
+  CHECK(told({program, literal("--"), value("name"), value("count")}) == std::pair(false, false));
+  CHECK(told({program, of_option("count"), value("name")}) == std::pair(true, false));
+  CHECK(told({program, group({literal("-n"), value("count")}), literal("--"), value("name")}) ==
+        std::pair(false, true));
+  // The group may be dropped with its "--"; and with the other word that it needs.
+  CHECK(told({program, group({literal("--"), value("count")}), value("name")}) ==
+        std::pair(false, false));
+  CHECK(told({program, group({value("name"), of_option("count")})}) == std::pair(false, false));
+}
+
 TEST_CASE("a schema that is too long loses its longest parts first", "[broker][schema]") {
   const authority::Tool tool = command({{"a", InputType::string, true},
                                         {"b", InputType::path, true},
