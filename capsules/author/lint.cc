@@ -175,6 +175,17 @@ void lint_grant(const Grant& grant, const KnownTools& tools, const std::string& 
   }
 }
 
+// A session's agent asks for what it is shown.
+void lint_session(const Capsule& capsule, LintReport& report) {
+  for (std::size_t i = 0; i < capsule.grants.size(); ++i) {
+    if (std::ranges::find(capsule.grants[i].verbs, Verb::discover) != capsule.grants[i].verbs.end())
+      continue;
+    report.note("grant[" + std::to_string(i) + "].verbs",
+                "without the verb 'discover' a session does not list the tool",
+                "add \"discover\", or leave verbs out");
+  }
+}
+
 }  // namespace
 
 Place LintReport::place(const std::string& path) const {
@@ -205,6 +216,7 @@ std::vector<Finding> lint(const Draft& draft, const KnownTools& tools, const Tru
   lint_grants(capsule, tools, report);
   lint_secrets(capsule, report);
   if (capsule.entry == EntryKind::plan) lint_plan(capsule, tools, report);
+  if (capsule.entry == EntryKind::session) lint_session(capsule, report);
   return report.take();
 }
 

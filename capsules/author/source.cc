@@ -186,10 +186,8 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
   if (auto plan = top.section("plan")) {
     draft.capsule.entry = EntryKind::plan;
     read_plan(*plan, draft);
-  } else if (!top.table().contains("plan") && !top.table().contains("agent")) {
-    top.report().error(Code::not_enforced_yet, {"plan", 0},
-                       "entry 'session' (no [plan]) is not enforced yet",
-                       "add a [plan] with its steps");
+  } else {
+    draft.capsule.entry = EntryKind::session;
   }
   top.not_yet({"agent", "block", "secrets", "hosts", "proof", "offline", "approvers", "cell"});
   top.finish();

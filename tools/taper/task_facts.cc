@@ -67,7 +67,9 @@ void add_tripwires(const TaskView& view, std::vector<Revoker>& out) {
                  static_cast<std::int64_t>(view.denials),
                  view.end_on.denials,
                  "so many refused calls end it"});
-  when(view.end_on.completion, "completion", "the end of its plan ends it");
+  const bool session = view.said && view.said->root.entry == capsules::EntryKind::session;
+  when(view.end_on.completion, "completion",
+       session ? "its holder's close ends it" : "the end of its plan ends it");
   when(view.end_on.failure, "failure", "a call that fails ends it");
   when(view.end_on.violation, "violation", "a tool that breaks its sandbox ends it");
   when(view.end_on.tool_drift, "drift", "a tool that is not the one granted ends it");

@@ -6,6 +6,7 @@ namespace taper::capsules {
 namespace {
 
 using testing::all_of;
+using testing::completed;
 using testing::errors_of;
 using testing::find_finding;
 using testing::findings_of;
@@ -143,11 +144,27 @@ TEST_CASE("Every part that is not enforced yet is refused by its name", "[author
           "holder = \"spiffe://…\"");
 }
 
-TEST_CASE("A source without a plan is a session, which is not enforced yet", "[author]") {
-  const auto findings = findings_of(std::string(kHead) + "[[grant]]\ntool=\"time.now\"\n");
-  const Finding* finding = find_finding(findings, "session");
+TEST_CASE("A source without a plan is a session", "[author]") {
+  const std::string source = std::string(kHead) + "[[grant]]\ntool=\"time.now\"\n";
+  const Capsule capsule = completed(parsed(source));
+  CHECK(capsule.entry == EntryKind::session);
+  CHECK(capsule.plan.steps.empty());
+  CHECK(findings_of(source).empty());
+  const Result<Bytes> payload = encode_capsule(capsule);
+  REQUIRE(payload.ok());
+  const Result<Capsule> read = decode_capsule(*payload);
+  REQUIRE(read.ok());
+  CHECK(read->entry == EntryKind::session);
+}
+
+TEST_CASE("A session's grant that is not to be discovered is noted", "[author]") {
+  const std::string grant = "[[grant]]\ntool=\"time.now\"\nverbs = [\"call\"]\n";
+  const auto findings = findings_of(std::string(kHead) + grant);
+  const Finding* finding = find_finding(findings, "discover");
   REQUIRE(finding != nullptr);
-  CHECK(finding->code == Code::not_enforced_yet);
+  CHECK(finding->severity == Severity::note);
+  CHECK(find_finding(findings_of(std::string(kHead) + grant + std::string(kPlan)), "discover") ==
+        nullptr);
 }
 
 TEST_CASE("Findings come many at once, with line, place and mending", "[author]") {
