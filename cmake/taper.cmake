@@ -79,7 +79,7 @@ function(taper_schema target)
 endfunction()
 taper_schema(taper_schemas capsules/schema/capsule.fbs capsules/schema/root.fbs)
 if(NOT TAPER_TRUSTED_ONLY)
-  taper_schema(taper_messages runtime/broker/messages.fbs)
+  taper_schema(taper_messages runtime/broker/messages.fbs runtime/broker/agent.fbs runtime/broker/session.fbs)
 endif()
 
 # taper_library(<name> <folder> [PUBLIC <libraries>] [PRIVATE <libraries>]): every .cc of the folder and of

@@ -21,6 +21,8 @@ inline constexpr std::string_view kRoot = "application/vnd.taper.root.v1";
 inline constexpr std::string_view kNode = "application/vnd.taper.node.v1";
 inline constexpr std::string_view kActivation = "application/vnd.taper.activation.v1";
 inline constexpr std::string_view kResultRead = "application/vnd.taper.result-read.v1";
+inline constexpr std::string_view kSession = "application/vnd.taper.session.v1";
+inline constexpr std::string_view kSessionAnswer = "application/vnd.taper.session-answer.v1";
 inline constexpr std::string_view kCheckpoint = "application/vnd.taper.checkpoint.v1";
 inline constexpr std::string_view kLogExport = "application/vnd.taper.log-export.v1";
 }  // namespace statement

@@ -3,6 +3,7 @@
 #include "capsules/secret.h"
 #include "crypto/crypto.h"
 #include "runtime/authority/profile.h"
+#include "runtime/authority/session_statement.h"
 #include "runtime/authority/state.h"
 
 namespace taper::authority {
@@ -202,10 +203,14 @@ Status Authority::State::check_proof(const ActivationRequest& request,
   if (found == challenges.end())
     return refusal(Code::proof_wrong, "challenge", "one of this node's, used once", "another");
   challenges.erase(found);
-  const Bytes statement = activation_statement(root->fleet(), node.node, node.incarnation,
-                                               capsule.chain(), request.challenge, request.inputs);
-  if (crypto::verify(capsule.holder(), crypto::statement::kActivation, statement, request.proof))
-    return success();
+  const bool session = capsule.root().entry == capsules::EntryKind::session;
+  const Bytes statement =
+      session ? session_statement({root->fleet(), node.node, node.incarnation, capsule.chain(),
+                                   request.challenge, request.exchange})
+              : activation_statement(root->fleet(), node.node, node.incarnation, capsule.chain(),
+                                     request.challenge, request.inputs);
+  const auto type = session ? crypto::statement::kSession : crypto::statement::kActivation;
+  if (crypto::verify(capsule.holder(), type, statement, request.proof)) return success();
   return refusal(Code::proof_wrong, "holder", capsule.holder().hex(), "another key's signature");
 }
 

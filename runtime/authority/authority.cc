@@ -141,6 +141,12 @@ Nonce Authority::challenge() {
   return challenges.emplace_back(crypto::random_id<Nonce>());
 }
 
+void Authority::withdraw(const Nonce& challenge) { std::erase(state_->challenges, challenge); }
+
+void Authority::count_refused(Code code, const Now& now) {
+  static_cast<void>(state_->count_refusal(Error(code), now));
+}
+
 std::optional<Authority::Due> Authority::next_due(const TaskId& task, const Now& now) const {
   const LiveTask* live = state_->find(task);
   if (live == nullptr || live->stopped || live->record.state != TaskState::active)

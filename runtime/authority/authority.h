@@ -121,9 +121,12 @@ struct Outcome {
 
 struct ActivationRequest {
   Bytes capsule_file;
-  Nonce challenge;                            // from challenge(), used once
-  crypto::Signature proof;                    // by the last holder over activation_statement()
+  Nonce challenge;  // from challenge(), used once
+  // By the last holder: of a plan's capsule over activation_statement(), of a session's over
+  // session_statement(). Neither is taken for the other.
+  crypto::Signature proof;
   std::map<std::string, std::string> inputs;  // the plan's inputs
+  SealKey exchange = {};                      // the session's half of the holder
 };
 
 struct Activation {
@@ -240,6 +243,11 @@ class Authority {
   const capsules::TrustRoot* root() const;
 
   Nonce challenge();
+  // Whoever was given it will not answer: it makes no room scarce for others.
+  void withdraw(const Nonce& challenge);
+  // Something came from somebody who proved nothing, as garbage or with a wrong tag: counted by its
+  // number, and in the log with the next write that is due.
+  void count_refused(Code code, const Now& now);
 
   // admit: opens the capsule, asks audience → root → time and window → revocation → activations →
   // node policy → proof, and makes a task, or attaches this chain to the live one of its root

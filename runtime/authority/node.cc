@@ -130,6 +130,14 @@ Result<crypto::UnsealingKey> read_unsealing_key(const std::string& state,
   return key;
 }
 
+Result<crypto::SigningKey> read_signing_key(const std::string& state, const PublicKey& node) {
+  crypto::forbid_dumps();
+  const std::string path = state + "/keys/node.key";
+  TAPER_TRY(crypto::SigningKey key, crypto::read_key_file(path, crypto::Role::node, {}));
+  if (key.public_key() == node) return key;
+  return Error(Code::key_file_malformed, {path, "the key that node.pub names", "another", ""});
+}
+
 std::string log_origin(const NodeRecord& record) {
   return "taper/" + record.sign.hex() + "/" + record.incarnation.hex();
 }

@@ -35,6 +35,10 @@ Result<NodeRecord> read_node(const std::string& state);
 // Errors: those of crypto::read_secret_file, key_file_malformed.
 Result<crypto::UnsealingKey> read_unsealing_key(const std::string& state, const NodeRecord& record);
 
+// The secret half of `node`, from keys/node.key, for answering sessions; the process can no longer
+// be dumped. Errors: those of crypto::read_key_file.
+Result<crypto::SigningKey> read_signing_key(const std::string& state, const PublicKey& node);
+
 // First line of every checkpoint of this node.
 std::string log_origin(const NodeRecord& record);
 

@@ -159,6 +159,20 @@ inline constexpr std::size_t kMaskedLineBytesMin = 16;
 inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
 inline constexpr std::size_t kControlPeersMax = 16;
 inline constexpr std::int64_t kControlPauseMs = 200;  // when no peer can be taken up for now
+inline constexpr std::size_t kSessionAsksMax = 64;    // requests of one session without an answer
+inline constexpr std::size_t kAgentPeersMax = 256;    // of agent.sock
+inline constexpr std::size_t kAgentUnprovenMax = 32;  // of them, without a session yet
+static_assert(kAgentUnprovenMax + 8 < kChallengesMax);
+inline constexpr std::size_t kAgentSessionsPerTaskMax = 32;
+inline constexpr std::int64_t kAgentOpenTimeoutMs = 10'000;  // to prove to be a holder
+inline constexpr std::int64_t kAgentPauseMs = 200;           // when no peer can be taken up for now
+// What a peer has not read yet: above the first its requests are not read either, above the second
+// it is cut off.
+inline constexpr std::size_t kAgentQueueBytesMax = 4 * 1024 * 1024;
+inline constexpr std::size_t kAgentQueueBytesMost = 64 * 1024 * 1024;
+inline constexpr std::size_t kSessionBodyBytesMax = kResultBytesMax + 64 * 1024;
+inline constexpr std::size_t kAgentMessageBytesMax = kSessionBodyBytesMax + 1024;
+inline constexpr std::size_t kAgentOpenBytesMax = kCapsuleBytesMax + 1024;  // until it is open
 inline constexpr std::size_t kToolFilesMax = 256;
 inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
 inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo
@@ -180,6 +194,7 @@ inline constexpr std::size_t kStderrShownBytes = 4096;           // of a command
 
 // MCP. One message is one line, whose arguments may be as long as arguments may be.
 inline constexpr std::size_t kMcpLineBytesMax = kArgumentBytesMax + 128 * 1024;
+inline constexpr std::size_t kAgentRequestBytesMax = kMcpLineBytesMax + 1024;  // it carries a line
 inline constexpr std::size_t kMcpJsonDepthMax = kJsonDepthMax + 4;  // around the arguments
 inline constexpr std::size_t kMcpMembersMax = 256;                  // of an object that is read
 inline constexpr std::size_t kMcpIdBytesMax = 256;        // of a request, of a progress token

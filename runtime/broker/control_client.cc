@@ -48,10 +48,10 @@ Status wait_readable(int fd) {
 
 }  // namespace
 
-Result<ControlAddress> ControlAddress::of(const std::string& state) {
-  const int directory = ::open(state.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return os_error("open " + state, errno);
-  return ControlAddress(directory, "/proc/self/fd/" + std::to_string(directory) + "/control.sock");
+Result<ControlAddress> ControlAddress::of(const std::string& directory, const std::string& name) {
+  const int held = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (held < 0) return os_error("open " + directory, errno);
+  return ControlAddress(held, "/proc/self/fd/" + std::to_string(held) + "/" + name);
 }
 
 Result<ControlReply> ask_owner(const std::string& state, const ControlRequest& request) {

@@ -8,11 +8,13 @@
 
 namespace taper::broker {
 
-// STATE/control.sock as a path that fits a socket address however long `state` is: the state is
-// opened into `directory`, which must stay open while the path is used. Error: os_failure.
+// A socket in a directory, STATE/control.sock, as a path that fits a socket address however long
+// that of the directory is: it is held open, and must be while the path is used.
+// Error: os_failure.
 class ControlAddress {
  public:
-  static Result<ControlAddress> of(const std::string& state);
+  static Result<ControlAddress> of(const std::string& directory,
+                                   const std::string& name = "control.sock");
   const std::string& path() const { return path_; }
 
  private:

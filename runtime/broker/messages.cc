@@ -1,35 +1,19 @@
 #include "runtime/broker/messages.h"
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <algorithm>
 
 #include "messages_generated.h"
-#include "runtime/base/limits.h"
+#include "runtime/broker/wire.h"
 
 namespace taper::broker {
 namespace {
 
 constexpr std::uint32_t kVersion = 1;
 
-Error malformed(std::string_view rule) {
-  return Error(Code::message_malformed,
-               {.field = "", .expected = std::string(rule), .got = "", .fix = ""});
-}
-
 Bytes finish(flatbuffers::FlatBufferBuilder& builder, wire::Body kind,
              flatbuffers::Offset<void> body) {
   wire::FinishControlMessageBuffer(builder, wire::CreateControlMessage(builder, kind, body));
-  return Bytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize());
-}
-
-// `copy` is the message where the verifier's and the accessors' alignment holds.
-Result<const wire::ControlMessage*> read_message(const Bytes& copy) {
-  if (copy.size() > limits::kControlMessageBytesMax) return malformed("a smaller message");
-  flatbuffers::Verifier verifier(copy.data(), copy.size(), limits::kFlatbufferDepthMax,
-                                 limits::kFlatbufferTablesMax);
-  if (!wire::VerifyControlMessageBuffer(verifier)) return malformed("a whole buffer");
-  return wire::GetControlMessage(copy.data());
+  return built(builder);
 }
 
 Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
@@ -65,7 +49,9 @@ Bytes encode(const ControlReply& reply) {
 
 Result<ControlRequest> decode_request(ByteSpan message) {
   const Bytes copy = to_bytes(message);
-  TAPER_TRY(const wire::ControlMessage* root, read_message(copy));
+  TAPER_TRY(const wire::ControlMessage* root,
+            verified<wire::ControlMessage>(copy, wire::ControlMessageIdentifier(),
+                                           limits::kControlMessageBytesMax));
   const wire::ControlRequest* body = root->body_as_ControlRequest();
   if (body == nullptr) return malformed("a request");
   if (body->version() != kVersion) return malformed("version 1");
@@ -81,7 +67,9 @@ Result<ControlRequest> decode_request(ByteSpan message) {
 
 Result<ControlReply> decode_reply(ByteSpan message) {
   const Bytes copy = to_bytes(message);
-  TAPER_TRY(const wire::ControlMessage* root, read_message(copy));
+  TAPER_TRY(const wire::ControlMessage* root,
+            verified<wire::ControlMessage>(copy, wire::ControlMessageIdentifier(),
+                                           limits::kControlMessageBytesMax));
   const wire::ControlReply* body = root->body_as_ControlReply();
   if (body == nullptr) return malformed("a reply");
   if (body->version() != kVersion) return malformed("version 1");

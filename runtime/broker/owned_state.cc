@@ -153,6 +153,12 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   return owned;
 }
 
+Status take_signer(OwnedState& owned, const std::string& state) {
+  TAPER_TRY(crypto::SigningKey key, authority::read_signing_key(state, owned.facts.node));
+  owned.signer = std::make_shared<const crypto::SigningKey>(std::move(key));
+  return success();
+}
+
 Status check_key_links(const std::string& state) {
   const std::string folder = state + "/keys";
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), ::closedir);

@@ -22,6 +22,8 @@ struct OwnedState {
   authority::NodeFacts facts;
   std::unique_ptr<store::Store> store;  // outlives the authority
   std::unique_ptr<authority::Authority> authority;
+  // The node's signing key, which answers sessions. Null until it is taken.
+  std::shared_ptr<const crypto::SigningKey> signer;
 };
 
 // Takes the lock, lets the authority recover, and erases the results of tasks that are neither live
@@ -29,6 +31,9 @@ struct OwnedState {
 // Errors: not_a_state, node_record_malformed, those of store::open_state and Authority::start.
 Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
                              const Now& now);
+
+// Fills `owned.signer`, for whoever serves sessions. Errors: those of authority::read_signing_key.
+Status take_signer(OwnedState& owned, const std::string& state);
 
 // That no key of the state has a second name, which could lie in a granted tree. Asked by whatever
 // runs tools; ending a task never needs it. Errors: key_file_exposed, os_failure.

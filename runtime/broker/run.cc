@@ -10,8 +10,8 @@ namespace {
 // Refused before anything is consumed: another kind of entry would end as an empty plan.
 Status check_entry(const capsules::Capsule& capsule) {
   if (capsule.entry == capsules::EntryKind::plan) return success();
-  return Error(Code::not_enforced_yet,
-               {.field = "entry", .expected = "a plan", .got = "another entry", .fix = ""});
+  return Error(Code::entry_other,
+               {.field = "entry", .expected = "a plan", .got = "a session", .fix = ""});
 }
 
 // The tools that the capsule names and this node describes. One whose file is wrong refuses the

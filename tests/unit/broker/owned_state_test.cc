@@ -75,5 +75,23 @@ TEST_CASE("a key of the state with a second name is seen", "[broker][R21]") {
   CHECK(broker::check_key_links(base / "state").ok());
 }
 
+TEST_CASE("the node's own key answers sessions, no other", "[broker][session]") {
+  REQUIRE(crypto::initialise().ok());
+  const testing::ScratchDirectory scratch;
+  const std::filesystem::path base = std::filesystem::canonical(scratch.path());
+  REQUIRE(authority::create_node(base / "state", "n").ok());
+  REQUIRE(authority::create_node(base / "other", "n").ok());
+  Result<broker::OwnedState> owned = broker::own_state(base / "state", "", Now{});
+  REQUIRE(owned.ok());
+  CHECK(owned->signer == nullptr);
+  REQUIRE(broker::take_signer(*owned, base / "state").ok());
+  CHECK(owned->signer->public_key() == owned->facts.node);
+  owned->signer = nullptr;
+  std::filesystem::copy_file(base / "other/keys/node.key", base / "state/keys/node.key",
+                             std::filesystem::copy_options::overwrite_existing);
+  CHECK(broker::take_signer(*owned, base / "state").code() == Code::key_file_malformed);
+  CHECK(owned->signer == nullptr);
+}
+
 }  // namespace
 }  // namespace taper

@@ -289,7 +289,9 @@ TEST_CASE("what refuses a run leaves no task", "[broker][run][R3][R7]") {
     session.serial += 1000;
     session.entry = capsules::EntryKind::session;
     session.plan = {};
-    CHECK(run(node.options(node.sign(session))).code() == Code::not_enforced_yet);
+    const Result<RunReport> refused = run(node.options(node.sign(session)));
+    CHECK(refused.code() == Code::entry_other);
+    CHECK(to_line(refused.error()).find("taper connect") != std::string::npos);
   }
   SECTION("a wrong tool that is not granted does not matter") { node.put_tool("other", "x"); }
   const auto tasks = task_list(node.state());

@@ -1,0 +1,317 @@
+#include "runtime/broker/agent_server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <list>
+#include <map>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/file.h"
+#include "runtime/base/limits.h"
+#include "runtime/broker/control_client.h"
+#include "runtime/broker/frames.h"
+
+namespace taper::broker {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
+
+Status remove_stale(const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) != 0)
+    return errno == ENOENT ? success() : Status(os_error("stat agent.sock", errno));
+  if (!S_ISSOCK(found.st_mode))
+    return Error(Code::file_exists, {.field = "agent.sock",
+                                     .expected = "a socket, or nothing",
+                                     .got = "another file",
+                                     .fix = "move agent.sock out of the way"});
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("unlink agent.sock", errno);
+  return success();
+}
+
+Result<Fd> bind_socket(const std::string& path) {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return os_error("socket", errno);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return os_error("agent.sock", ENAMETOOLONG);
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  TAPER_CHECK(remove_stale(path));
+  // The mode of the socket itself bounds that of its name, so it is never open to others.
+  if (::fchmod(socket.get(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0)
+    return os_error("fchmod", errno);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    return os_error("bind agent.sock", errno);
+  if (::chmod(path.c_str(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0)
+    return os_error("chmod agent.sock", errno);
+  if (::listen(socket.get(), static_cast<int>(limits::kAgentUnprovenMax)) != 0)
+    return os_error("listen on agent.sock", errno);
+  return socket;
+}
+
+Result<ControlAddress> address_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == path.npos) return ControlAddress::of(".", path);
+  return ControlAddress::of(path.substr(0, slash + 1), path.substr(slash + 1));
+}
+
+std::optional<uid_t> uid_of(int fd) {
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return std::nullopt;
+  return peer.uid;
+}
+
+}  // namespace
+
+struct AgentServer::State : std::enable_shared_from_this<State> {
+  struct Peer;
+  using PeerPtr = std::shared_ptr<Peer>;
+
+  State(asio::io_context& context, ControlAddress where, int fd, Session::Host& its_host)
+      : io(context),
+        address(std::move(where)),
+        listener(context, fd),
+        pause(context),
+        host(its_host) {}
+
+  void make_room();
+  void await_peer();
+  void await_room();
+  bool take_peer();  // false: this process can open nothing more for now
+  void limit(const PeerPtr& peer);
+  void read(const PeerPtr& peer);
+  void take_bytes(const PeerPtr& peer, ByteSpan bytes);
+  void opened(const PeerPtr& peer);
+  void write(const PeerPtr& peer);
+  void drop(const PeerPtr& peer);
+
+  asio::io_context& io;
+  ControlAddress address;
+  asio::posix::stream_descriptor listener;
+  asio::steady_timer pause;
+  Session::Host& host;
+  std::list<PeerPtr> peers;  // the oldest first
+  Options options;
+  bool listening = false, stopped = false;
+};
+
+// Its handlers may run after the server is gone: then it is, too, and they touch nothing else.
+struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
+  Peer(State& its_server, int fd, uid_t its_uid)
+      : server(its_server),
+        uid(its_uid),
+        socket(its_server.io, fd),
+        deadline(its_server.io),
+        session(its_server.host, [this](const Bytes& message) { send(message); }) {}
+
+  // Written once whoever speaks has spoken: a session may answer while it is told something.
+  void send(const Bytes& message) {
+    queued += message.size();
+    if (queued <= limits::kAgentQueueBytesMost) out.push_back(frame(message));
+    asio::post(server.io, [weak = weak_from_this()] {
+      if (const PeerPtr peer = weak.lock(); peer && !peer->gone) peer->server.write(peer);
+    });
+  }
+
+  // While it leaves its replies unread, its requests wait too.
+  bool may_read() const { return !reading && !gone && queued < limits::kAgentQueueBytesMax; }
+
+  State& server;
+  uid_t uid;
+  asio::posix::stream_descriptor socket;
+  asio::steady_timer deadline;  // to prove itself; of one that is over, to read its last message
+  FrameReader frames{limits::kAgentOpenBytesMax};
+  std::array<std::uint8_t, kReadBytes> buffer{};
+  std::deque<Bytes> out;
+  std::size_t queued = 0;  // bytes of messages in `out`
+  Session session;
+  bool reading = false, writing = false, gone = false, live = false, closing = false;
+};
+
+// Too many have not proved themselves. Of the user who has the most of them, the one that had the
+// longest time goes: whoever only holds connections open keeps no holder out, least another's.
+void AgentServer::State::make_room() {
+  std::map<uid_t, std::size_t> counts;
+  std::size_t all = 0;
+  for (const PeerPtr& peer : peers) {
+    if (peer->live) continue;
+    ++counts[peer->uid];
+    ++all;
+  }
+  if (all <= limits::kAgentUnprovenMax) return;
+  const auto most =
+      std::ranges::max_element(counts, {}, [](const auto& one) { return one.second; });
+  const auto oldest = std::ranges::find_if(
+      peers, [most](const PeerPtr& peer) { return !peer->live && peer->uid == most->first; });
+  drop(PeerPtr(*oldest));
+}
+
+void AgentServer::State::await_peer() {
+  if (stopped || listening || peers.size() >= limits::kAgentPeersMax) return;
+  listening = true;
+  const auto held = weak_from_this();
+  listener.async_wait(asio::posix::descriptor_base::wait_read,
+                      [this, held](const error_code& error) {
+                        if (error || held.expired() || stopped) return;
+                        listening = false;
+                        take_peer() ? await_peer() : await_room();
+                      });
+}
+
+// The peer that waits would wake us again at once, without end.
+void AgentServer::State::await_room() {
+  listening = true;
+  pause.expires_after(std::chrono::milliseconds(limits::kAgentPauseMs));
+  pause.async_wait([this, held = weak_from_this()](const error_code& error) {
+    if (error || held.expired()) return;
+    listening = false;
+    await_peer();
+  });
+}
+
+bool AgentServer::State::take_peer() {
+  Fd accepted(::accept4(listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!accepted) return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+  const std::optional<uid_t> uid = uid_of(accepted.get());
+  if (!uid) return true;
+  const PeerPtr peer = std::make_shared<Peer>(*this, accepted.release(), *uid);
+  peers.push_back(peer);
+  make_room();
+  if (!peer->gone) limit(peer);
+  read(peer);
+  return true;
+}
+
+void AgentServer::State::limit(const PeerPtr& peer) {
+  peer->deadline.expires_after(std::chrono::milliseconds(options.open_within_ms));
+  peer->deadline.async_wait([this, peer](const error_code& error) {
+    if (!error && !peer->gone && (!peer->live || peer->closing)) drop(peer);
+  });
+}
+
+void AgentServer::State::read(const PeerPtr& peer) {
+  if (!peer->may_read()) return;
+  peer->reading = true;
+  peer->socket.async_read_some(asio::buffer(peer->buffer),
+                               [this, peer](const error_code& error, std::size_t length) {
+                                 peer->reading = false;
+                                 if (peer->gone) return;
+                                 if (error) return drop(peer);
+                                 take_bytes(peer, {peer->buffer.data(), length});
+                               });
+}
+
+void AgentServer::State::take_bytes(const PeerPtr& peer, ByteSpan bytes) {
+  peer->frames.feed(bytes);
+  while (!peer->session.over()) {
+    peer->frames.allow(peer->session.message_bytes_max());
+    Result<std::optional<Bytes>> message = peer->frames.next();
+    if (!message.ok()) {
+      host.misused(peer->session, message.error());
+      peer->session.end(message.code());
+      break;
+    }
+    if (!*message) break;
+    peer->session.take(**message);
+    if (peer->session.live() && !peer->live) opened(peer);
+  }
+  if (options.after) options.after();
+  write(peer);
+  if (!peer->session.over()) read(peer);
+  await_peer();
+}
+
+// One task's holders do not take all the room that others need.
+void AgentServer::State::opened(const PeerPtr& peer) {
+  peer->live = true;
+  peer->deadline.cancel();
+  const auto count = std::ranges::count_if(peers, [&peer](const PeerPtr& other) {
+    return other->session.live() && other->session.task() == peer->session.task();
+  });
+  if (static_cast<std::size_t>(count) > limits::kAgentSessionsPerTaskMax)
+    peer->session.end(Code::session_busy);
+}
+
+void AgentServer::State::write(const PeerPtr& peer) {
+  if (peer->gone) return;
+  if (peer->queued > limits::kAgentQueueBytesMost) return drop(peer);
+  if (peer->session.over() && !std::exchange(peer->closing, true)) limit(peer);
+  if (peer->writing) return;
+  if (peer->out.empty()) {
+    if (peer->session.over()) drop(peer);
+    return;
+  }
+  peer->writing = true;
+  asio::async_write(peer->socket, asio::buffer(peer->out.front()),
+                    [this, peer](const error_code& error, std::size_t) {
+                      peer->writing = false;
+                      if (peer->gone) return;
+                      if (error) return drop(peer);
+                      peer->queued -= peer->out.front().size() - sizeof(std::uint32_t);
+                      peer->out.pop_front();
+                      write(peer);
+                      if (!peer->session.over()) read(peer);
+                    });
+}
+
+void AgentServer::State::drop(const PeerPtr& peer) {
+  if (std::exchange(peer->gone, true)) return;
+  peer->session.lost();
+  error_code ignored;
+  peer->deadline.cancel();
+  peer->socket.close(ignored);
+  const PeerPtr kept = peer;
+  peers.remove(kept);
+  await_peer();
+}
+
+AgentServer::AgentServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<AgentServer>> AgentServer::listen(asio::io_context& io,
+                                                         const std::string& path,
+                                                         Session::Host& host) {
+  TAPER_TRY(ControlAddress address, address_of(path));
+  TAPER_TRY(Fd socket, bind_socket(address.path()));
+  return std::unique_ptr<AgentServer>(
+      new AgentServer(std::make_shared<State>(io, std::move(address), socket.release(), host)));
+}
+
+AgentServer::~AgentServer() {
+  state_->stopped = true;
+  while (!state_->peers.empty()) state_->drop(state_->peers.front());
+  ::unlink(state_->address.path().c_str());
+}
+
+void AgentServer::serve(Options options) {
+  state_->options = std::move(options);
+  state_->await_peer();
+}
+
+void AgentServer::stop() {
+  state_->stopped = true;
+  error_code ignored;
+  state_->listener.cancel(ignored);
+  state_->pause.cancel();
+}
+
+std::size_t AgentServer::peers() const { return state_->peers.size(); }
+
+}  // namespace taper::broker
