@@ -44,6 +44,9 @@ struct RpcError {
   Json data;
 };
 
+// The denial told as this error: its number and what remains stand in the data.
+RpcError as_error(const Denial& denial, std::int64_t code, std::string message);
+
 template <class T>
 using Outcome = std::variant<T, Denial, Refusal, RpcError>;
 template <class T>

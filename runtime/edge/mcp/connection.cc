@@ -215,12 +215,8 @@ void Server::Connection::refuse(const Pending& pending, const Denial& denial) {
   if (pending.call && *pending.call != TaskWish::insist) {
     return answer(pending.id, render_call(target(pending.version), as_result(denial)));
   }
-  ObjectWriter code;
-  code.number("code", std::int64_t{denial.code});
-  ObjectWriter data;
-  data.json(kDenialKey, std::move(code).end()).json(kRemainingKey, denial.remaining);
-  send(error_line(pending.id, denial.code, "E" + std::to_string(denial.code) + ": " + denial.text,
-                  std::move(data).end()));
+  refuse(pending,
+         as_error(denial, denial.code, "E" + std::to_string(denial.code) + ": " + denial.text));
 }
 
 void Server::Connection::refuse(const Pending& pending, const RpcError& error) {

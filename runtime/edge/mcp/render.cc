@@ -222,6 +222,14 @@ ToolResult as_result(const Denial& denial) {
   return result;
 }
 
+RpcError as_error(const Denial& denial, std::int64_t code, std::string message) {
+  ObjectWriter number;
+  number.number("code", std::int64_t{denial.code});
+  ObjectWriter data;
+  data.json(kDenialKey, std::move(number).end()).json(kRemainingKey, denial.remaining);
+  return {code, std::move(message), std::move(data).end()};
+}
+
 Json render_call(Target target, const ToolResult& result,
                  const std::optional<std::string>& related) {
   ResultWriter out(target);
