@@ -148,7 +148,7 @@ TEST_CASE("A description is told as Markdown and as JSON", "[tools]") {
   const std::string body =
       R"({"task":"00ff","purpose":"Rotate | logs\n# x","requester":"user:a","agent":"triage",)"
       R"("node":"edge-7","end_on":{"denials":3},"grants":[{"id":"g1","tool":"file.read",)"
-      R"("effect":"read","verbs":["discover","call"],"remaining":{"calls":41,"cpu_ms":2000}}],)"
+      R"("effect":"read","verbs":["discover","call"],"remaining":{"calls":41,"rate":2,"cpu_ms":2000}}],)"
       R"("remaining":{"lease_ms":3600000,"idle_ms":60000,"not_after_s":1700000000}})";
   const auto read = read_description(json(body));
   REQUIRE(read);
@@ -156,8 +156,8 @@ TEST_CASE("A description is told as Markdown and as JSON", "[tools]") {
   const auto& text = std::get<std::string>(read->contents[0].body);
   CHECK(read->contents[0].mime_type == "text/markdown");
   CHECK(text.find("Purpose: Rotate \\| logs\\x0a# x\n") != std::string::npos);
-  CHECK(text.find("| g1 | file.read | read | discover, call | 41 calls, 2s of processor time |") !=
-        std::string::npos);
+  CHECK(text.find("| g1 | file.read | read | discover, call | 41 calls, 2 calls at once, 2s of "
+                  "processor time |") != std::string::npos);
   CHECK(text.find("1h of lease, idle for at most 1m, until 2023-11-14T22:13:20Z") !=
         std::string::npos);
   CHECK(text.find("ends on: denials: 3") != std::string::npos);

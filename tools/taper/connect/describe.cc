@@ -47,6 +47,10 @@ std::string left_of(const Object& remaining) {
       part = "until " + format_utc_s(*number);
     } else if (member.name == "cpu_ms") {
       part = format_duration_ms(*number) + " of processor time";
+    } else if (member.name == "rate") {
+      part = std::to_string(*number) + " calls at once";
+    } else if (member.name == "sum") {
+      part = std::to_string(*number) + " of the sum";
     } else {
       part = std::to_string(*number) + " " + plain(member.name);
     }
