@@ -176,8 +176,13 @@ TEST_CASE("requests of a peer that reads nothing are not taken without end", "[b
   CHECK(served.host.requests.size() > taken);
 }
 
-// In bytes.
+// In bytes; always the same where a sanitizer keeps what was freed.
 std::int64_t resident() {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return 0;
+#endif
+#endif
   std::ifstream file("/proc/self/statm");
   std::int64_t pages = 0;
   file >> pages >> pages;
@@ -213,7 +218,7 @@ TEST_CASE("a storm of garbage is counted, fills nothing and holds up nobody", "[
 }
 
 TEST_CASE("a connection that does not prove itself in time is cut off", "[broker][session]") {
-  Served served(30);
+  Served served(300);
   Holder holder(served);
   REQUIRE(holder.client.live());
   Peer silent(served), half(served);
@@ -221,7 +226,7 @@ TEST_CASE("a connection that does not prove itself in time is cut off", "[broker
   (void)half.write(ByteSpan(hello).first(6));
   served.turn();
   CHECK(served.server->peers() == 3);
-  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
   served.turn();
   CHECK(served.server->peers() == 1);
   (void)silent.read();

@@ -135,6 +135,14 @@ TEST_CASE("replayed, reordered, changed and strangers' requests reach nobody",
     wire.take(tagged);
     CHECK(wire.host.requests.empty());
   }
+  SECTION("cut") {
+    Result<AgentMessage> message = decode_agent_message(first);
+    REQUIRE(message.ok());
+    Tagged tagged = std::get<Tagged>(*message);
+    tagged.body.resize(tagged.body.size() - 4);
+    wire.take(tagged);
+    CHECK(wire.host.requests.empty());
+  }
   SECTION("by a process without the session's key") {
     SessionRequest request;
     request.ask = Ask::call;
