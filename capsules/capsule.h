@@ -219,6 +219,8 @@ struct ResultRule {
 
 // In `features` of a capsule with a long lease.
 inline constexpr std::string_view kLongLeaseFeature = "long-lease";
+// In `features` of a block that takes verbs away.
+inline constexpr std::string_view kBlockVerbsFeature = "block-verbs";
 
 struct Capsule {
   Hash issuer;  // KeyId bytes of the issuer; must be among the signers

@@ -142,6 +142,8 @@ KeptGrant decode_kept(const WireTable& table) {
   out.budget = decode_budget(table, {K::VT_BUDGET, "budget"});
   out.labels = table.names({K::VT_LABELS, "labels"}, limits::kLabelsMax);
   out.refuse_after = table.names({K::VT_REFUSE_AFTER, "refuse_after"}, limits::kLabelsMax);
+  constexpr Field kVerbs{K::VT_VERBS, "verbs"};
+  if (table.has(kVerbs)) out.verbs = table.choices(kVerbs, Verb::resume);
   return out;
 }
 
@@ -182,11 +184,15 @@ Result<Block> decode_block(ByteSpan payload) {
   TAPER_CHECK(buffer.verify<wire::Block>(wire::CapsuleIdentifier(), limits::kCapsuleBytesMax));
   const WireTable root = buffer.root(B::VT_WINDOW);
   Block out;
-  root.check_features({B::VT_FEATURES, "features"});
+  const std::vector<std::string> features =
+      root.check_features({B::VT_FEATURES, "features"}, {kBlockVerbsFeature});
   out.previous = root.id<Hash>({B::VT_PREVIOUS, "previous"});
   out.holder = root.id<PublicKey>({B::VT_HOLDER, "holder"});
-  decode_unique(root, {B::VT_GRANTS, "grants"}, wire::KeptGrant::VT_REFUSE_AFTER, out.grants,
-                decode_kept);
+  decode_unique(root, {B::VT_GRANTS, "grants"}, wire::KeptGrant::VT_VERBS, out.grants, decode_kept);
+  const bool verbs =
+      std::ranges::any_of(out.grants, [](const KeptGrant& kept) { return !kept.verbs.empty(); });
+  if (verbs != !features.empty())
+    root.invalid({B::VT_FEATURES, "features"}, "block-verbs exactly where a grant names verbs", "");
   const WireTable lease = root.maybe_table({B::VT_LEASE, "lease"}, L::VT_IDLE_MS);
   out.lease_ttl_ms = lease.maybe_number({L::VT_TTL_MS, "ttl_ms"}, 1, limits::kLeaseTtlMaxMs);
   out.lease_idle_ms = lease.maybe_number({L::VT_IDLE_MS, "idle_ms"}, 1, limits::kLeaseTtlMaxMs);

@@ -128,7 +128,7 @@ void sample_side(const Side& side, const Side& other, std::vector<Sample>& out) 
       if (values.empty()) values = edge_values(constraints);
       everything.insert(everything.end(), constraints.begin(), constraints.end());
     }
-    std::vector<Verb> verbs = grant.verbs;  // an example is best of a plain call
+    std::vector<Verb> verbs = leaf.verbs;  // an example is best of a plain call
     std::ranges::partition(verbs, [](Verb verb) { return verb == Verb::call; });
     for (const Moment& moment : edge_moments(everything)) {
       for (Object& arguments : combinations(choices_of(leaf, edges[grant.tool], moment))) {
@@ -203,8 +203,8 @@ void try_sample(const Sample& sample, const KnownTools& tools, Direction& forth,
   compare_leaves(*their_leaf, *mine_leaf, sample, back);
 }
 
-bool has_verb(const Grant& grant, Verb verb) {
-  return std::ranges::find(grant.verbs, verb) != grant.verbs.end();
+bool has_verb(const Leaf& leaf, Verb verb) {
+  return std::ranges::find(leaf.verbs, verb) != leaf.verbs.end();
 }
 
 // `leaf` with its first named values one by one, so that they may fall into several grants.
@@ -225,11 +225,10 @@ std::vector<std::vector<ArgRule>> split(const std::vector<ArgRule>& args) {
 
 bool covered(const Side& my, const Leaf& leaf, const Side& their) {
   const Grant& grant = my.grant_of(leaf);
-  for (const Verb verb : grant.verbs) {
+  for (const Verb verb : leaf.verbs) {
     for (const std::vector<ArgRule>& part : split(leaf.args)) {
       const bool one = std::ranges::any_of(their.leaves, [&](const Leaf& other) {
-        const Grant& theirs = their.grant_of(other);
-        return theirs.tool == grant.tool && has_verb(theirs, verb) &&
+        return their.grant_of(other).tool == grant.tool && has_verb(other, verb) &&
                rules_within(part, other.args) && their.reached(other);
       });
       if (!one) return false;

@@ -13,9 +13,8 @@ bool holds_all(const T& large, const T& small) {
       small, [&large](const auto& item) { return std::ranges::find(large, item) != large.end(); });
 }
 
-bool share_a_verb(const Grant& a, const Grant& b) {
-  return std::ranges::any_of(
-      a.verbs, [&b](Verb verb) { return std::ranges::find(b.verbs, verb) != b.verbs.end(); });
+bool share_a_verb(const std::vector<Verb>& a, const std::vector<Verb>& b) {
+  return std::ranges::any_of(a, [&b](Verb verb) { return std::ranges::find(b, verb) != b.end(); });
 }
 
 // Absent: what limits.h says, for both.
@@ -152,7 +151,11 @@ Side::Side(const UntrustedCapsule& capsule)
       lineage(lineage_of(capsule.root, capsule.blocks)) {
   const std::size_t last = lineage.size() - 1;
   for (std::size_t i = 0; i < lineage[last].size(); ++i) {
-    Leaf leaf{std::vector<std::size_t>(lineage.size()), lineage[last][i].args, {}, {}};
+    Leaf leaf{std::vector<std::size_t>(lineage.size()),
+              lineage[last][i].verbs,
+              lineage[last][i].args,
+              {},
+              {}};
     std::size_t index = i;
     for (std::size_t level = lineage.size(); level-- > 0;) {
       const LineGrant& grant = lineage[level][index];
@@ -175,7 +178,10 @@ bool Side::whole(std::size_t level, std::size_t index) const {
   for (std::size_t i = 0; i < next.size(); ++i) {
     if (next[i].parent != index) continue;
     if (!whole(level + 1, i)) return false;
-    if (rules_within(lineage[level][index].args, next[i].args)) return true;
+    if (holds_all(next[i].verbs, lineage[level][index].verbs) &&
+        rules_within(lineage[level][index].args, next[i].args)) {
+      return true;
+    }
   }
   return false;
 }
@@ -184,10 +190,11 @@ bool Side::reached(const Leaf& leaf) const {
   for (std::size_t level = 0; level < lineage.size(); ++level) {
     for (std::size_t i = 0; i < leaf.line[level]; ++i) {
       const LineGrant& before = lineage[level][i];
-      const bool sibling = level == 0 ? root.grants[i].tool == grant_of(leaf).tool &&
-                                            share_a_verb(root.grants[i], grant_of(leaf))
+      const bool sibling = level == 0 ? root.grants[i].tool == grant_of(leaf).tool
                                       : before.parent == leaf.line[level - 1];
-      if (sibling && !whole(level, i) && !rules_apart(before.args, leaf.args)) return false;
+      if (sibling && share_a_verb(before.verbs, leaf.verbs) && !whole(level, i) &&
+          !rules_apart(before.args, leaf.args))
+        return false;
     }
   }
   return true;

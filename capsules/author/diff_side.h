@@ -12,6 +12,7 @@ namespace taper::capsules {
 // A grant of the last level, with all that its line adds up to.
 struct Leaf {
   std::vector<std::size_t> line;
+  std::vector<Verb> verbs;
   std::vector<ArgRule> args;
   std::set<std::string> labels, refuse_after;
 };

@@ -56,14 +56,20 @@ Offset<wire::Cell> write_cell(Builder& fbb, const CellLimits& cell) {
                           optional_long(cell.cpu_s), optional_long(cell.wall_ms));
 }
 
-Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
+using VerbList = Offset<flatbuffers::Vector<wire::Verb>>;
+
+VerbList write_verbs(Builder& fbb, const std::vector<Verb>& all) {
   std::vector<std::uint8_t> verbs;
-  for (const Verb verb : grant.verbs) verbs.push_back(static_cast<std::uint8_t>(verb));
+  for (const Verb verb : all) verbs.push_back(static_cast<std::uint8_t>(verb));
+  return fbb.CreateVectorScalarCast<wire::Verb>(verbs.data(), verbs.size());
+}
+
+Offset<wire::Grant> write_grant(Builder& fbb, const Grant& grant) {
   const auto id = fbb.CreateString(grant.id);
   const auto tool = fbb.CreateString(grant.tool);
   Offset<flatbuffers::Vector<std::uint8_t>> digest;
   if (grant.digest_kind == DigestKind::pinned) digest = id_bytes(fbb, grant.digest);
-  const auto verb_list = fbb.CreateVectorScalarCast<wire::Verb>(verbs.data(), verbs.size());
+  const VerbList verb_list = write_verbs(fbb, grant.verbs);
   const auto args = write_rules(fbb, grant.args);
   const auto budget = write_budget(fbb, grant.budget);
   const auto cell = write_cell(fbb, grant.cell);
@@ -269,6 +275,7 @@ Result<Bytes> encode_block(const Block& block) {
   if (block.previous.is_zero()) return missing("previous");
   if (block.holder.is_zero()) return missing("holder");
   Builder fbb;
+  std::vector<std::string> names;  // of features
   Items<wire::KeptGrant> grants;
   for (const KeptGrant& grant : block.grants) {
     const auto id = fbb.CreateString(grant.id);
@@ -277,9 +284,12 @@ Result<Bytes> encode_block(const Block& block) {
     const auto budget = write_budget(fbb, grant.budget);
     const TextList labels = write_names(fbb, grant.labels);
     const TextList refuse_after = write_names(fbb, grant.refuse_after);
-    grants.push_back(wire::CreateKeptGrant(fbb, id, parent, args, budget, labels, refuse_after));
+    const auto verbs = grant.verbs.empty() ? VerbList() : write_verbs(fbb, grant.verbs);
+    if (!grant.verbs.empty()) names = {std::string(kBlockVerbsFeature)};
+    grants.push_back(
+        wire::CreateKeptGrant(fbb, id, parent, args, budget, labels, refuse_after, verbs));
   }
-  const auto features = fbb.CreateVectorOfStrings({});
+  const auto features = fbb.CreateVectorOfStrings(names);
   const auto previous = id_bytes(fbb, block.previous);
   const auto holder = id_bytes(fbb, block.holder);
   const auto kept = fbb.CreateVector(grants);

@@ -14,16 +14,24 @@ bool descend(const std::vector<LineGrant>& level, const Call& call,
              const std::vector<InputSpec>& inputs, const std::string& above, Route& route) {
   const std::size_t parent = route.line.back();
   bool kept = false;
+  const std::string* other_verb = nullptr;
   ++route.asked;
   for (std::size_t i = 0; i < level.size(); ++i) {
     if (level[i].parent != parent) continue;
+    if (std::ranges::find(level[i].verbs, call.verb) == level[i].verbs.end()) {
+      if (!kept) other_verb = &level[i].id;
+      continue;
+    }
     if (kept) route.line.pop_back();
     kept = true;
     route.line.push_back(i);
     route.status = check_arguments(level[i].args, inputs, call.arguments, call.moment);
     if (route.status.ok()) return true;
   }
-  if (!kept) {
+  if (!kept && other_verb != nullptr) {
+    route.status = denial(Code::verb_not_granted, "verb", "a verb of the kept grant " + *other_verb,
+                          "another");
+  } else if (!kept) {
     route.status = denial(Code::tool_not_granted, "tool", "a grant that every block keeps", above);
   }
   return false;
@@ -53,6 +61,12 @@ Route choose_root(const Capsule& root, const Lineage& lineage, const Call& call,
 
 }  // namespace
 
+std::vector<Verb> narrowed_verbs(std::vector<Verb> verbs, const std::vector<Verb>& own) {
+  if (own.empty()) return verbs;
+  std::erase_if(verbs, [&own](Verb verb) { return std::ranges::find(own, verb) == own.end(); });
+  return verbs;
+}
+
 std::vector<ArgRule> narrowed_rules(std::vector<ArgRule> args,
                                     const std::vector<ArgRule>& further) {
   for (const ArgRule& rule : further) {
@@ -70,7 +84,8 @@ std::vector<ArgRule> narrowed_rules(std::vector<ArgRule> args,
 Lineage lineage_of(const Capsule& root, const std::vector<Block>& blocks) {
   Lineage levels(1);
   for (const Grant& grant : root.grants) {
-    levels[0].push_back({grant.id, 0, grant.args, grant.budget, grant.labels, grant.refuse_after});
+    levels[0].push_back(
+        {grant.id, 0, grant.verbs, grant.args, grant.budget, grant.labels, grant.refuse_after});
   }
   for (const Block& block : blocks) {
     const std::vector<LineGrant>& above = levels.back();
@@ -79,6 +94,7 @@ Lineage lineage_of(const Capsule& root, const std::vector<Block>& blocks) {
       const auto parent = std::ranges::find(above, kept.parent, &LineGrant::id);
       if (parent == above.end()) continue;
       level.push_back({kept.id, static_cast<std::size_t>(parent - above.begin()),
+                       narrowed_verbs(parent->verbs, kept.verbs),
                        narrowed_rules(parent->args, kept.args), kept.budget, kept.labels,
                        kept.refuse_after});
     }

@@ -15,6 +15,7 @@ namespace taper::capsules {
 struct LineGrant {
   std::string id;
   std::size_t parent = 0;     // index in the level before
+  std::vector<Verb> verbs;    // its own that every grant above has too
   std::vector<ArgRule> args;  // its own rules and all inherited
   Budget budget;              // its own, as the two below
   std::vector<std::string> labels, refuse_after;
@@ -22,6 +23,9 @@ struct LineGrant {
 // The root block's level first. A kept grant without its parent is left out.
 using Lineage = std::vector<std::vector<LineGrant>>;
 Lineage lineage_of(const Capsule& root, const std::vector<Block>& blocks);
+
+// Those of `verbs` that stand in `own`; all, where a kept grant names none.
+std::vector<Verb> narrowed_verbs(std::vector<Verb> verbs, const std::vector<Verb>& own);
 
 // `further` added to `args`: a block never takes a rule away.
 std::vector<ArgRule> narrowed_rules(std::vector<ArgRule> args, const std::vector<ArgRule>& further);

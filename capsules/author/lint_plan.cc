@@ -91,6 +91,7 @@ std::vector<Grant> grants_left(const Capsule& root, const std::vector<Block>& bl
     for (std::size_t level = lineage.size() - 1; level > 0; --level)
       index = lineage[level][index].parent;
     Grant grant = root.grants[index];
+    grant.verbs = kept.verbs;
     grant.args = kept.args;
     out.push_back(std::move(grant));
   }

@@ -76,6 +76,19 @@ void lint_args(Section& grant, const KeptGrant& kept, const Above& above, std::s
   }
 }
 
+void lint_verbs(Section& grant, const std::vector<Verb>& verbs, const LineGrant& parent) {
+  if (verbs.empty()) return;
+  if (narrowed_verbs(parent.verbs, verbs).empty()) {
+    grant.report().error(Code::source_invalid, grant.place("verbs"),
+                         "'" + parent.id + "' has none of these verbs, so no call ever passes",
+                         "choose from its own, or leave verbs out");
+  } else if (narrowed_verbs(verbs, parent.verbs).size() < verbs.size()) {
+    grant.report().note(grant.place("verbs"),
+                        "'" + parent.id + "' has not all of these verbs, and a block adds none",
+                        "choose from its own");
+  }
+}
+
 void lint_budget(Section& grant, const Budget& budget, const Above& above, std::size_t parent) {
   const auto compare = [&](const char* name, auto read) {
     const std::optional<std::int64_t> own = read(budget);
@@ -127,6 +140,7 @@ KeptGrant read_kept(Section grant, const Above& above, const std::vector<KeptGra
   out.id = grant.text("id", limits::kNameBytesMax).value_or("");
   if (auto args = grant.section("args")) out.args = read_rules(*args);
   out.budget = read_budget(grant);
+  out.verbs = read_verbs(grant);
   out.labels = grant.words("labels", limits::kLabelsMax).value_or(std::vector<std::string>());
   out.refuse_after =
       grant.words("refuse_after", limits::kLabelsMax).value_or(std::vector<std::string>());
@@ -146,6 +160,7 @@ KeptGrant read_kept(Section grant, const Above& above, const std::vector<KeptGra
   }
   const auto index = static_cast<std::size_t>(parent - above.level().begin());
   lint_args(grant, out, above, index);
+  lint_verbs(grant, out.verbs, *parent);
   lint_budget(grant, out.budget, above, index);
   lint_labels(grant, out, above, siblings);
   return out;

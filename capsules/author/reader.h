@@ -85,8 +85,9 @@ std::optional<Value> read_value(const toml::node& node, const Place& place, Repo
 
 // The parts of a source.
 std::vector<ArgRule> read_rules(Section& args);
-Budget read_budget(Section& grant);    // its "budget"
-CellLimits read_cell(Section& owner);  // its "cell"
+std::vector<Verb> read_verbs(Section& grant);  // its "verbs"; absent: empty
+Budget read_budget(Section& grant);            // its "budget"
+CellLimits read_cell(Section& owner);          // its "cell"
 void read_capsule(Section& section, Draft& draft);
 void read_grants(const toml::node& node, const KnownTools& tools, Draft& draft, Report& report);
 // After the grants, which may name them. A null pointer: the source has none.

@@ -119,14 +119,18 @@ void show_rules(Page& page, const std::vector<ArgRule>& rules) {
   }
 }
 
+void show_verbs(Page& page, const std::vector<Verb>& all) {
+  std::string verbs;
+  for (const Verb verb : all) verbs = added(verbs, std::string(word(verb)));
+  page.line("verbs", verbs, 2);
+}
+
 void show_grant(Page& page, const Grant& grant) {
   page.heading("grant", grant.id);
   page.line("tool", grant.tool, 2);
   page.line("digest", digest_text(grant), 2);
   page.line("effect", word(grant.effect), 2);
-  std::string verbs;
-  for (const Verb verb : grant.verbs) verbs = added(verbs, std::string(word(verb)));
-  page.line("verbs", verbs, 2);
+  show_verbs(page, grant.verbs);
   show_rules(page, grant.args);
   page.line("budget", budget_text(grant.budget), 2);
   show_names(page, "labels", grant.labels);
@@ -189,6 +193,7 @@ void show_block(Page& page, const Block& block, std::size_t number,
   }
   for (const KeptGrant& kept : block.grants) {
     page.line("keeps", kept.id + " (of " + kept.parent + ")", 2);
+    if (!kept.verbs.empty()) show_verbs(page, kept.verbs);
     if (!kept.args.empty()) show_rules(page, kept.args);
     const std::string bounds = bounds_text(kept.budget);
     if (!bounds.empty()) page.line("budget", bounds, 2);

@@ -50,9 +50,13 @@ json::object cell_json(const CellLimits& cell) {
           {"wall_ms", optional_json(cell.wall_ms)}};
 }
 
+json::array verbs_json(const std::vector<Verb>& verbs) {
+  json::array out;
+  for (const Verb verb : verbs) out.emplace_back(word(verb));
+  return out;
+}
+
 json::object grant_json(const Grant& grant) {
-  json::array verbs;
-  for (const Verb verb : grant.verbs) verbs.emplace_back(word(verb));
   json::value digest = nullptr;
   if (grant.digest_kind == DigestKind::pinned) digest = text_json(grant.digest.hex());
   if (grant.digest_kind == DigestKind::builtin) digest = "builtin";
@@ -61,7 +65,7 @@ json::object grant_json(const Grant& grant) {
   if (!grant.idempotency.empty()) idempotency = text_json(grant.idempotency);
   return {{"id", text_json(grant.id)},           {"tool", text_json(grant.tool)},
           {"digest", std::move(digest)},         {"effect", word(grant.effect)},
-          {"verbs", std::move(verbs)},           {"args", rules_json(grant.args)},
+          {"verbs", verbs_json(grant.verbs)},    {"args", rules_json(grant.args)},
           {"budget", budget_json(grant.budget)}, {"secrets", texts_json(grant.secrets)},
           {"labels", texts_json(grant.labels)},  {"refuse_after", texts_json(grant.refuse_after)},
           {"after", texts_json(grant.after)},    {"idempotency", std::move(idempotency)},
@@ -124,6 +128,7 @@ json::array blocks_json(const std::vector<Block>& blocks) {
     for (const KeptGrant& kept : block.grants) {
       grants.emplace_back(json::object{{"id", text_json(kept.id)},
                                        {"parent", text_json(kept.parent)},
+                                       {"verbs", verbs_json(kept.verbs)},
                                        {"args", rules_json(kept.args)},
                                        {"budget", budget_json(kept.budget)},
                                        {"labels", texts_json(kept.labels)},

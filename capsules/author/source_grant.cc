@@ -24,10 +24,12 @@ std::vector<Verb> default_verbs() {
   return out;
 }
 
+}  // namespace
+
 std::vector<Verb> read_verbs(Section& grant) {
   const auto names = grant.words("verbs", kVerbs.size());
-  if (!names) return default_verbs();
   std::vector<Verb> out;
+  if (!names) return out;
   for (const std::string& name : *names) {
     const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
                                     [&name](const VerbName& verb) { return verb.name == name; });
@@ -44,6 +46,8 @@ std::vector<Verb> read_verbs(Section& grant) {
   if (names->empty()) grant.wrong_type("verbs", "a list with a verb", "leave it out");
   return out;
 }
+
+namespace {
 
 Effect read_effect(Section& grant, const KnownTool* tool) {
   const std::optional<std::string> name = grant.text("effect", limits::kNameBytesMax);
@@ -120,6 +124,7 @@ Grant read_grant(Section grant, const KnownTools& tools) {
   out.effect = read_effect(grant, tool);
   read_digest(grant, tool, out);
   out.verbs = read_verbs(grant);
+  if (out.verbs.empty()) out.verbs = default_verbs();
   if (auto args = grant.section("args")) out.args = read_rules(*args);
   out.budget = read_budget(grant);
   out.cell = read_cell(grant);

@@ -21,20 +21,32 @@ Error denial(Code code, std::string field, std::string expected, std::string got
   return Error(code, {std::move(field), std::move(expected), std::move(got), ""});
 }
 
+bool has_verb(const LiveGrant& grant, capsules::Verb verb) {
+  return std::find(grant.verbs.begin(), grant.verbs.end(), verb) != grant.verbs.end();
+}
+
 // Walks the blocks down from the root grant: in each, the first kept grant whose parent is the one
-// chosen and whose rules hold.
-Status descend(const std::vector<capsules::InputSpec>& inputs, const Object& arguments,
-               const capsules::Moment& moment, Ruling& ruling) {
+// chosen, which has the verb and whose rules hold.
+Status descend(capsules::Verb verb, const Object& arguments, const capsules::Moment& moment,
+               Ruling& ruling) {
   const std::vector<Level>& levels = ruling.branch->levels;
   while (ruling.depth < levels.size()) {
     const Level& level = levels[ruling.depth];
     const std::size_t parent = ruling.line[ruling.depth - 1];
+    const LiveGrant* other_verb = nullptr;
     Status status;
     for (std::size_t i = 0; i < level.size() && !status.ok(); ++i) {
       if (level[i].parent != parent) continue;
+      if (!has_verb(level[i], verb)) {
+        other_verb = &level[i];
+        continue;
+      }
       ruling.line[ruling.depth] = i;
-      status = capsules::check_arguments(level[i].args, inputs, arguments, moment);
+      status = capsules::check_arguments(level[i].args, ruling.tool->inputs, arguments, moment);
     }
+    if (status.code() == Code::unset && other_verb != nullptr)
+      return denial(Code::verb_not_granted, "verb", "a verb of the kept grant " + other_verb->id,
+                    "another");
     if (status.code() == Code::unset)
       return denial(Code::tool_not_granted, "tool", "a grant that every block keeps",
                     levels[ruling.depth - 1][parent].id);
@@ -42,10 +54,6 @@ Status descend(const std::vector<capsules::InputSpec>& inputs, const Object& arg
     ++ruling.depth;
   }
   return success();
-}
-
-bool has_verb(const Grant& grant, capsules::Verb verb) {
-  return std::find(grant.verbs.begin(), grant.verbs.end(), verb) != grant.verbs.end();
 }
 
 // The first grant whose tool, verb and arguments match; when no arguments match, the last candidate
@@ -57,7 +65,7 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
   Status mismatch;
   for (std::size_t i = 0; i < grants.size(); ++i) {
     if (grants[i].tool != request.tool) continue;
-    if (!has_verb(grants[i], request.verb)) {
+    if (!has_verb(ruling.branch->levels[0][i], request.verb)) {
       other_verb = &grants[i];
       continue;
     }
@@ -65,7 +73,7 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
     ruling.depth = 1;
     if (ruling.tool == nullptr || !arguments) return success();
     mismatch = capsules::check_arguments(grants[i].args, ruling.tool->inputs, *arguments, moment);
-    if (mismatch.ok()) return descend(ruling.tool->inputs, *arguments, moment, ruling);
+    if (mismatch.ok()) return descend(request.verb, *arguments, moment, ruling);
   }
   if (ruling.depth != 0) return mismatch;
   if (other_verb != nullptr)
@@ -287,7 +295,8 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   // No signed source tells this node the time yet, so no moment is anchored.
   const capsules::Moment moment{estimate(around.anchor, task.root().issued_at_s, now).s, false};
   const Status matched = choose(task, request, arguments, moment, ruling);
-  const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted;
+  const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted ||
+                    matched.code() == Code::verb_not_granted;
   if (none && fails(Question::grant, matched)) return ruling;
   if (fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;
   if (fails(Question::arguments, check_form(task, request.verb, arguments, matched, ruling)))

@@ -21,6 +21,16 @@ Hash branch_of(const capsules::Block& block, const capsules::KeptGrant& kept) {
       {block.previous.span(), block.holder.span(), rated ? ByteSpan(units) : ByteSpan()});
 }
 
+// A block takes verbs away; naming none, it takes none.
+std::vector<capsules::Verb> narrowed(std::vector<capsules::Verb> verbs,
+                                     const std::vector<capsules::Verb>& own) {
+  const auto gone = [&own](capsules::Verb verb) {
+    return std::find(own.begin(), own.end(), verb) == own.end();
+  };
+  if (!own.empty()) std::erase_if(verbs, gone);
+  return verbs;
+}
+
 // A block adds rules; it never takes one away.
 std::vector<ArgRule> narrowed(std::vector<ArgRule> args, const std::vector<ArgRule>& further) {
   for (const ArgRule& rule : further) {
@@ -42,8 +52,8 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
                                const std::vector<capsules::Block>& blocks) {
   std::vector<Level> levels(1);
   for (const capsules::Grant& grant : root.grants) {
-    levels[0].push_back({grant.id, 0, grant.args, grant.budget, grant.labels, grant.refuse_after,
-                         budget_key(capsule, Hash{}, grant.id)});
+    levels[0].push_back({grant.id, 0, grant.verbs, grant.args, grant.budget, grant.labels,
+                         grant.refuse_after, budget_key(capsule, Hash{}, grant.id)});
   }
   for (const capsules::Block& block : blocks) {
     Level level;
@@ -53,8 +63,9 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
                                        [&kept](const LiveGrant& g) { return g.id == kept.parent; });
       if (parent == above.end()) continue;
       level.push_back({kept.id, static_cast<std::size_t>(parent - above.begin()),
-                       narrowed(parent->args, kept.args), kept.budget, kept.labels,
-                       kept.refuse_after, budget_key(capsule, branch_of(block, kept), kept.id)});
+                       narrowed(parent->verbs, kept.verbs), narrowed(parent->args, kept.args),
+                       kept.budget, kept.labels, kept.refuse_after,
+                       budget_key(capsule, branch_of(block, kept), kept.id)});
     }
     levels.push_back(std::move(level));
   }

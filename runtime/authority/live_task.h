@@ -26,6 +26,7 @@ Terms terms(const capsules::Capsule& root, const std::vector<capsules::Block>& b
 struct LiveGrant {
   std::string id;
   std::size_t parent = 0;               // index in the level before
+  std::vector<capsules::Verb> verbs;    // its own that every grant above has too
   std::vector<capsules::ArgRule> args;  // its own rules and all inherited
   capsules::Budget budget;
   std::vector<std::string> labels, refuse_after;  // its own

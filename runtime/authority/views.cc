@@ -82,7 +82,7 @@ Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
       const capsules::Grant& root = capsule.root.grants[root_of(levels, level, i)];
       const BudgetLeft left = budget_left(grant.budget, spent, now);
       const bool none_left = is_spent(left) || (level > 0 && views[above + grant.parent].spent);
-      views.push_back({level, capsule.chain, grant.id, root.tool, root.verbs, root.effect, left,
+      views.push_back({level, capsule.chain, grant.id, root.tool, grant.verbs, root.effect, left,
                        none_left, shut_by(levels, level, i, labels),
                        waits_for(capsule.root, root, calls)});
     }

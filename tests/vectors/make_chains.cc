@@ -126,13 +126,13 @@ Bytes with_payload(ByteSpan file, const Bytes& payload, std::uint8_t signer) {
 }
 
 // A block's payload that names a feature.
-Bytes featured(const Hash& previous) {
+Bytes featured(const Hash& previous, std::string_view feature) {
   flatbuffers::FlatBufferBuilder fbb;
   const auto id = fbb.CreateString("a");
   const auto parent = fbb.CreateString("file.list");
   const auto grant = wire::CreateKeptGrant(fbb, id, parent);
   const auto grants = fbb.CreateVector(std::vector{grant});
-  const auto features = fbb.CreateVectorOfStrings({"tomorrow"});
+  const auto features = fbb.CreateVectorOfStrings({std::string(feature)});
   const auto before = fbb.CreateVector(previous.bytes.data(), previous.bytes.size());
   const PublicKey key = known_key(kFirst).public_key();
   const auto holder = fbb.CreateVector(key.bytes.data(), key.bytes.size());
@@ -225,6 +225,60 @@ void write_good(const Vectors& v, const Made& m) {
   v.allows(kListB);
   v.denies(504, R"(file.list {"path":"/etc"})");
   v.denies(505, R"(file.list {"path":"/var/log","max_entries":5})");
+}
+
+void write_verbs(const Vectors& v, const Made& m) {
+  Block fewer = keeping(kFirst, {kept("fetch", "file.list"), kept("write", "file.write")});
+  fewer.grants[0].verbs = {capsules::Verb::result, capsules::Verb::poll};
+  fewer.grants[1].verbs = {capsules::Verb::call};
+  const Bytes file = narrowed(m.base, fewer, kHolderKey);
+  v.opens("verbs taken away", file, kFirst);
+  v.denies(503, kListA);
+  v.allows(kWrite);
+  Block again = keeping(kSecond, {kept("a", "fetch"), kept("b", "write")});
+  again.grants[0].verbs = {capsules::Verb::call};
+  v.opens("verbs claimed that the block before took away", narrowed(file, again, kFirst), kSecond);
+  v.denies(503, kListA);
+  v.allows(kWrite);
+  Block either = keeping(kFirst, {kept("a", "file.list", "/var/log/a"), kept("b", "file.list")});
+  either.grants[0].verbs = {capsules::Verb::result};
+  v.opens("alternatives, the first without the verb", narrowed(m.base, either, kHolderKey), kFirst);
+  v.allows(kListA);
+  v.allows(kListB);
+}
+
+// `verbs` as raw numbers, and whether the feature is named.
+Bytes with_verbs(const Hash& previous, const std::vector<std::uint8_t>& verbs, bool named) {
+  flatbuffers::FlatBufferBuilder fbb;
+  const auto id = fbb.CreateString("a");
+  const auto parent = fbb.CreateString("file.list");
+  const auto list = fbb.CreateVectorScalarCast<wire::Verb>(verbs.data(), verbs.size());
+  const auto grant = wire::CreateKeptGrant(fbb, id, parent, 0, 0, 0, 0, list);
+  const auto grants = fbb.CreateVector(std::vector{grant});
+  std::vector<std::string> names;
+  if (named) names.emplace_back(capsules::kBlockVerbsFeature);
+  const auto features = fbb.CreateVectorOfStrings(names);
+  const auto before = fbb.CreateVector(previous.bytes.data(), previous.bytes.size());
+  const PublicKey key = known_key(kFirst).public_key();
+  const auto holder = fbb.CreateVector(key.bytes.data(), key.bytes.size());
+  fbb.Finish(wire::CreateBlock(fbb, features, before, holder, grants), wire::CapsuleIdentifier());
+  return {fbb.GetBufferPointer(), fbb.GetBufferPointer() + fbb.GetSize()};
+}
+
+void write_hostile_verbs(const Vectors& v, const Made& m) {
+  const Hash previous = must(capsules::next_previous(m.base));
+  const auto refuses = [&](const char* text, const std::vector<std::uint8_t>& verbs, bool named,
+                           int number) {
+    v.refuses(text, with_payload(m.base, with_verbs(previous, verbs, named), kHolderKey), number);
+  };
+  refuses("verbs without their feature", {4}, false, 204);
+  v.refuses("their feature without verbs",
+            with_payload(m.base, featured(previous, capsules::kBlockVerbsFeature), kHolderKey),
+            204);
+  refuses("a verb twice", {4, 4}, true, 204);
+  refuses("a verb that does not exist", {9}, true, 205);
+  refuses("the verb none", {0}, true, 205);
+  refuses("a list of no verbs", {}, true, 203);
 }
 
 void write_signers(const Vectors& v, const Made& m) {
@@ -325,8 +379,10 @@ void write_contents(const Vectors& v, const Made& m) {
   Block idle = keeping(kFirst, {kept("a", "file.list")});
   idle.lease_ttl_ms = 0;
   v.refuses("a lease of nothing", narrowed(m.base, idle, kHolderKey), 204);
-  v.refuses("a feature that is not known",
-            with_payload(m.base, featured(must(capsules::next_previous(m.base))), kHolderKey), 205);
+  v.refuses(
+      "a feature that is not known",
+      with_payload(m.base, featured(must(capsules::next_previous(m.base)), "tomorrow"), kHolderKey),
+      205);
   v.refuses("a capsule's payload in a block's place",
             with_payload(m.base, capsule_payload(v.capsule(3)), kHolderKey), 202);
   Bytes slack = must(capsules::encode_block([&] {
@@ -401,6 +457,8 @@ void write_chains() {
   const Made made = make_three(vectors);
   vectors.head();
   write_good(vectors, made);
+  write_verbs(vectors, made);
+  write_hostile_verbs(vectors, made);
   write_signers(vectors, made);
   write_order(vectors, made);
   write_contents(vectors, made);

@@ -301,5 +301,22 @@ TEST_CASE("Of two caps of a cell the smaller counts; what logs keep is a note", 
   CHECK(std::ranges::any_of(difference.notes, says_log));
 }
 
+TEST_CASE("Fewer verbs are less", "[author][R45]") {
+  UntrustedCapsule whole = reading("{ path = { under = \"/a\" } }");
+  whole.root.max_depth = 2;
+  const auto kept = [&whole](std::vector<Verb> verbs) {
+    UntrustedCapsule out = whole;
+    out.blocks.push_back({});
+    out.blocks[0].grants = {{"mine", "read", {}, {}}};
+    out.blocks[0].grants[0].verbs = std::move(verbs);
+    return out;
+  };
+  CHECK(relation(whole, kept({})) == "narrower");
+  CHECK(relation(kept({}), kept({})) == "equal");
+  CHECK(relation(kept({}), kept({Verb::result})) == "narrower");
+  CHECK(relation(kept({Verb::result, Verb::poll}), kept({Verb::result})) == "narrower");
+  CHECK(relation(kept({Verb::result}), kept({Verb::poll})) == "incomparable");
+}
+
 }  // namespace
 }  // namespace taper::capsules

@@ -1,4 +1,6 @@
 #include "author_test.h"
+#include "capsules/author/lineage.h"
+#include "capsules/builtins.h"
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
@@ -201,6 +203,33 @@ args = { path = { time_of_day = { from = "08:00", to = "18:00", offset = "+01:00
       std::ranges::find(path.answers, "block 1 time of day", &ExplainAnswer::question);
   REQUIRE(line != path.answers.end());
   CHECK(line->expected.find("08:00") != std::string::npos);
+}
+
+TEST_CASE("A block takes verbs away", "[author][R45]") {
+  Chain chain;
+  chain.narrow(R"([[grant]]
+parent = "file.list"
+verbs = ["result", "poll"]
+)",
+               40);
+  const UntrustedCapsule read = chain.read();
+  CHECK(read.blocks[0].grants[0].verbs == std::vector{Verb::result, Verb::poll});
+  const auto ask = [&read](Verb verb) {
+    const Object arguments{{"path", "/var/log"}};
+    return find_route(read.root, lineage_of(read.root, read.blocks), {verb, "file.list", arguments},
+                      find_builtin("file.list")->inputs)
+        .status.code();
+  };
+  CHECK(ask(Verb::result) == Code::ok);
+  CHECK(ask(Verb::call) == Code::verb_not_granted);
+  CHECK(show_text(read, kNowS).find("result, poll") != std::string::npos);
+  CHECK(show_json(read).find("\"verbs\":[\"result\",\"poll\"]") != std::string::npos);
+  CHECK(chain.where("[[grant]]\nparent = \"file.list\"\nverbs = [\"call\"]\n",
+                    "none of these verbs") == "line 3: grant[0].verbs");
+  CHECK(chain.where("[[grant]]\nparent = \"file.list\"\nverbs = [\"call\", \"poll\"]\n",
+                    "a block adds none") == "line 3: grant[0].verbs");
+  CHECK(chain.where("[[grant]]\nparent = \"file.list\"\nverbs = []\n", "verb") ==
+        "line 3: grant[0].verbs");
 }
 
 }  // namespace

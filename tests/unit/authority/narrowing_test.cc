@@ -319,5 +319,32 @@ TEST_CASE("no random chain allows what its root or any block refuses", "[authori
   CHECK(refused > 100);
 }
 
+TEST_CASE("a block takes verbs away, along the whole line", "[authority][R45][R46]") {
+  Node node;
+  Chain chain(node);
+  using capsules::Verb;
+  chain.capsule.grants[0].verbs = {Verb::call, Verb::poll, Verb::result, Verb::cancel};
+  chain.sign();
+  Block block = keeping({kept("fetch", "read-logs"), kept("go", "read-logs")});
+  block.grants[0].verbs = {Verb::result, Verb::call};
+  block.grants[1].verbs = {Verb::poll};
+  chain.narrow(block);
+  const std::string path = json("/var/log/plant/a");
+  TaskId task = chain.activated();
+  CHECK(node.refused(task, "file.read", path, Verb::call) == Code::ok);
+  CHECK(node.refused(task, "file.read", path, Verb::poll) == Code::ok);
+  CHECK(node.refused(task, "file.read", path, Verb::cancel) == Code::verb_not_granted);
+  // Claiming what is gone brings it not back.
+  block = keeping({kept("a", "fetch"), kept("b", "go")});
+  block.grants[0].verbs = {Verb::result, Verb::poll, Verb::cancel};
+  chain.narrow(block);
+  node.as = chain.activate()->chain;
+  CHECK(node.refused(task, "file.read", path, Verb::result) == Code::ok);
+  CHECK(node.refused(task, "file.read", path, Verb::call) == Code::verb_not_granted);
+  CHECK(node.refused(task, "file.read", path, Verb::cancel) == Code::verb_not_granted);
+  // The line ends in one kept grant: the other's verbs are not added to it.
+  CHECK(node.refused(task, "file.read", path, Verb::poll) == Code::ok);
+}
+
 }  // namespace
 }  // namespace taper::testing

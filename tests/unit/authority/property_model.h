@@ -116,6 +116,7 @@ inline std::vector<KeptGrant> random_kept(Dice& dice, const Parents& parents,
       kept.parent = parent.id;
       if (dice.one_in(4)) kept.args = random_rules(dice, tool);
       kept.budget = random_budget(dice, tool, 10);
+      if (dice.one_in(10)) kept.verbs = {capsules::Verb::result};
       kept.labels = some_labels(dice, 8);
       kept.refuse_after = some_labels(dice, 12);
       out.push_back(std::move(kept));
@@ -278,7 +279,8 @@ class Model {
       for (std::size_t level = 0; level < chain.blocks.size(); ++level) {
         const KeptGrant* chosen = nullptr;
         for (const KeptGrant& kept : chain.blocks[level].grants) {
-          if (chosen == nullptr && kept.parent == parent && matches(kept.args, call))
+          if (chosen == nullptr && kept.parent == parent && kept.verbs.empty() &&
+              matches(kept.args, call))
             chosen = &kept;
         }
         if (chosen == nullptr) return std::nullopt;

@@ -251,7 +251,7 @@ TEST_CASE("no decision is wider than every block of its chain together, whoever 
        {Code::tool_not_granted, Code::argument_refused, Code::label_refused, Code::label_conflict,
         Code::after_unmet, Code::idempotency_reused, Code::budget_calls, Code::budget_rate,
         Code::budget_bytes, Code::budget_cpu, Code::budget_sum, Code::lease_over,
-        Code::task_not_live}) {
+        Code::verb_not_granted, Code::task_not_live}) {
     INFO(describe(code).name);
     CHECK(totals.denied[code] > 0);
   }

@@ -23,7 +23,7 @@ UNENFORCED = ("holder_spiffe", "pools", "nodes", "agent_entry", "hosts", "host_c
 def _payload(data, kind):
     table, slack = read(SCHEMA, kind, data)
     fields = Fields(table)
-    known = ["long-lease"] if kind == "Capsule" else []
+    known = ["long-lease"] if kind == "Capsule" else ["block-verbs"]
     features = fields.names("features", 1024)
     if any(name not in known for name in features):
         fields.refuse(205, "features")
@@ -169,6 +169,7 @@ class Kept:
         rules.Budget(fields.maybe_sub("budget"))
         fields.names("labels", 32)
         fields.names("refuse_after", 32)
+        self.verbs = rules.verbs(fields) if fields.has("verbs") else None
 
 
 class Block:
@@ -177,6 +178,8 @@ class Block:
         self.previous = fields.octets("previous", 32)
         self.holder = fields.octets("holder", 32)
         self.grants = _unique(fields, "grants", Kept)
+        if any(kept.verbs is not None for kept in self.grants) != bool(fields.names("features", 1024)):
+            fields.refuse(204, "features")
         lease, window = fields.maybe_sub("lease"), fields.maybe_sub("window")
         for name in ("ttl_ms", "idle_ms"):
             lease.number(name, 1, DAYS_90_MS, optional=True)
@@ -248,21 +251,29 @@ class Capsule:
         """Walks down the chain: None, or what `matches(rules)` said last."""
         said, chosen = None, None
         for grant in self.payload.grants:
-            if grant.tool == tool and CALL in grant.verbs:
-                said, chosen = matches(grant.args), grant
-                if said == "ok":
-                    break
+            if grant.tool != tool:
+                continue
+            if CALL not in grant.verbs:
+                said = said or "verb_not_granted"
+                continue
+            said, chosen = matches(grant.args), grant
+            if said == "ok":
+                break
         args = chosen.args if chosen else []
         for block in self.blocks:
             if said != "ok":
                 return said
             said = None
             for kept in block.grants:
-                if kept.parent == chosen.id:
-                    joined = _joined(args, kept.args)
-                    said = matches(joined)
-                    if said == "ok":
-                        break
+                if kept.parent != chosen.id:
+                    continue
+                if kept.verbs is not None and CALL not in kept.verbs:
+                    said = said or "verb_not_granted"
+                    continue
+                joined = _joined(args, kept.args)
+                said = matches(joined)
+                if said == "ok":
+                    break
             if said == "ok":
                 args, chosen = joined, kept
         return said

@@ -75,8 +75,8 @@ BUILTINS = {
     "file.write": {"path": ("path", False), "content": ("string", False), "encoding": ("string", True)},
     "file.append": {"path": ("path", False), "content": ("string", False), "encoding": ("string", True)},
     "time.now": {}}
-NUMBERS = {"argument_refused": 504, "argument_unknown": 505, "argument_missing": 506, "path_malformed": 508,
-           "tool_input": 513}
+NUMBERS = {"verb_not_granted": 503, "argument_refused": 504, "argument_unknown": 505, "argument_missing": 506,
+           "path_malformed": 508, "tool_input": 513}
 
 
 def call_verdict(opened, tool, text):

@@ -155,6 +155,15 @@ def cell(fields):
         fields.number(name, 1, most, optional=True)
 
 
+def verbs(fields):
+    out = _filled(fields, "verbs", fields.get("verbs") or [])
+    if not all(1 <= verb <= 8 for verb in out):
+        fields.refuse(205, "verbs")
+    if len(set(out)) != len(out):
+        fields.refuse(204, "verbs")
+    return out
+
+
 class Grant:
     def __init__(self, fields):
         fields.unenforced("action", "approval")
@@ -165,11 +174,7 @@ class Grant:
             fields.octets("digest", 32)
         elif fields.has("digest"):
             fields.refuse(204, "digest")
-        self.verbs = _filled(fields, "verbs", fields.get("verbs") or [])
-        if not all(1 <= verb <= 8 for verb in self.verbs):
-            fields.refuse(205, "verbs")
-        if len(set(self.verbs)) != len(self.verbs):
-            fields.refuse(204, "verbs")
+        self.verbs = verbs(fields)
         self.args = rules(fields, "args")
         self.budget = Budget(fields.maybe_sub("budget"))
         fields.enum("effect", 3)
