@@ -1,6 +1,7 @@
 #include "runtime/broker/masker.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -234,10 +235,11 @@ void Masker::mask_keys(capsules::Object& object) {
       taken.insert(member.first);
     }
   }
+  std::map<std::string, std::size_t> next;  // for keys of this text, so that none is tried twice
   for (std::string* key : changed) {
     const std::string plain = *key;
-    for (std::size_t number = 2; !taken.insert(*key).second; ++number)
-      *key = plain + " " + std::to_string(number);
+    std::size_t& number = next.try_emplace(plain, 2).first->second;
+    while (!taken.insert(*key).second) *key = plain + " " + std::to_string(number++);
   }
 }
 

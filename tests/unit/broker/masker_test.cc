@@ -1,6 +1,9 @@
 // Secrets taken out of what a tool gave back.
 #include <catch2/catch.hpp>
 
+#include <ctime>
+#include <set>
+
 #include "crypto/crypto.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/masker.h"
@@ -116,6 +119,29 @@ TEST_CASE("keys that become one stay two", "[broker][masker][R12]") {
   const std::string text = capsules::write_canonical(*value);
   CHECK(text == R"({"[secret db]":1,"[secret db] 2":4,"[secret db] 3":2})");
   CHECK(capsules::parse_value(as_bytes(text), 1000).ok());
+}
+
+TEST_CASE("very many keys that become one take no longer than as many others", "[broker][masker]") {
+  constexpr int kCount = 20'000;
+  const auto keys = [](std::string_view text) {
+    capsules::Object object;
+    for (int i = 0; i < kCount; ++i) object.emplace_back(std::string(text), i);
+    for (int i = 0; i < kCount; ++i)
+      object.emplace_back("[secret db] " + std::to_string(i), i);  // what would be numbered so
+    return capsules::Value(std::move(object));
+  };
+  const auto processor_ms = [&](capsules::Value value) {
+    Masker masker(secrets_of({{"db", "hunter22"}}));
+    const std::clock_t begin = std::clock();
+    masker.mask(value);
+    const std::clock_t end = std::clock();
+    std::set<std::string> distinct;
+    for (const auto& [name, member] : *value.object()) distinct.insert(name);
+    CHECK((distinct.size() == 2 * kCount) == (!masker.names().empty()));
+    return 1000 * (end - begin) / CLOCKS_PER_SEC;
+  };
+  const std::clock_t plain = processor_ms(keys("hunter23"));
+  CHECK(processor_ms(keys("hunter22")) < 20 * (plain + 50));
 }
 
 TEST_CASE("long lines of a key are masked one by one", "[broker][masker]") {
