@@ -75,7 +75,8 @@ class Environment {
     }
     MDB_envinfo info{};
     mdb_env_info(env_, &info);
-    map_ = watch_for_damage(map_address(info.me_mapsize), info.me_mapsize);
+    const void* map = map_address(info.me_mapsize);
+    map_ = watch_for_damage(map, map == nullptr ? 0 : info.me_mapsize);
     writable_ = mode != OpenMode::read;
     int dead = 0;
     if (writable_) mdb_reader_check(env_, &dead);
@@ -123,7 +124,7 @@ class Environment {
   }
 
   // LMDB tells only where a map was asked to be. Found by the file's inode and the map's size; null
-  // where the system does not say, and then faults outside LMDB are not known for what they are.
+  // where the system does not say, and then nothing is watched: a fault outside LMDB is a crash.
   const void* map_address(std::size_t bytes) const {
     int fd = -1;
     struct stat file{};
