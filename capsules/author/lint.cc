@@ -215,6 +215,7 @@ std::vector<Finding> lint(const Draft& draft, const KnownTools& tools, const Tru
   }
   lint_grants(capsule, tools, report);
   lint_secrets(capsule, report);
+  lint_reach(capsule, report);
   if (capsule.entry == EntryKind::plan) lint_plan(capsule, tools, report);
   if (capsule.entry == EntryKind::session) lint_session(capsule, report);
   return report.take();

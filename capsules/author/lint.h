@@ -47,6 +47,13 @@ void lint_released(const Grant& grant, const KnownTool& tool, const std::string&
                    LintReport& report);
 // What holds between grants: labels, after, sums, ids of calls; and what the log leaves out.
 void lint_grants(const Capsule& capsule, const KnownTools& tools, LintReport& report);
+// What can never act on today's nodes.
+void lint_reach(const Capsule& capsule, LintReport& report);
+bool asks_time_of_day(const ArgRule& rule);
+inline constexpr std::string_view kNoSignedTime =
+    "time_of_day holds only by a signed source of time, which no node has yet";
+inline constexpr std::string_view kLeaveTimeOut =
+    "leave it out, or take it to be refused until there is one";
 void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& report);
 
 // A step's argument that is filled in while the plan runs, whole or in part.

@@ -54,6 +54,8 @@ void lint_args(Section& grant, const KeptGrant& kept, const Above& above, std::s
   const LineGrant& held = above.level()[parent];
   for (const ArgRule& rule : kept.args) {
     const Place place{grant.place("args").path + "." + rule.name, grant.place("args").line};
+    if (asks_time_of_day(rule))
+      grant.report().note(place, std::string(kNoSignedTime), std::string(kLeaveTimeOut));
     const auto inherited = std::ranges::find(held.args, rule.name, &ArgRule::name);
     if (inherited == held.args.end()) {
       grant.report().error(

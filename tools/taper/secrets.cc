@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "capsules/author/author.h"
 #include "crypto/key_file.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
@@ -46,6 +45,24 @@ Result<SecretValues> read_secret_values(const SecretOptions& options,
                                          .fix = ""});
   }
   return values;
+}
+
+std::vector<capsules::Finding> short_secrets(const SecretValues& values) {
+  constexpr std::string_view kSpace = " \t\r\n";  // at its ends is not masked
+  std::vector<capsules::Finding> notes;
+  for (const auto& [name, value] : values) {
+    const std::string_view text = as_text(value.bytes());
+    const std::size_t first = text.find_first_not_of(kSpace);
+    const std::size_t size = first == text.npos ? 0 : text.find_last_not_of(kSpace) - first + 1;
+    if (size >= limits::kMaskedBytesMin) continue;
+    notes.push_back({.severity = capsules::Severity::note,
+                     .code = Code::ok,
+                     .where = "secret " + name,
+                     .what = "a value shorter than " + std::to_string(limits::kMaskedBytesMin) +
+                             " bytes is not masked in results and logs",
+                     .fix = "take a longer one"});
+  }
+  return notes;
 }
 
 Status seal_secrets(const SecretValues& values, const std::string& node_record,

@@ -62,6 +62,10 @@ Result<capsules::Draft> read_draft(const Sign& options, const capsules::TrustRoo
       parsed.findings.push_back(std::move(finding));
     if (auto closed = closed_window(*parsed.draft, SystemClock().now().wall_s))
       parsed.findings.push_back(*std::move(closed));
+    // What is wrong with the values themselves is said once they are sealed.
+    if (const auto values = read_secret_values(options.secrets, parsed.draft->capsule); values.ok())
+      for (capsules::Finding& note : short_secrets(*values))
+        parsed.findings.push_back(std::move(note));
   }
   TAPER_CHECK(report_findings(parsed.findings, out));
   if (!parsed.draft) return Error(Code::source_invalid);

@@ -91,6 +91,29 @@ TEST_CASE("Lint sees terms that do not fit each other", "[author][R37]") {
   CHECK(find_finding(notes, "the rate never bounds"));
 }
 
+TEST_CASE("Lint notes what no node of today can meet", "[author]") {
+  const auto notes = [](const std::string& grant, const std::string& capsule = "") {
+    std::string source =
+        source_with("[[grant]]\ntool=\"file.read\"\nargs = { path = " + grant + " }\n");
+    source.insert(source.find("lease "), capsule);
+    return findings_of(source);
+  };
+  const std::string plain = "{ under = \"/a\" }";
+  const std::string timed =
+      "time_of_day = { from = \"06:00\", to = \"18:00\", offset = \"+00:00\" }";
+  CHECK_FALSE(find_finding(notes(plain), "node"));
+  const auto at_top = notes("{ under = \"/a\", " + timed + " }");
+  const Finding* note = find_finding(at_top, "time_of_day");
+  REQUIRE(note != nullptr);
+  CHECK(note->severity == Severity::note);
+  CHECK(note->where.ends_with("grant[1].args.path"));
+  CHECK(find_finding(notes("{ under = \"/a\", any_of = [{ " + timed + " }] }"), "time_of_day"));
+  CHECK_FALSE(find_finding(notes(plain, "freshness = { time = \"bounded\" }\n"), "signed source"));
+  CHECK(find_finding(notes(plain, "freshness = { time = \"anchored\" }\n"), "signed source"));
+  CHECK_FALSE(find_finding(notes(plain, "min_tier = \"t2\"\n"), "reaches"));
+  CHECK(find_finding(notes(plain, "min_tier = \"t3\"\n"), "no node reaches t3"));
+}
+
 TEST_CASE("Lint refuses what can never match", "[author]") {
   for (const char* args : {"count = { at_least = 2, at_most = 1 }",
                            "text = { length = { at_least = 2, at_most = 1 } }",
