@@ -319,6 +319,52 @@ TEST_CASE("chains prove themselves again after a restart", "[authority][R45]") {
   CHECK(node.refused(task, "file.read", kPump) == Code::ok);
 }
 
+TEST_CASE("a chain that no longer opens under a newer root ends alone", "[authority][R11][R45]") {
+  Family family;
+  Node& node = family.node;
+  const auto second_key = crypto::SigningKey::generate();
+  capsules::TrustRootData data = node.fleet.root_data;
+  const auto import_next = [&] {
+    ++data.version;
+    data.fleet = node.fleet.fleet;
+    data.previous = node.authority->root()->hash();
+    return node.authority->import_root(sign_root(data, {&node.fleet.root_key}), std::nullopt,
+                                       node.clock.now());
+  };
+  data.issuers.push_back(data.issuers[0]);
+  data.issuers[1].key = second_key.public_key();
+  REQUIRE(import_next().ok());
+  // The same root payload under a second issuer's signature too, and narrowed from there.
+  const auto envelope = capsules::read_envelope(family.root);
+  REQUIRE(envelope.ok());
+  std::vector<capsules::RootSignature> signatures;
+  for (const crypto::SigningKey* key : {&std::as_const(node.fleet.issuer_key), &second_key})
+    signatures.push_back({crypto::key_id(key->public_key()),
+                          key->sign(crypto::statement::kCapsule, envelope->payload)});
+  Block block;
+  block.holder = family.child_key.public_key();
+  block.grants = {{"mine", "read-logs", {}, {}}};
+  const Bytes both = capsules::write_envelope(envelope->payload, signatures);
+  const Bytes file = narrow_capsule(both, block, node.fleet.holder_key);
+  const Activation root = family.as_root();
+  const Activation joined = family.attached(file, family.child_key);
+  CHECK(joined.task == root.task);
+  CHECK(node.refused(root.task, "file.read", kPump) == Code::ok);
+
+  data.issuers.pop_back();
+  REQUIRE(import_next().ok());
+  CHECK(node.refused(root.task, "file.read", kPump) == Code::lease_over);
+  const authority::TaskView view = node.show(root.task);
+  CHECK(view.state == authority::TaskState::active);
+  CHECK(node.activate(file, family.child_key).code() == Code::signer_unknown);
+  node.as = root.chain;
+  CHECK(node.refused(root.task, "file.read", kPump) == Code::ok);
+  node.restart();
+  CHECK(node.activate(file, family.child_key).code() == Code::signer_unknown);
+  family.as_root();
+  CHECK(node.refused(root.task, "file.read", kPump) == Code::ok);
+}
+
 TEST_CASE("joining is bounded", "[authority][R45]") {
   Family family([](Capsule& capsule) { capsule.log_quota_bytes = 1'000'000; });
   Node& node = family.node;
