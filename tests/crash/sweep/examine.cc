@@ -64,6 +64,15 @@ void check_effects(const Sight& sight, const char* when, Problems& problems) {
     wrong("retried more often than the plan says");
 }
 
+// A chain is attached where the log says so, and nowhere else.
+void check_chains(const Sight& sight, const char* when, Problems& problems) {
+  std::size_t chains = 0;
+  for (const auto& [id, task] : sight.tasks) chains += task.chains.size();
+  if (chains != sight.told.attached)
+    problems.push_back(std::string(when) + ": " + std::to_string(chains) + " chains, " +
+                       std::to_string(sight.told.attached) + " in the log");
+}
+
 // What was released to the caller stands in the log with its outcome.
 void check_released(const World& world, const Sight& sight, Problems& problems) {
   const Shared& shared = world.shared();
@@ -92,6 +101,8 @@ void check_growth(const Sight& before, const Sight& after, const char* when, Pro
     const TaskView& now = found->second;
     if (now.ttl_ms != was.ttl_ms || now.not_after_s != was.not_after_s) wrong("another lease");
     if (was.state == TaskState::active && now.active_ms < was.active_ms) wrong("lease given back");
+    if (now.chains.size() < was.chains.size()) wrong("a chain forgotten");
+    if (now.labels.size() < was.labels.size()) wrong("labels forgotten");
     if (now.denials < was.denials) wrong("denials forgotten");
     if (calls_left(now) > calls_left(was)) wrong("calls given back");
     if (authority::is_terminal(was.state) && (now.state != was.state || now.reason != was.reason))
@@ -191,6 +202,7 @@ std::vector<std::string> examine(World& world, const Scenario& scenario) {
   Problems problems;
   const Sight broken = look(world, "broken", problems);
   check_effects(broken, "broken", problems);
+  check_chains(broken, "broken", problems);
   check_released(world, broken, problems);
 
   world.shared().plan.at = 0;
@@ -198,6 +210,7 @@ std::vector<std::string> examine(World& world, const Scenario& scenario) {
   check_ended(world.run([&] { return scenario.again(world); }), "again", problems);
   const Sight after = look(world, "after", problems);
   check_effects(after, "after", problems);
+  check_chains(after, "after", problems);
   check_growth(broken, after, "after", problems);
   if (after.tasks.size() != 1) problems.emplace_back("not exactly one task");
   for (const auto& [id, task] : after.tasks)

@@ -39,6 +39,25 @@ Status cancel_task(World& world) {
   return success();
 }
 
+// The helper's chain: the same plan, a budget and a label of its own.
+void narrow_sample(World& world) {
+  capsules::Capsule capsule = sample_plan(world.node());
+  capsule.max_depth = 1;
+  world.use(capsule);
+  capsules::Block block;
+  block.grants = {{"mine", "file.append", {}, {}}, {"look", "file.read", {}, {}}};
+  block.grants[0].budget.calls = kWrites;
+  block.grants[0].labels = {"helped"};
+  (void)world.node().narrow(world.capsule(), block);
+}
+
+Status run_helper(World& world) {
+  broker::RunOptions options = world.node().narrowed_options(world.capsule() + ".narrowed");
+  options.on_step = world.options(world.capsule()).on_step;
+  const Result<broker::RunReport> report = broker::run(options);
+  return report.ok() ? success() : Status(report.error());
+}
+
 // A run that dies half way: its task waits for the next one.
 void break_off(World& world) {
   world.shared().plan.kind = fault_none;
@@ -49,6 +68,11 @@ void break_off(World& world) {
   world.shared().plan.kind = fault_kill;
   world.shared().plan.at = half;
   world.run([&world] { return run_sample(world); });
+}
+
+void narrow_and_break_off(World& world) {
+  narrow_sample(world);
+  break_off(world);
 }
 
 // Stands one commit before the log's key is replaced, as far as a run's commits go.
@@ -200,6 +224,7 @@ const std::vector<Scenario>& scenarios() {
       {"plan", [](World&) {}, run_sample, run_sample},
       {"stop", [](World&) {}, stop_sample, run_sample},
       {"again", break_off, run_sample, run_sample},
+      {"join", narrow_and_break_off, run_helper, run_sample},
       {"cancel", break_off, cancel_task, cancel_task},
       {"epoch", fill_epoch, run_sample, run_sample},
       {"refused", run_and_make_twin, refuse_two, refuse_two},

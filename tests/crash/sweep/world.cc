@@ -152,8 +152,11 @@ Result<Told> World::told() const {
       ++told.allowed[step];
     if (record_of.type_name == "outcome" && member(record_of.body, "outcome") == "done")
       ++told.done[step];
+    const std::string verb = member(record_of.body, "verb");
+    if (record_of.type_name == "activation" && (verb == "activate" || verb == "join"))
+      ++told.attached;
     if (record_of.type_name != "reading") return;
-    if (member(record_of.body, "verb") == "erase")
+    if (verb == "erase")
       ++told.erased;
     else if (member(record_of.body, "verdict") == "allow")
       ++told.read[step];

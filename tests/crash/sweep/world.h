@@ -36,6 +36,7 @@ struct Told {
   std::vector<std::string> types;            // of each record
   std::map<std::string, int> allowed, done;  // by step: decisions, and outcomes "done"
   std::map<std::string, int> read;           // by step: reads of its result that were allowed
+  std::size_t attached = 0;                  // chains that activated a task or joined one
   int erased = 0;                            // tasks whose results were forgotten
 };
 
