@@ -164,6 +164,7 @@ inline constexpr std::size_t kAgentPeersMax = 256;    // of agent.sock
 inline constexpr std::size_t kAgentUnprovenMax = 32;  // of them, without a session yet
 static_assert(kAgentUnprovenMax + 8 < kChallengesMax);
 inline constexpr std::size_t kAgentSessionsPerTaskMax = 32;
+inline constexpr std::size_t kAgentRefusedPerSMax = 64;      // openings of one user looked at
 inline constexpr std::int64_t kAgentOpenTimeoutMs = 10'000;  // to prove to be a holder
 inline constexpr std::int64_t kAgentPauseMs = 200;           // when no peer can be taken up for now
 // What a peer has not read yet: above the first its requests are not read either, above the second

@@ -90,6 +90,7 @@ struct AgentServer::State : std::enable_shared_from_this<State> {
         address(std::move(where)),
         listener(context, fd),
         pause(context),
+        forget(context),
         host(its_host) {}
 
   void make_room();
@@ -99,6 +100,9 @@ struct AgentServer::State : std::enable_shared_from_this<State> {
   void limit(const PeerPtr& peer);
   void read(const PeerPtr& peer);
   void take_bytes(const PeerPtr& peer, ByteSpan bytes);
+  void take_message(const PeerPtr& peer, const Bytes& message);
+  void misused(const PeerPtr& peer, const Error& error);
+  void count_refused(uid_t uid);
   void opened(const PeerPtr& peer);
   void write(const PeerPtr& peer);
   void drop(const PeerPtr& peer);
@@ -106,9 +110,11 @@ struct AgentServer::State : std::enable_shared_from_this<State> {
   asio::io_context& io;
   ControlAddress address;
   asio::posix::stream_descriptor listener;
-  asio::steady_timer pause;
+  asio::steady_timer pause, forget;
   Session::Host& host;
-  std::list<PeerPtr> peers;  // the oldest first
+  std::array<std::uint8_t, kReadBytes> buffer{};  // of whoever is read from now
+  std::map<uid_t, std::size_t> refused;           // openings, since `forget` was last over
+  std::list<PeerPtr> peers;                       // the oldest first
   Options options;
   bool listening = false, stopped = false;
 };
@@ -139,7 +145,6 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
   asio::posix::stream_descriptor socket;
   asio::steady_timer deadline;  // to prove itself; of one that is over, to read its last message
   FrameReader frames{limits::kAgentOpenBytesMax};
-  std::array<std::uint8_t, kReadBytes> buffer{};
   std::deque<Bytes> out;
   std::size_t queued = 0;  // bytes of messages in `out`
   Session session;
@@ -210,13 +215,17 @@ void AgentServer::State::limit(const PeerPtr& peer) {
 void AgentServer::State::read(const PeerPtr& peer) {
   if (!peer->may_read()) return;
   peer->reading = true;
-  peer->socket.async_read_some(asio::buffer(peer->buffer),
-                               [this, peer](const error_code& error, std::size_t length) {
-                                 peer->reading = false;
-                                 if (peer->gone) return;
-                                 if (error) return drop(peer);
-                                 take_bytes(peer, {peer->buffer.data(), length});
-                               });
+  peer->socket.async_wait(
+      asio::posix::descriptor_base::wait_read, [this, peer](const error_code& error) {
+        peer->reading = false;
+        if (peer->gone) return;
+        if (error) return drop(peer);
+        const int fd = peer->socket.native_handle();
+        const ssize_t length = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (length < 0 && (errno == EAGAIN || errno == EINTR)) return read(peer);
+        if (length <= 0) return drop(peer);
+        take_bytes(peer, {buffer.data(), static_cast<std::size_t>(length)});
+      });
 }
 
 void AgentServer::State::take_bytes(const PeerPtr& peer, ByteSpan bytes) {
@@ -224,19 +233,41 @@ void AgentServer::State::take_bytes(const PeerPtr& peer, ByteSpan bytes) {
   while (!peer->session.over()) {
     peer->frames.allow(peer->session.message_bytes_max());
     Result<std::optional<Bytes>> message = peer->frames.next();
-    if (!message.ok()) {
-      host.misused(peer->session, message.error());
-      peer->session.end(message.code());
-      break;
-    }
-    if (!*message) break;
-    peer->session.take(**message);
-    if (peer->session.live() && !peer->live) opened(peer);
+    if (!message.ok()) misused(peer, message.error());
+    if (!message.ok() || !*message) break;
+    take_message(peer, **message);
   }
   if (options.after) options.after();
   write(peer);
   if (!peer->session.over()) read(peer);
   await_peer();
+}
+
+// An opening costs several signatures to refuse: a user who had many refused just now, with
+// a stolen capsule perhaps, has no more looked at for a while.
+void AgentServer::State::take_message(const PeerPtr& peer, const Bytes& message) {
+  const bool opens = peer->session.asked().has_value();
+  const auto before = refused.find(peer->uid);
+  if (opens && before != refused.end() && before->second >= limits::kAgentRefusedPerSMax)
+    return misused(peer, Error(Code::session_busy));
+  peer->session.take(message);
+  if (peer->session.live() && !peer->live) opened(peer);
+  if (opens && !peer->live) count_refused(peer->uid);
+}
+
+void AgentServer::State::misused(const PeerPtr& peer, const Error& error) {
+  host.misused(peer->session, error);
+  peer->session.end(error.code());
+}
+
+void AgentServer::State::count_refused(uid_t uid) {
+  if (refused.empty()) {
+    forget.expires_after(std::chrono::seconds(1));
+    forget.async_wait([this, held = weak_from_this()](const error_code& error) {
+      if (!error && !held.expired()) refused.clear();
+    });
+  }
+  ++refused[uid];
 }
 
 // One task's holders do not take all the room that others need.
@@ -310,6 +341,7 @@ void AgentServer::stop() {
   error_code ignored;
   state_->listener.cancel(ignored);
   state_->pause.cancel();
+  state_->forget.cancel();
 }
 
 std::size_t AgentServer::peers() const { return state_->peers.size(); }

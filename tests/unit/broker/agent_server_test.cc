@@ -7,12 +7,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <thread>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/frames.h"
@@ -215,6 +217,34 @@ TEST_CASE("a storm of garbage is counted, fills nothing and holds up nobody", "[
   CHECK(served.server->peers() == 1);
   CHECK(resident() - before < 32 * 1024 * 1024);
   CHECK(holder.call().ok());
+}
+
+TEST_CASE("openings refused again and again are looked at no more", "[broker][session]") {
+  Served served;
+  Holder holder(served);
+  const int before = served.host.admissions;
+  const std::int64_t begun_ms = SystemClock().now().boot_ms;
+  constexpr std::size_t kOffers = 4 * limits::kAgentRefusedPerSMax;
+  for (std::size_t i = 0; i < kOffers; ++i) {  // a stolen capsule, without its holder's key
+    Peer thief(served);
+    (void)thief.write(frame(encode(AgentMessage(Hello{}))));
+    served.turn();
+    (void)thief.write(frame(encode(AgentMessage(Open{}))));
+    served.turn();
+    (void)thief.read();
+    CHECK(thief.closed);
+  }
+  // A slow machine needs more than one second for them.
+  const auto seconds = (SystemClock().now().boot_ms - begun_ms) / 1000 + 2;
+  const auto most = static_cast<std::ptrdiff_t>(limits::kAgentRefusedPerSMax) * seconds;
+  CHECK(served.host.admissions - before <= most);
+  CHECK(std::ranges::count(served.host.misuses, Code::session_busy) >=
+        static_cast<std::ptrdiff_t>(kOffers) - most);
+  CHECK(holder.call().ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  served.turn();
+  Holder again(served);
+  CHECK(again.client.live());
 }
 
 TEST_CASE("a connection that does not prove itself in time is cut off", "[broker][session]") {
