@@ -132,6 +132,11 @@ const PublicKey* find_key(const std::vector<PublicKey>& keys, const KeyId& id) {
   return found == keys.end() ? nullptr : &*found;
 }
 
+// All but the count of blocks, which grows with the chain.
+Hash hash_before_next(const Envelope& envelope, ByteSpan file) {
+  return crypto::hash({envelope.head, file.subspan(envelope.head.size() + 1)});
+}
+
 }  // namespace
 
 const PublicKey& VerifiedCapsule::holder() const { return state_->holders.back(); }
@@ -145,6 +150,7 @@ Result<VerifiedCapsule> open(ByteSpan file, const TrustRoot& root) {
   TAPER_TRY(state.blocks, check_chain(envelope, state.root));
   state.id = crypto::hash(envelope.payload);
   state.chain = crypto::hash(file);
+  state.next = hash_before_next(envelope, file);
   state.root_version = root.data().version;
   state.holders.push_back(state.root.holder);
   for (const Block& block : state.blocks) state.holders.push_back(block.holder);
@@ -153,7 +159,7 @@ Result<VerifiedCapsule> open(ByteSpan file, const TrustRoot& root) {
 
 Result<Hash> next_previous(ByteSpan file) {
   TAPER_TRY(const Envelope envelope, read_envelope(file));
-  return crypto::hash({envelope.head, file.subspan(envelope.head.size() + 1)});
+  return hash_before_next(envelope, file);
 }
 
 Result<UntrustedCapsule> read_untrusted(ByteSpan file, const std::vector<PublicKey>& keys) {

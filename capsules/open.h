@@ -15,8 +15,9 @@ class VerifiedCapsule {
  public:
   const Capsule& root() const { return state_->root; }
   const std::vector<Block>& blocks() const { return state_->blocks; }
-  const Hash& id() const { return state_->id; }        // BLAKE2b-256 of the root payload
-  const Hash& chain() const { return state_->chain; }  // of the whole file
+  const Hash& id() const { return state_->id; }               // BLAKE2b-256 of the root payload
+  const Hash& chain() const { return state_->chain; }         // of the whole file
+  const Hash& next_previous() const { return state_->next; }  // what a further block must name
   std::uint64_t root_version() const { return state_->root_version; }
   const PublicKey& holder() const;  // of the last block, or of the root
   const std::vector<PublicKey>& holders() const { return state_->holders; }  // root first
@@ -27,7 +28,7 @@ class VerifiedCapsule {
   struct State {
     Capsule root;
     std::vector<Block> blocks;
-    Hash id, chain;
+    Hash id, chain, next;
     std::uint64_t root_version = 0;
     std::vector<PublicKey> holders;
     std::vector<KeyId> signers;

@@ -18,6 +18,7 @@ struct StagedCall {
   std::vector<CallSecret> secrets;
   CallRecord record;
   std::uint64_t number = 0;
+  std::size_t grant = 0;            // of the chain's last block
   std::vector<std::string> labels;  // new ones
   std::vector<Hash> idled;          // chains whose own idle time was over before it
   LiveTask::Running running;
@@ -50,6 +51,16 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   return facts;
 }
 
+HandleRecord make_handle(const LiveTask& task, const Surroundings& around, const Case& c) {
+  const Branch& branch = *c.ruling.branch;
+  const std::int64_t left = time_left(task, branch.limits, around, c.now, Idle::runs_a_call).ms;
+  const std::int64_t ttl_ms = std::clamp<std::int64_t>(*c.request.handle_ttl_ms, 0,
+                                                       std::min(left, limits::kHandleTtlMaxMs));
+  const std::int64_t from_ms = task.active_ms(c.now);
+  const std::size_t kept = c.ruling.line[c.ruling.depth - 1];
+  return {c.now, c.now, from_ms, ttl_ms, branch.capsule.next_previous(), kept};
+}
+
 }  // namespace
 
 // One decision of a batch: memory has it already, the store not yet. What memory held before stands
@@ -61,7 +72,10 @@ struct Authority::State::Staged {
   Bytes view;
   std::optional<Error> denied;
   EndReason ends_task = EndReason::none;
-  std::optional<StagedCall> call;  // where it was allowed
+  std::optional<StagedCall> call;         // where one was allowed
+  std::size_t number = 0, grant = 0;      // of a handle's call; by which it is shown
+  std::optional<CallRecord> call_before;  // where it is cancelled
+  std::vector<DiscoveredGrant> found;
   TaskRecord record_before;
   bool stopped_before = false;
 
@@ -69,6 +83,7 @@ struct Authority::State::Staged {
     body = capsules::write_canonical(told);
     view = encode_decision({body, std::move(answers)});
   }
+  Denial denial() const { return {decision, *denied, ends_task}; }
   void apply();
   void undo();
   Status write(store::WriteTxn& txn) const;
@@ -91,6 +106,7 @@ void Authority::State::Staged::undo() {
   if (task == nullptr) return;
   task->record = record_before;
   task->stopped = stopped_before;
+  if (call_before) task->calls[number] = *call_before;
   if (!call) return;
   for (std::size_t i = 0; i < call->spent_before.size(); ++i) {
     *call->running.line[i]->spent = call->spent_before[i];
@@ -100,6 +116,7 @@ void Authority::State::Staged::undo() {
   for (const Hash& chain : call->idled) task->chains.at(chain).ended = false;
   if (call->once_before) task->once.emplace(call->record.once, *call->once_before);
   task->calls.resize(call->number);
+  task->handles.erase(call->record.id);
   task->running.erase(call->record.id);
 }
 
@@ -107,6 +124,8 @@ Status Authority::State::Staged::write(store::WriteTxn& txn) const {
   using store::Table;
   TAPER_CHECK(txn.append(store::LeafType::decision, body));
   TAPER_CHECK(txn.put_new(Table::decisions, decision.span(), view));
+  if (call_before)
+    return txn.put(Table::calls, call_key(task->id, number), encode_call(task->calls[number]));
   if (!call) return success();
   const Bytes key = call_key(task->id, call->number);
   TAPER_CHECK(txn.put_new(Table::calls, key, encode_call(call->record)));
@@ -122,6 +141,7 @@ Status Authority::State::Staged::write(store::WriteTxn& txn) const {
 }
 
 Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest& request,
+                                                               const CallId& handle,
                                                                const Now& now) {
   const Result<Object> arguments = capsules::parse_arguments(request.arguments);
   std::optional<TaskRecord> record;
@@ -132,7 +152,7 @@ Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest
     return success();
   }));
   if (!record) return Error(Code::unknown_task, {"task", "", request.task.hex(), ""});
-  Case c{request, arguments, now, {}, crypto::random_id<DecisionId>()};
+  Case c{request, arguments, now, {}, crypto::random_id<DecisionId>(), handle};
   c.ruling.failed = Question::task_live;
   const std::string got(task_state_name(record->state));
   c.ruling.error = Error(Code::task_not_live, {"task", "active", got, ""});
@@ -176,6 +196,7 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
                  CallState::authorised,
                  Code::ok,
                  c.ruling.once};
+  if (c.request.handle_ttl_ms) call.record.handle = make_handle(task, around(), c);
   auto answers = explain(task, around(), c.request, c.ruling, c.now);
   call.facts = permit_facts(task, around(), call.record.id, c);
   // The call makes the task busy again, and a chain whose idle time was over stays over.
@@ -187,8 +208,10 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
   advance(next, !task.running.empty(), c.now);
   next.idle_used_ms = 0;
   call.number = next.calls++;
+  call.grant = c.ruling.line[c.ruling.depth - 1];
   Object body = decision_body(task.id, next, task.chains, &task, c);
   body.emplace_back("call", call.record.id.hex());
+  if (call.record.handle) body.emplace_back("handle_ttl_ms", call.record.handle->ttl_ms);
   staged.write_down(body, std::move(answers));
   call.running = {static_cast<std::size_t>(call.number), {}, c.ruling.charge};
   for (std::size_t level = 0; level < c.ruling.depth; ++level) {
@@ -204,24 +227,48 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
 
 Result<Authority::State::Staged> Authority::State::stage(const CallRequest& request,
                                                          const Tools& tools, const Now& now) {
+  TAPER_ASSERT(!request.handle_ttl_ms || request.verb == capsules::Verb::call);
   LiveTask* task = find(request.task);
-  if (task == nullptr) return stage_ended(request, now);
+  if (task == nullptr) return stage_ended(request, {}, now);
   const Result<Object> arguments = capsules::parse_arguments(request.arguments);
   Case c{request, arguments, now, decide(*task, around(), request, arguments, tools, now),
          crypto::random_id<DecisionId>()};
+  return stage_case(*task, c);
+}
+
+Result<Authority::State::Staged> Authority::State::stage_case(LiveTask& task, Case& c) {
   Staged staged;
-  staged.task = task;
+  staged.task = &task;
   staged.decision = c.decision;
-  staged.record_before = task->record;
-  staged.stopped_before = task->stopped;
+  staged.record_before = task.record;
+  staged.stopped_before = task.stopped;
   if (c.ruling.error) {
-    stage_denial(*task, c, staged);
+    stage_denial(task, c, staged);
+  } else if (c.ruling.about == About::call) {
+    TAPER_CHECK(stage_permit(task, c, staged));
   } else {
-    TAPER_CHECK(stage_permit(*task, c, staged));
+    stage_told(task, c, staged);
   }
-  task->record.log_bytes += staged.body.size();
+  task.record.log_bytes += staged.body.size();
   staged.apply();
   return staged;
+}
+
+// What is told of changes nothing, but that a cancel marks a call that has no outcome yet.
+void Authority::State::stage_told(LiveTask& task, Case& c, Staged& staged) {
+  auto answers = explain(task, around(), c.request, c.ruling, c.now);
+  advance(task.record, !task.running.empty(), c.now);
+  staged.write_down(decision_body(task.id, task.record, task.chains, &task, c), std::move(answers));
+  staged.found = std::move(c.found);
+  if (c.ruling.about != About::handle) return;
+  staged.number = c.ruling.number;
+  staged.grant = c.ruling.line[c.ruling.depth - 1];
+  CallRecord& call = task.calls[staged.number];
+  const bool runs = call.state == CallState::authorised && !call.cancelled();
+  if (c.request.verb != capsules::Verb::cancel || !runs) return;
+  staged.call_before = call;
+  call.handle->cancelled = true;
+  call.handle->updated = c.now;
 }
 
 // Tasks and budgets are written once, as the whole batch leaves them.
@@ -248,6 +295,33 @@ Result<store::Committed> Authority::State::commit_staged(const std::vector<Resul
   });
 }
 
+Result<Authority::State::Staged> Authority::State::tell(const AccessRequest& request,
+                                                        const Tools& tools, const Now& now) {
+  CallRequest asked{request.task, request.chain, request.verb, "", to_bytes(as_bytes("{}")), ""};
+  LiveTask* task = find(request.task);
+  std::vector<Result<Staged>> one;
+  if (task == nullptr) {
+    one.push_back(stage_ended(asked, request.call, now));
+  } else {
+    const Result<Object> arguments = Object{};
+    Case c{asked,
+           arguments,
+           now,
+           decide_access(*task, around(), request, now),
+           crypto::random_id<DecisionId>(),
+           request.call};
+    if (c.ruling.depth > 0) asked.tool = task->root().grants[c.ruling.line[0]].tool;
+    if (c.ruling.about == About::grants && !c.ruling.error)
+      c.found = discoverable(*task, *c.ruling.branch, tools, now);
+    one.push_back(stage_case(*task, c));
+  }
+  if (!one.front()) return std::move(one.front());
+  const Result<store::Committed> committed = commit_staged(one, now);
+  if (committed) return std::move(one.front());
+  one.front()->undo();
+  return committed.error();
+}
+
 void Authority::State::decide_together(std::span<const CallRequest> requests, const Tools& tools,
                                        const Now& now, std::vector<Result<Decision>>& out) {
   std::vector<Result<Staged>> batch;
@@ -266,12 +340,12 @@ void Authority::State::decide_together(std::span<const CallRequest> requests, co
     if (!staged || !committed) {
       out.emplace_back(staged ? committed.error() : staged.error());
     } else if (staged->denied) {
-      out.emplace_back(Decision(Denial{staged->decision, *staged->denied, staged->ends_task}));
+      out.emplace_back(Decision(staged->denial()));
     } else {
       StagedCall& call = *staged->call;
       out.emplace_back(Decision(
           Allowed{PermitMaker::make(std::move(call.facts), std::move(call.secrets), *committed),
-                  staged->decision, call.record.id}));
+                  staged->decision, call.record.id, call.grant}));
     }
   }
 }
@@ -296,6 +370,21 @@ std::vector<Result<Decision>> Authority::authorise_batch(std::span<const CallReq
 Result<Decision> Authority::authorise(const CallRequest& request, const Tools& tools,
                                       const Now& now) {
   return std::move(authorise_batch({&request, 1}, tools, now).front());
+}
+
+Result<Access> Authority::access(const AccessRequest& request, const Now& now) {
+  TAPER_ASSERT(request.verb >= capsules::Verb::poll && request.verb <= capsules::Verb::cancel);
+  TAPER_TRY(const State::Staged staged, state_->tell(request, {}, now));
+  if (staged.denied) return Access(staged.denial());
+  return Access(view_of(*staged.task, staged.number, staged.grant));
+}
+
+Result<Discovery> Authority::discover(const TaskId& task, const Hash& chain, const Tools& tools,
+                                      const Now& now) {
+  const AccessRequest request{task, chain, capsules::Verb::discover, {}};
+  TAPER_TRY(State::Staged staged, state_->tell(request, tools, now));
+  if (staged.denied) return Discovery(staged.denial());
+  return Discovery(std::move(staged.found));
 }
 
 }  // namespace taper::authority

@@ -89,6 +89,10 @@ struct CallRequest {
   std::string tool;
   Bytes arguments;   // as they came
   std::string step;  // the plan's step id; empty for none
+  // For the verb `call` alone: the call gets a handle, by which it is asked about later, for so
+  // long from now, counted as the lease is; cut by what is left of that and by
+  // limits::kHandleTtlMaxMs.
+  std::optional<std::int64_t> handle_ttl_ms = {};
 };
 
 struct Denial {
@@ -102,9 +106,59 @@ struct Allowed {
   Permit permit;
   DecisionId decision;
   CallId call;
+  std::size_t grant = 0;  // of those that the asking chain's last block keeps
 };
 
 using Decision = std::variant<Allowed, Denial>;
+
+// One of poll, result, update, cancel about a call that was made with a handle.
+struct AccessRequest {
+  TaskId task;
+  Hash chain;  // of whoever asks now
+  capsules::Verb verb = capsules::Verb::unset;
+  CallId call;  // the handle: 16 random bytes, a name and no authority
+};
+
+// A call as its handle shows it.
+struct CallView {
+  CallId call;
+  Hash chain;             // of whoever made it
+  std::size_t grant = 0;  // as Allowed::grant
+  std::string tool;
+  CallState state = CallState::unset;  // once a cancel was granted: killed, with call_cancelled
+  Code code = Code::ok;
+  bool runs = false;  // it has no outcome yet; after a cancel: kill it now and settle it
+  Now created, updated;
+  std::int64_t ttl_ms = 0;  // from `created`
+  Hash result;              // of the kept result's bytes; zero: none
+};
+using Access = std::variant<CallView, Denial>;
+
+// What one chain may discover: a grant of its last block with all that was added on its line.
+struct DiscoveredGrant {
+  std::size_t grant = 0;  // as Allowed::grant
+  std::string id;
+  const Tool* tool = nullptr;  // of the tools given
+  std::vector<capsules::Verb> verbs;
+  // Of the root grant and every block. All rules of one argument hold; one not named is refused.
+  std::vector<capsules::ArgRule> args;
+  std::vector<capsules::Sum> sums;  // of every budget: what is left
+  std::string once;                 // the argument that carries the call's id; empty: none
+  BudgetLeft left;                  // the least of its line
+};
+using Discovery = std::variant<std::vector<DiscoveredGrant>, Denial>;
+
+// What is left to one chain of a live task, and to one of its grants.
+struct Remaining {
+  std::int64_t lease_ms = 0, idle_ms = 0;  // not negative
+  std::int64_t not_after_s = 0;
+  BudgetLeft budget;
+};
+
+struct HandlesDue {
+  std::vector<CallId> over;                  // their time is over
+  std::optional<std::int64_t> next_boot_ms;  // when the next one's is
+};
 
 // How an allowed call went, as the sandbox reports it.
 struct Outcome {
@@ -219,6 +273,7 @@ struct TaskView {
     std::string name;  // of that error
     std::string at;    // by the wall clock then
     std::int64_t boot_ms = 0;
+    std::string verb;
   };
   std::vector<ChainView> chains;  // that were ever attached
   std::vector<GrantView> grants;
@@ -267,6 +322,39 @@ class Authority {
   // limits::kBatchCallsMax of them: many permits share one sync. One answer for each, in order.
   std::vector<Result<Decision>> authorise_batch(std::span<const CallRequest> requests,
                                                 const Tools& tools, const Now& now);
+
+  // Decides whether this chain may poll, take the result of, update or cancel one call. Asks: task
+  // live, time, revocation, node policy, handle, grant (the verb, by every block), log quota. Each
+  // is a decision of its own and durable when this returns; what it allows holds for the answer
+  // given now, so an answer that is held back is asked for when it is due. It never changes a
+  // budget, a label or idle time; a granted cancel marks the call: its outcome is killed, with
+  // call_cancelled, whatever comes, and its result is not released.
+  // A handle is its maker's: the same task and holder key, by the grant that the call was made by;
+  // in a chain that does not go on from the maker's, by any kept of the same root grant. A chain of
+  // another key has it where it goes on from the maker's, a further block names the verb for that
+  // grant and none adds rules for arguments. All else, whether unknown, another's, no handle or
+  // over its time, is one denial, handle_unknown, made by the same steps. A task that is not live:
+  // as authorise.
+  Result<Access> access(const AccessRequest& request, const Now& now);
+  // The same call's view without a decision, for what its maker is told unasked: that it was made,
+  // how it ended. Empty where it has no handle.
+  std::optional<CallView> handle_view(const TaskId& task, const CallId& call) const;
+  // Of a live task: the handles whose time is over, until each is forgotten. Whose call runs: kill
+  // it, settle it. Then erase its result's file, unless the capsule keeps results for its readers.
+  HandlesDue handles_due(const TaskId& task, const Now& now) const;
+  // After that: the call bears no handle any more, with a record of it.
+  // Error handle_unknown where it is not over, or has no outcome yet.
+  Status forget_handle(const TaskId& task, const CallId& call, const Now& now);
+
+  // Tells the chain its grants that have the verb `discover`, as one decision. Left out: a tool
+  // that is not there as it was granted, and what can never be allowed again (shut by a label, or
+  // spent for good). Listed: what waits for another call, for a rate or for a call under way, and
+  // what may be discovered but not called.
+  Result<Discovery> discover(const TaskId& task, const Hash& chain, const Tools& tools,
+                             const Now& now);
+  // From memory, without a record. Empty when the chain is not attached. `grant` as Allowed::grant.
+  std::optional<Remaining> remaining(const TaskId& task, const Hash& chain,
+                                     std::optional<std::size_t> grant, const Now& now) const;
 
   // Records how a call went; the result may be released when this returns success. Gives the reason
   // to end the task now, where its capsule names such an outcome (failure, violation), else none. A

@@ -21,8 +21,8 @@ Error denial(Code code, std::string field, std::string expected, std::string got
   return Error(code, {std::move(field), std::move(expected), std::move(got), ""});
 }
 
-bool has_verb(const LiveGrant& grant, capsules::Verb verb) {
-  return std::find(grant.verbs.begin(), grant.verbs.end(), verb) != grant.verbs.end();
+Error lacks_verb(const LiveGrant& grant) {
+  return denial(Code::verb_not_granted, "verb", "a verb of the grant " + grant.id, "another");
 }
 
 // Walks the blocks down from the root grant: in each, the first kept grant whose parent is the one
@@ -44,9 +44,7 @@ Status descend(capsules::Verb verb, const Object& arguments, const capsules::Mom
       ruling.line[ruling.depth] = i;
       status = capsules::check_arguments(level[i].args, ruling.tool->inputs, arguments, moment);
     }
-    if (status.code() == Code::unset && other_verb != nullptr)
-      return denial(Code::verb_not_granted, "verb", "a verb of the kept grant " + other_verb->id,
-                    "another");
+    if (status.code() == Code::unset && other_verb != nullptr) return lacks_verb(*other_verb);
     if (status.code() == Code::unset)
       return denial(Code::tool_not_granted, "tool", "a grant that every block keeps",
                     levels[ruling.depth - 1][parent].id);
@@ -61,12 +59,12 @@ Status descend(capsules::Verb verb, const Object& arguments, const capsules::Mom
 Status choose(const LiveTask& task, const CallRequest& request, const Result<Object>& arguments,
               const capsules::Moment& moment, Ruling& ruling) {
   const std::vector<Grant>& grants = task.root().grants;
-  const Grant* other_verb = nullptr;
+  const LiveGrant* other_verb = nullptr;
   Status mismatch;
   for (std::size_t i = 0; i < grants.size(); ++i) {
     if (grants[i].tool != request.tool) continue;
     if (!has_verb(ruling.branch->levels[0][i], request.verb)) {
-      other_verb = &grants[i];
+      other_verb = &ruling.branch->levels[0][i];
       continue;
     }
     ruling.line[0] = i;
@@ -76,9 +74,7 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
     if (mismatch.ok()) return descend(request.verb, *arguments, moment, ruling);
   }
   if (ruling.depth != 0) return mismatch;
-  if (other_verb != nullptr)
-    return denial(Code::verb_not_granted, "verb", "a verb of the grant " + other_verb->id,
-                  "another");
+  if (other_verb != nullptr) return lacks_verb(*other_verb);
   return denial(Code::tool_not_granted, "tool", "a tool of the capsule", request.tool);
 }
 
@@ -87,17 +83,10 @@ Status check_tool(const LiveTask& task, const CallRequest& request, Ruling& ruli
   const Tool* tool = ruling.tool;
   if (tool == nullptr || !has_tool(*ruling.branch, ruling.line[0]))
     return denial(Code::tool_missing, "tool", request.tool, "none when the chain was attached");
-  const bool same =
-      grant.digest_kind == capsules::DigestKind::unpinned ||
-      (grant.digest_kind == capsules::DigestKind::pinned ? tool->digest == grant.digest
-                                                         : tool->kind == ToolKind::builtin);
-  if (!same) {
-    if (task.root().end_on.tool_drift) ruling.ends_task = EndReason::drift;
-    return denial(Code::tool_digest, "tool", grant.digest.hex(), tool->digest.hex());
-  }
-  if (tool->effect > grant.effect || tool->effect == capsules::Effect::unset)
-    return denial(Code::effect_exceeds, "effect", "within the grant's effect", "a larger one");
-  return success();
+  Status same = is_as_granted(*tool, grant);
+  if (same.code() == Code::tool_digest && task.root().end_on.tool_drift)
+    ruling.ends_task = EndReason::drift;
+  return same;
 }
 
 bool has(const std::vector<std::string>& names, const std::string& name) {
@@ -191,9 +180,9 @@ Status check_budgets(const LiveTask& task, const Object& arguments, const Now& n
   return success();
 }
 
-Status check_log_quota(const LiveTask& task, const CallRequest& request, Ruling& ruling) {
+Status check_log_quota(const LiveTask& task, std::size_t arguments, Ruling& ruling) {
   const auto quota = static_cast<std::uint64_t>(task.root().log_quota_bytes);
-  const std::uint64_t more = task.root().log_all_arguments ? request.arguments.size() : 0;
+  const std::uint64_t more = task.root().log_all_arguments ? arguments : 0;
   if (task.record.log_bytes + more < quota) return success();
   ruling.ends_task = EndReason::log_quota;
   return denial(Code::log_quota, "log", std::to_string(quota) + " bytes of records",
@@ -258,7 +247,48 @@ Status check_lapse(const Lapse& lapse, Question question, Ruling& ruling) {
                 "time left", "none");
 }
 
+// What every decision begins with. False: one of these questions failed.
+bool may_ask(const LiveTask& task, const Surroundings& around, const Hash& chain, const Now& now,
+             Ruling& ruling) {
+  ruling.branch = task.branch(chain);
+  if (ruling.fails(Question::task_live, check_live(task, ruling.branch))) return false;
+  const Lapse over = lapse(task, *ruling.branch, around, now);
+  for (const Question question : {Question::time, Question::revocation}) {
+    if (ruling.fails(question, check_lapse(over, question, ruling))) return false;
+  }
+  return !ruling.fails(Question::node_policy, check_node(task, around));
+}
+
 }  // namespace
+
+bool Ruling::fails(Question question, const Status& status) {
+  if (status.ok()) return false;
+  failed = question;
+  error = status.error();
+  return true;
+}
+
+bool has_verb(const LiveGrant& grant, capsules::Verb verb) {
+  return std::find(grant.verbs.begin(), grant.verbs.end(), verb) != grant.verbs.end();
+}
+
+Status is_as_granted(const Tool& tool, const Grant& grant) {
+  const bool same =
+      grant.digest_kind == capsules::DigestKind::unpinned ||
+      (grant.digest_kind == capsules::DigestKind::pinned ? tool.digest == grant.digest
+                                                         : tool.kind == ToolKind::builtin);
+  if (!same) return denial(Code::tool_digest, "tool", grant.digest.hex(), tool.digest.hex());
+  if (tool.effect > grant.effect || tool.effect == capsules::Effect::unset)
+    return denial(Code::effect_exceeds, "effect", "within the grant's effect", "a larger one");
+  return success();
+}
+
+bool is_asked(About about, Question question) {
+  if (question == Question::handle) return about == About::handle;
+  if (question == Question::grant) return about != About::grants;
+  const bool of_calls = question >= Question::tool_digest && question <= Question::budgets;
+  return !of_calls || about == About::call;
+}
 
 capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant) {
   capsules::CellLimits out = task.root().cell;
@@ -277,34 +307,42 @@ capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant) {
 Ruling decide(const LiveTask& task, const Surroundings& around, const CallRequest& request,
               const Result<Object>& arguments, const Tools& tools, const Now& now) {
   Ruling ruling;
-  const auto fails = [&ruling](Question question, const Status& status) {
-    if (status.ok()) return false;
-    ruling.failed = question;
-    ruling.error = status.error();
-    return true;
-  };
   const auto tool = tools.find(request.tool);
   ruling.tool = tool == tools.end() ? nullptr : &tool->second;
-  ruling.branch = task.branch(request.chain);
 
-  if (fails(Question::task_live, check_live(task, ruling.branch))) return ruling;
-  const Lapse over = lapse(task, *ruling.branch, around, now);
-  if (fails(Question::time, check_lapse(over, Question::time, ruling))) return ruling;
-  if (fails(Question::revocation, check_lapse(over, Question::revocation, ruling))) return ruling;
-  if (fails(Question::node_policy, check_node(task, around))) return ruling;
+  if (!may_ask(task, around, request.chain, now, ruling)) return ruling;
   // No signed source tells this node the time yet, so no moment is anchored.
   const capsules::Moment moment{estimate(around.anchor, task.root().issued_at_s, now).s, false};
   const Status matched = choose(task, request, arguments, moment, ruling);
   const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted ||
                     matched.code() == Code::verb_not_granted;
-  if (none && fails(Question::grant, matched)) return ruling;
-  if (fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;
-  if (fails(Question::arguments, check_form(task, request.verb, arguments, matched, ruling)))
+  if (none && ruling.fails(Question::grant, matched)) return ruling;
+  if (ruling.fails(Question::tool_digest, check_tool(task, request, ruling))) return ruling;
+  if (ruling.fails(Question::arguments, check_form(task, request.verb, arguments, matched, ruling)))
     return ruling;
-  if (fails(Question::labels, check_labels(task, ruling))) return ruling;
-  if (fails(Question::after, check_after(task, ruling))) return ruling;
-  if (fails(Question::budgets, check_budgets(task, *arguments, now, ruling))) return ruling;
-  if (fails(Question::log_quota, check_log_quota(task, request, ruling))) return ruling;
+  if (ruling.fails(Question::labels, check_labels(task, ruling))) return ruling;
+  if (ruling.fails(Question::after, check_after(task, ruling))) return ruling;
+  if (ruling.fails(Question::budgets, check_budgets(task, *arguments, now, ruling))) return ruling;
+  if (ruling.fails(Question::log_quota, check_log_quota(task, request.arguments.size(), ruling)))
+    return ruling;
+  return ruling;
+}
+
+Ruling decide_access(const LiveTask& task, const Surroundings& around, const AccessRequest& request,
+                     const Now& now) {
+  Ruling ruling;
+  const bool discovers = request.verb == capsules::Verb::discover;
+  ruling.about = discovers ? About::grants : About::handle;
+  if (!may_ask(task, around, request.chain, now, ruling)) return ruling;
+  if (!discovers) {
+    if (ruling.fails(Question::handle, find_handle(task, request, now, ruling))) return ruling;
+    const LiveGrant& leaf = grant_at(ruling, ruling.depth - 1);
+    if (!has_verb(leaf, request.verb)) {
+      ruling.fails(Question::grant, lacks_verb(leaf));
+      return ruling;
+    }
+  }
+  ruling.fails(Question::log_quota, check_log_quota(task, 0, ruling));
   return ruling;
 }
 

@@ -80,7 +80,7 @@ void add_grant(Object& body, const LiveTask& task, const Case& c) {
   body.emplace_back("grant", printable(grant_at(ruling, 0).id));
   if (last > 0) body.emplace_back("kept_grant", printable(grant_at(ruling, last).id));
   if (ruling.tool != nullptr) body.emplace_back("tool_digest", ruling.tool->digest.hex());
-  if (ruling.error) return;
+  if (ruling.error || ruling.about != About::call) return;
   body.emplace_back("matched", matched_constraints(ruling));
   body.emplace_back("reserved_bytes", count_value(ruling.charge.bytes));
   body.emplace_back("reserved_cpu_ms", count_value(ruling.charge.cpu_ms));
@@ -101,8 +101,8 @@ void add_grant(Object& body, const LiveTask& task, const Case& c) {
 
 Object decision_body(const TaskId& id, const TaskRecord& record, const Chains& chains,
                      const LiveTask* task, const Case& c) {
-  Object body =
-      task_body(verb_name(c.request.verb), id, record, c.now, caller_of(chains, c.request.chain));
+  Object body = task_body(c.request.handle_ttl_ms ? "create" : verb_name(c.request.verb), id,
+                          record, c.now, caller_of(chains, c.request.chain));
   body.emplace_back("decision", c.decision.hex());
   body.emplace_back("verdict", c.ruling.error ? "deny" : "allow");
   body.emplace_back("step", printable(c.request.step));
@@ -113,6 +113,10 @@ Object decision_body(const TaskId& id, const TaskRecord& record, const Chains& c
   } else {
     body.emplace_back("number", count_value(0));
   }
+  if (!c.handle.is_zero()) body.emplace_back("call", c.handle.hex());
+  capsules::Array found;
+  for (const DiscoveredGrant& grant : c.found) found.emplace_back(printable(grant.id));
+  if (c.request.verb == capsules::Verb::discover) body.emplace_back("grants", std::move(found));
   if (task != nullptr) add_grant(body, *task, c);
   add_arguments(body, c, task == nullptr ? nullptr : &task->root());
   return body;

@@ -13,6 +13,8 @@ struct Case {
   const Now& now;
   Ruling ruling;
   DecisionId decision;
+  CallId handle = {};                       // what is asked about; zero: none
+  std::vector<DiscoveredGrant> found = {};  // what is told
 };
 
 // `task` is null for one that is not live any more; its `record` then stands alone.

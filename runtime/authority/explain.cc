@@ -61,6 +61,7 @@ Answer passed(Question question, const LiveTask& task, const Surroundings& aroun
           "news at most " + std::to_string(task.root().max_revocation_age_s) + " s old";
       answer.got = "news of " + format_utc_s(around.news_s);
       break;
+    case Question::handle: answer.expected = answer.got = "one of the chain's"; break;
     case Question::grant:
       answer.expected = "a grant for " + printable(request.tool);
       answer.got = grant->id;
@@ -93,7 +94,7 @@ std::vector<Answer> explain(const LiveTask& task, const Surroundings& around,
   std::vector<Answer> path;
   for (Question q = Question::task_live; q < ruling.failed;
        q = static_cast<Question>(static_cast<int>(q) + 1)) {
-    path.push_back(passed(q, task, around, request, ruling, now));
+    if (is_asked(ruling.about, q)) path.push_back(passed(q, task, around, request, ruling, now));
   }
   if (ruling.error) {
     const ErrorDetail& detail = ruling.error->detail();

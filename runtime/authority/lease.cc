@@ -10,6 +10,7 @@ std::string_view question_name(Question question) {
     case Question::time: return "time";
     case Question::revocation: return "revocation";
     case Question::node_policy: return "node policy";
+    case Question::handle: return "handle";
     case Question::grant: return "grant";
     case Question::tool_digest: return "tool digest";
     case Question::arguments: return "arguments";

@@ -12,6 +12,7 @@ enum class Question : std::uint8_t {
   time,
   revocation,
   node_policy,
+  handle,
   grant,
   tool_digest,
   arguments,

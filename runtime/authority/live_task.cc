@@ -65,7 +65,8 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
       level.push_back({kept.id, static_cast<std::size_t>(parent - above.begin()),
                        narrowed(parent->verbs, kept.verbs), narrowed(parent->args, kept.args),
                        kept.budget, kept.labels, kept.refuse_after,
-                       budget_key(capsule, branch_of(block, kept), kept.id)});
+                       budget_key(capsule, branch_of(block, kept), kept.id), kept.verbs,
+                       !kept.args.empty()});
     }
     levels.push_back(std::move(level));
   }
@@ -75,6 +76,38 @@ std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& roo
 std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::size_t index) {
   for (; level > 0; --level) index = levels[level][index].parent;
   return index;
+}
+
+std::int64_t handle_left_ms(const LiveTask& task, const HandleRecord& handle, const Now& now) {
+  const std::int64_t used = saturating_subtract(task.active_ms(now), handle.from_ms);
+  return std::max<std::int64_t>(0, saturating_subtract(handle.ttl_ms, used));
+}
+
+BudgetLeft least_left(const Branch& branch, std::size_t grant, const Now& now) {
+  BudgetLeft least;
+  for (std::size_t level = branch.levels.size(); level-- > 0;) {
+    const LiveGrant& at = branch.levels[level][grant];
+    const BudgetLeft left = budget_left(at.budget, *at.spent, now);
+    for (const auto count : {&BudgetLeft::calls, &BudgetLeft::rate, &BudgetLeft::bytes,
+                             &BudgetLeft::cpu_ms, &BudgetLeft::sum}) {
+      if (left.*count)
+        least.*count = std::min((least.*count).value_or(*(left.*count)), *(left.*count));
+    }
+    grant = at.parent;
+  }
+  return least;
+}
+
+std::string shut_by(const std::vector<Level>& levels, std::size_t level, std::size_t index,
+                    const std::set<std::string>& labels) {
+  for (;; --level) {
+    const LiveGrant& grant = levels[level][index];
+    for (const std::string& label : grant.refuse_after) {
+      if (labels.contains(label)) return label;
+    }
+    if (level == 0) return "";
+    index = grant.parent;
+  }
 }
 
 bool has_tool(const Branch& branch, std::size_t grant) {
@@ -129,6 +162,8 @@ void LiveTask::keep_call(std::size_t number, const CallRecord& call) {
   calls[number] = call;
   if (call.state == CallState::done) done.insert(static_cast<std::size_t>(call.grant));
   if (!call.once.is_zero()) once[call.once] = call.state;
+  handles.erase(call.id);
+  if (call.handle) handles.emplace(call.id, number);
 }
 
 std::int64_t LiveTask::active_ms(const Now& now) const {

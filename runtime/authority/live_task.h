@@ -31,13 +31,18 @@ struct LiveGrant {
   capsules::Budget budget;
   std::vector<std::string> labels, refuse_after;  // its own
   Bytes budget_key;
-  Spent* spent = nullptr;  // the task's counter of that key, set when it is loaded
+  std::vector<capsules::Verb> named = {};  // the verbs that its block names for it
+  bool adds_rules = false;                 // its block adds some for arguments
+  Spent* spent = nullptr;                  // the task's counter of that key, set when it is loaded
 };
 using Level = std::vector<LiveGrant>;
 // The root block's grants, then those of each block.
 std::vector<Level> make_levels(const Hash& capsule, const capsules::Capsule& root,
                                const std::vector<capsules::Block>& blocks);
 std::size_t root_of(const std::vector<Level>& levels, std::size_t level, std::size_t index);
+// The label that shuts a grant or one that it comes from; empty: none.
+std::string shut_by(const std::vector<Level>& levels, std::size_t level, std::size_t index,
+                    const std::set<std::string>& labels);
 
 // A chain whose last holder proved itself in this process.
 struct Branch {
@@ -63,8 +68,9 @@ struct LiveTask {
   std::uint32_t cells = 0;          // numbers given to the branches' kept grants
   std::map<Bytes, Spent> spent;     // by budget key, for all branches
   std::map<std::string, std::string> inputs;
-  std::vector<CallRecord> calls;  // by number
-  std::set<std::size_t> done;     // root grants of which a call is done
+  std::vector<CallRecord> calls;          // by number
+  std::map<CallId, std::size_t> handles;  // numbers of those that bear one
+  std::set<std::size_t> done;             // root grants of which a call is done
   // The capsule's on this node, whichever of its activations or chains they came from.
   std::set<std::string> labels;
   std::map<Hash, CallState> once;  // by CallRecord::once
@@ -85,6 +91,11 @@ struct LiveTask {
   std::int64_t active_ms(const Now& now) const;
   std::int64_t idle_ms(const Now& now) const;  // zero while a call runs
 };
+
+// Of the handle's time, which is counted as the lease is; zero: it is over.
+std::int64_t handle_left_ms(const LiveTask& task, const HandleRecord& handle, const Now& now);
+// The least that any grant leaves on the line that ends in one of the chain's last level.
+BudgetLeft least_left(const Branch& branch, std::size_t grant, const Now& now);
 
 // The tool of a root grant was there when the chain was attached, and every block keeps the grant.
 bool has_tool(const Branch& branch, std::size_t grant);

@@ -30,7 +30,11 @@ class Writer {
 class Reader {
  public:
   explicit Reader(ByteSpan bytes) : in_(bytes) {}
-  Reader& operator()(bool& value) { return value = in_.u8() != 0, *this; }
+  Reader& operator()(bool& value) {
+    const std::uint8_t flag = in_.u8();
+    if (flag > 1) in_.take(in_.left() + 1);  // fails for good
+    return value = flag == 1, *this;
+  }
   Reader& operator()(std::int64_t& value) { return value = in_.i64(), *this; }
   Reader& operator()(std::uint64_t& value) { return value = in_.u64(), *this; }
   Reader& operator()(std::string& value) {
@@ -76,9 +80,21 @@ void fields(Archive& a, TaskRecord& r) {
 }
 
 template <class Archive>
+void fields(Archive& a, HandleRecord& r) {
+  fields(a, r.created);
+  fields(a, r.updated);
+  a(r.from_ms)(r.ttl_ms)(r.lineage)(r.kept)(r.cancelled);
+}
+
+template <class Archive>
 void fields(Archive& a, CallRecord& r) {
   a(r.id)(r.chain)(r.decision)(r.grant)(r.read_only)(r.step)(r.state)(r.code)(r.once);
   a(r.result);
+  bool handled = r.handle.has_value();
+  a(handled);
+  if (!handled) return;
+  if (!r.handle) r.handle.emplace();
+  fields(a, *r.handle);
 }
 
 template <class Archive>
@@ -167,8 +183,11 @@ Bytes encode_call(const CallRecord& record) { return encode(record); }
 
 Result<CallRecord> decode_call(ByteSpan bytes) {
   TAPER_TRY(CallRecord record, decode<CallRecord>(bytes, "call"));
-  if (record.state == CallState::unset || record.state > CallState::interrupted)
-    return corrupt("call");
+  const HandleRecord handle = record.handle.value_or(HandleRecord{});
+  const bool in_range = record.state != CallState::unset &&
+                        record.state <= CallState::interrupted && handle.from_ms >= 0 &&
+                        handle.ttl_ms >= 0 && handle.ttl_ms <= limits::kHandleTtlMaxMs;
+  if (!in_range) return corrupt("call");
   return record;
 }
 

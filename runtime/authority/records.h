@@ -60,6 +60,16 @@ struct Caller {
 };
 Caller caller_of(const Chains& chains, const Hash& chain);
 
+// Of a call that is asked about later.
+struct HandleRecord {
+  Now created, updated;      // at the decision; at the last change of state
+  std::int64_t from_ms = 0;  // the task's active time at the decision
+  std::int64_t ttl_ms = 0;   // of active time
+  Hash lineage;              // what a block that goes on from the maker's chain names as `previous`
+  std::uint64_t kept = 0;    // index of the grant that it was made by, in that chain's last block
+  bool cancelled = false;    // whatever its outcome will be
+};
+
 struct CallRecord {
   CallId id;
   Hash chain;  // of whoever asked for it
@@ -71,6 +81,9 @@ struct CallRecord {
   Code code = Code::ok;
   Hash once;         // of the grant and the id that the call bears; zero: the grant asks for none
   Hash result = {};  // of the kept result's bytes; zero: none
+  std::optional<HandleRecord> handle = {};
+
+  bool cancelled() const { return handle && handle->cancelled; }
 };
 std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls, const Chains& chains);
 Bytes encode_call(const CallRecord& record);

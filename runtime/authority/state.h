@@ -61,15 +61,22 @@ struct Authority::State {
   // `stage_ended` is for a task that is not live any more.
   struct Staged;
   Result<Staged> stage(const CallRequest& request, const Tools& tools, const Now& now);
-  Result<Staged> stage_ended(const CallRequest& request, const Now& now);
+  Result<Staged> stage_ended(const CallRequest& request, const CallId& handle, const Now& now);
+  Result<Staged> stage_case(LiveTask& task, Case& c);
+  void stage_told(LiveTask& task, Case& c, Staged& staged);
   void stage_denial(LiveTask& task, Case& c, Staged& staged);
   Status stage_permit(LiveTask& task, Case& c, Staged& staged);
   Result<store::Committed> commit_staged(const std::vector<Result<Staged>>& batch, const Now& now);
+  // One decision that permits nothing, made durable: about a handle, or discovery.
+  Result<Staged> tell(const AccessRequest& request, const Tools& tools, const Now& now);
   void decide_together(std::span<const CallRequest> requests, const Tools& tools, const Now& now,
                        std::vector<Result<Decision>>& out);
   // task_terminal or unknown_task, for a task that is not live.
   Error not_live(const TaskId& task) const;
 };
+
+// As a chain sees it by its grant `grant`.
+CallView view_of(const LiveTask& task, std::size_t number, std::size_t grant);
 
 // The identity of the task, the verb and the clocks: the start of every record about a task.
 // Without `caller` it tells of the chain that activated the task.

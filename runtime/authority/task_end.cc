@@ -104,9 +104,10 @@ Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task
   for (std::size_t number = 0; number < calls.size(); ++number) {
     CallRecord& call = calls[number];
     if (call.state != CallState::authorised) continue;
-    call.state = CallState::interrupted;
-    call.code = Code::call_interrupted;
-    ++count;
+    call.state = call.cancelled() ? CallState::killed : CallState::interrupted;
+    call.code = call.cancelled() ? Code::call_cancelled : Code::call_interrupted;
+    if (call.handle) call.handle->updated = now;
+    count += call.state == CallState::interrupted ? 1 : 0;
     capsules::Object body = task_body("outcome", task, record, now, caller_of(chains, call.chain));
     body.emplace_back("call", call.id.hex());
     body.emplace_back("decision", call.decision.hex());
@@ -138,12 +139,15 @@ Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now,
 
 namespace {
 
-// A call that was cut off by its own chain's time is no failure of the task's.
-bool cut_by_its_chain(const LiveTask& task, const CallRecord& call, const Surroundings& around,
-                      const Now& now) {
+// A call that was cancelled, or cut off by the time of its handle or its own chain, is no failure
+// of the task's.
+bool cut_by_its_caller(const LiveTask& task, const CallRecord& call, const Surroundings& around,
+                       const Now& now) {
+  if (call.cancelled()) return true;
+  if (call.state != CallState::killed || call.code != Code::tool_killed) return false;
+  if (call.handle && handle_left_ms(task, *call.handle, now) == 0) return true;
   const Branch* branch = task.branch(call.chain);
-  if (call.state != CallState::killed || call.code != Code::tool_killed || branch == nullptr)
-    return false;
+  if (branch == nullptr) return false;
   const Lapse over = lapse(task, *branch, around, now);
   return over.question != Question::none && over.ends_task == EndReason::none;
 }
@@ -160,14 +164,21 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   LiveTask& task = found->second;
   const LiveTask::Running run = task.running.at(call);
   CallRecord record = task.calls[run.number];
-  record.state = outcome.state;
-  record.code = outcome.code;
-  record.result = outcome.result;
+  Outcome told = outcome;
+  if (record.cancelled()) {  // nothing that comes late undoes what was granted
+    told.state = CallState::killed;
+    told.code = Code::call_cancelled;
+    told.result = {};
+  }
+  record.state = told.state;
+  record.code = told.code;
+  record.result = told.result;
+  if (record.handle) record.handle->updated = now;
   const std::vector<Spent> spent = settled_line(run, outcome);
   TaskRecord next = task.record;
   advance(next, true, now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
-    const auto body = outcome_body(task, record, outcome, now);
+    const auto body = outcome_body(task, record, told, now);
     TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, next));
     TAPER_CHECK(txn.put(store::Table::calls, call_key(task.id, run.number), encode_call(record)));
     for (std::size_t i = 0; i < spent.size(); ++i) {
@@ -180,8 +191,9 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   task.record = next;
   task.running.erase(call);
   if (task.stopped || next.state != TaskState::active) return EndReason::none;
-  if (cut_by_its_chain(task, record, state_->around(), now)) return EndReason::none;
   const EndReason reason = reason_of(outcome, task.root().end_on);
+  if (reason == EndReason::failure && cut_by_its_caller(task, record, state_->around(), now))
+    return EndReason::none;
   task.stopped = reason != EndReason::none;
   return reason;
 }

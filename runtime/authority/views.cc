@@ -10,18 +10,6 @@
 namespace taper::authority {
 namespace {
 
-std::string shut_by(const std::vector<Level>& levels, std::size_t level, std::size_t index,
-                    const std::set<std::string>& labels) {
-  for (;; --level) {
-    const LiveGrant& grant = levels[level][index];
-    for (const std::string& label : grant.refuse_after) {
-      if (labels.contains(label)) return label;
-    }
-    if (level == 0) return "";
-    index = grant.parent;
-  }
-}
-
 bool is_spent(const BudgetLeft& left) {
   const auto none = [](const std::optional<std::int64_t>& count) { return count && *count == 0; };
   return none(left.calls) || none(left.bytes) || none(left.cpu_ms) || none(left.sum);
@@ -111,9 +99,9 @@ std::optional<std::pair<TaskId, TaskView::RefusedCall>> refused_call(ByteSpan ke
   const auto decision = DecisionId::from_hex(to_hex(key));
   const bool counted = text("question") != question_name(Question::task_live);
   if (!task || !decision || !counted || text("verdict") != "deny") return {};
-  return std::pair{*task,
-                   TaskView::RefusedCall{text("step"), text("tool"), *decision, number("number"),
-                                         text("name"), text("wall"), number("boot_ms")}};
+  return std::pair{
+      *task, TaskView::RefusedCall{text("step"), text("tool"), *decision, number("number"),
+                                   text("name"), text("wall"), number("boot_ms"), text("verb")}};
 }
 
 Status add_refused(const store::ReadTxn& txn, std::span<TaskView> views) {

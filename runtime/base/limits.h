@@ -70,6 +70,7 @@ inline constexpr std::size_t kResultBytesMax = 8 * 1024 * 1024;
 // Durations.
 inline constexpr std::int64_t kLeaseTtlMaxMs = 90LL * 86'400 * 1000;
 inline constexpr std::int64_t kClockStepToleranceS = 120;
+inline constexpr std::int64_t kHandleTtlMaxMs = 30LL * 86'400 * 1000;  // of one call's handle
 inline constexpr std::int64_t kPersistIntervalMs = 10'000;  // active time is journalled this often
 inline constexpr std::int64_t kRefusalLogMs = 60'000;  // refusals before proof: one record in this
 inline constexpr std::int64_t kBrokerBeatMs = 1'000;
@@ -108,7 +109,7 @@ inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
 inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
 inline constexpr std::uint64_t kTaskLogQuotaBytes =
     64ULL * 1024 * 1024;  // when a capsule names none
-inline constexpr std::uint32_t kStoreFormat = 3;
+inline constexpr std::uint32_t kStoreFormat = 4;
 inline constexpr std::size_t kStoreKeyBytesMax = 511;
 inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
 inline constexpr std::size_t kLogOriginBytesMax = 256;

@@ -90,6 +90,7 @@ Array refused_value(const TaskView& view) {
   for (const TaskView::RefusedCall& call : view.refused)
     out.push_back(Object{{"step", text_value(call.step)},
                          {"tool", text_value(call.tool)},
+                         {"verb", text_value(call.verb)},
                          {"decision", call.decision.hex()},
                          {"number", call.number},
                          {"name", text_value(call.name)},
@@ -223,12 +224,18 @@ void show_calls(const TaskView& view, const Output& out) {
   }
 }
 
+// A handle that is not there has no tool.
+const std::string& what_was_asked(const TaskView::RefusedCall& call) {
+  if (!call.step.empty()) return call.step;
+  return call.tool.empty() ? call.verb : call.tool;
+}
+
 void show_refused(const TaskView& view, const Output& out) {
   if (view.denials > 0)
     out.line("denials    " + std::to_string(view.denials) + " of " +
              std::to_string(view.end_on.denials));
   for (const TaskView::RefusedCall& call : view.refused)
-    out.line("refused    " + escape_text(call.step.empty() ? call.tool : call.step) + "  E" +
+    out.line("refused    " + escape_text(what_was_asked(call)) + "  E" +
              std::to_string(call.number) + " " + escape_text(call.name) + "  taper why " +
              call.decision.hex());
 }

@@ -39,6 +39,7 @@ Sight look(const World& world, const char* when, Problems& problems) {
   Result<Told> told = world.told();
   if (!told.ok()) problems.push_back(std::string(when) + ": log: " + to_line(told.error()));
   if (told.ok()) sight.told = std::move(*told);
+  if (sight.told.undone != 0) problems.push_back(std::string(when) + ": a cancel was undone");
   return sight;
 }
 

@@ -27,6 +27,9 @@ struct Scenario {
 };
 
 const std::vector<Scenario>& scenarios();
+// asking.cc: calls with handles, and all the verbs about them.
+void use_handles(World& world);
+Status ask_about_calls(World& world);
 // Makes what stands before each run of the scenario.
 void prepare(World& world, const Scenario& scenario);
 // Runs it with no fault. False: it failed by itself, and said so.

@@ -230,6 +230,7 @@ const std::vector<Scenario>& scenarios() {
       {"refused", run_and_make_twin, refuse_two, refuse_two},
       {"birth", [](World& world) { world.forget_state(); }, be_born, import_again, Examined::birth},
       {"items", use_items, run_sample, run_sample},
+      {"asking", use_handles, ask_about_calls, ask_about_calls},
       {"clock", break_off, keep_time, run_sample},
       {"handover", break_off_before_root, hand_over, hand_over_and_start, Examined::task,
        Code::signer_unknown},

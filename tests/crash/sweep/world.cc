@@ -155,6 +155,13 @@ Result<Told> World::told() const {
     const std::string verb = member(record_of.body, "verb");
     if (record_of.type_name == "activation" && (verb == "activate" || verb == "join"))
       ++told.attached;
+    const std::string call = member(record_of.body, "call");
+    if (record_of.type_name == "decision" && verb == "cancel" &&
+        member(record_of.body, "verdict") == "allow")
+      told.cancelled.insert(call);
+    if (record_of.type_name == "outcome" && told.cancelled.contains(call) &&
+        member(record_of.body, "outcome") != "killed")
+      ++told.undone;
     if (record_of.type_name != "reading") return;
     if (verb == "erase")
       ++told.erased;

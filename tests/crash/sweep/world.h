@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct Told {
   std::map<std::string, int> read;           // by step: reads of its result that were allowed
   std::size_t attached = 0;                  // chains that activated a task or joined one
   int erased = 0;                            // tasks whose results were forgotten
+  std::set<std::string> cancelled;           // calls of which a cancel was allowed
+  int undone = 0;                            // such calls with another outcome than killed
 };
 
 class World {
