@@ -121,7 +121,7 @@ TEST_CASE("A denial has its number, the table's words and what is left", "[tools
 }
 
 TEST_CASE("What else a reply can be", "[tools]") {
-  CHECK(std::get<mcp::Refusal>(replied(Code::unknown_task, "")) == mcp::Refusal::unknown_task);
+  CHECK(std::get<mcp::Refusal>(replied(Code::handle_unknown, "")) == mcp::Refusal::unknown_task);
   CHECK(std::get<mcp::Refusal>(replied(Code::internal, "{}")) == mcp::Refusal::internal);
   CHECK(std::get<mcp::RpcError>(replied(Code::ok, "{")).code == -32603);
   CHECK(std::get<mcp::RpcError>(replied(Code::ok, "[]")).code == -32603);

@@ -226,7 +226,7 @@ TEST_CASE("Only the handle as it was given out names a task", "[tools]") {
   }
   CHECK(life.asker.asked.empty());
   const auto foreign = life.get(std::string(kCall), mcp::TaskView::with_payload);
-  life.asker.refuse(Code::unknown_task);
+  life.asker.refuse(Code::handle_unknown);
   CHECK(refusal(foreign) == mcp::Refusal::unknown_task);
 }
 
@@ -282,7 +282,7 @@ TEST_CASE("A subscription is granted for the holder's own tasks alone", "[tools]
   REQUIRE(life.asker.asked.size() == 2);
   CHECK(life.sent.empty());
   life.asker.reply(0, Code::ok, task_body("working"));
-  life.asker.reply(1, Code::unknown_task, "");
+  life.asker.reply(1, Code::handle_unknown, "");
   REQUIRE(life.sent.size() == 1);
   CHECK(life.sent[0].find(R"("taskIds":[")" + std::string(kCall) + R"("])") != std::string::npos);
   CHECK(life.sent[0].find(R"("resourceSubscriptions":["taper://task"])") != std::string::npos);

@@ -140,7 +140,7 @@ Answer read_reply(const Replied& replied) {
     if (!body || !body->is_object()) return unreadable();
     return std::move(*body);
   }
-  if (reply.code == Code::unknown_task) return mcp::Refusal::unknown_task;
+  if (reply.code == Code::handle_unknown) return mcp::Refusal::unknown_task;
   const CodeInfo& info = describe(reply.code);
   if (info.kind == Kind::bug) return mcp::Refusal::internal;
   return mcp::Denial{info.number, agent_text(reply.code), object_in(members_of(body), "remaining")};
