@@ -12,6 +12,7 @@
 
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
+#include "runtime/base/file.h"
 #include "runtime/sandbox/probe.h"
 
 namespace taper::broker {
@@ -68,6 +69,17 @@ struct RunReport {
 // Activates the capsule, runs its plan, ends the task in a terminal state. SIGINT and SIGTERM
 // cancel it. An error means that there is no task (refused, locked, host cannot).
 Result<RunReport> run(const RunOptions& options);
+
+// Owns the state and serves its sessions on STATE/agent.sock until SIGINT, SIGTERM or `stop`; then
+// what runs is killed and settled, and live tasks stay for the next owner. Errors: state_locked,
+// file_exists, what this host lacks.
+struct ServeOptions {
+  std::string state;
+  std::string holder_key_path = {};  // its folder is never given to a tool; may be empty
+  Fd stop = {};                      // of a pipe: closing its other end stops the service
+  std::function<void()> on_ready = {};
+};
+Status serve(ServeOptions options);
 
 // Reading works while another process owns the state.
 Result<std::vector<authority::TaskView>> task_list(const std::string& state);

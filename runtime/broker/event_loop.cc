@@ -16,6 +16,7 @@
 #include <limits>
 
 #include "runtime/base/limits.h"
+#include "runtime/broker/agent_server.h"
 #include "runtime/broker/control_server.h"
 
 namespace taper::broker {
@@ -59,7 +60,16 @@ void drain_timer(int fd) {
 }  // namespace
 
 struct EventLoop::State {
-  State() : io(1), signals(io), boot(io), wall(io), reports(io), beat(io), persist(io) {}
+  State()
+      : io(1),
+        signals(io),
+        boot(io),
+        wall(io),
+        reports(io),
+        stop(io),
+        beat(io),
+        persist(io),
+        alive(io) {}
 
   Status prepare(const std::string& state);
   Status start(TaskHost& task_host, Guest& its_guest);
@@ -72,16 +82,21 @@ struct EventLoop::State {
   void await_report();
   void await_beat();
   void await_persist();
+  void await_stop();
+  void await_alive();
+  void hand_out_last();
   ControlReply control(const ControlRequest& request);
 
   asio::io_context io;
   asio::signal_set signals;
-  asio::posix::stream_descriptor boot, wall, reports;
-  asio::steady_timer beat, persist;
+  asio::posix::stream_descriptor boot, wall, reports, stop;
+  asio::steady_timer beat, persist, alive;
   std::unique_ptr<ControlServer> server;
+  std::unique_ptr<AgentServer> agents;
   TaskHost* host = nullptr;
   Guest* guest = nullptr;
-  bool step_posted = false;
+  Heard heard;
+  bool step_posted = false, beating = false, tending = false;
 };
 
 Status EventLoop::State::prepare(const std::string& state) {
@@ -107,10 +122,10 @@ Status EventLoop::State::start(TaskHost& task_host, Guest& its_guest) {
   await_boot();
   await_wall();
   await_report();
-  await_beat();
-  await_persist();
   server->serve([this](const ControlRequest& request) { return control(request); },
                 [this] { settle_down(); });
+  if (agents) agents->serve({.after = [this] { settle_down(); }});
+  if (stop.is_open()) await_stop();
   host->look_at_time();
   settle_down();
   return success();
@@ -119,6 +134,7 @@ Status EventLoop::State::start(TaskHost& task_host, Guest& its_guest) {
 void EventLoop::State::settle_down() {
   if (guest->over()) {
     server->stop();
+    if (agents) agents->stop();
     io.stop();
     return;
   }
@@ -127,6 +143,8 @@ void EventLoop::State::settle_down() {
   if (guests) wake = std::min(wake.value_or(*guests), *guests);
   if (wake)
     arm_boot_timer(boot.native_handle(), std::max(*wake, host->parts().clock.now().boot_ms + 1));
+  await_beat();
+  await_persist();
   if (!guest->ready() || step_posted) return;
   step_posted = true;
   asio::post(io, std::bind_front(&State::take_step, this));
@@ -150,6 +168,24 @@ void EventLoop::State::await_signal() {
     guest->interrupted();
     await_signal();
     settle_down();
+  });
+}
+
+void EventLoop::State::await_stop() {
+  stop.async_wait(kReadable, [this](const error_code& error) {
+    if (error) return;
+    guest->interrupted();
+    settle_down();
+  });
+}
+
+void EventLoop::State::await_alive() {
+  if (!heard.alive || !heard.alive_every_ms) return;
+  alive.expires_after(std::chrono::milliseconds(*heard.alive_every_ms));
+  alive.async_wait([this](const error_code& error) {
+    if (error) return;
+    heard.alive();
+    await_alive();
   });
 }
 
@@ -184,23 +220,28 @@ void EventLoop::State::await_report() {
   });
 }
 
+// Neither wakes a process of which nothing runs.
 void EventLoop::State::await_beat() {
+  if (beating || !host->parts().spawner.has_cells()) return;
+  beating = true;
   beat.expires_after(std::chrono::milliseconds(limits::kBrokerBeatMs));
   beat.async_wait([this](const error_code& error) {
     if (error) return;
+    beating = false;
     if (!host->parts().spawner.beat().ok()) host->spawner_reported();
-    await_beat();
     settle_down();
   });
 }
 
 void EventLoop::State::await_persist() {
+  if (tending || host->idle()) return;
+  tending = true;
   persist.expires_after(std::chrono::milliseconds(limits::kPersistIntervalMs));
   persist.async_wait([this](const error_code& error) {
     if (error) return;
+    tending = false;
     const Status kept = host->tend();
     if (!kept.ok()) guest->fail(kept.error());
-    await_persist();
     settle_down();
   });
 }
@@ -226,10 +267,34 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create(const std::string& state) {
   }
 }
 
-Status EventLoop::drive(TaskHost& host, Guest& guest) {
+// What was answered last is still to be written. Sessions go before their host.
+void EventLoop::State::hand_out_last() {
+  constexpr int kRounds = 64;
+  io.restart();
+  for (int round = 0; agents && round < kRounds && io.poll() > 0; ++round) {
+  }
+  agents.reset();
+}
+
+Status EventLoop::serve_agents(const std::string& path, Session::Host& sessions) {
+  TAPER_TRY(state_->agents, AgentServer::listen(state_->io, path, sessions));
+  return success();
+}
+
+Status EventLoop::stop_with(Fd pipe) {
+  boost::system::error_code error;
+  state_->stop.assign(pipe.release(), error);
+  return error ? Status(os_error("watch", error.value())) : success();
+}
+
+Status EventLoop::drive(TaskHost& host, Guest& guest, Heard heard) {
   try {
     TAPER_CHECK(state_->start(host, guest));
+    state_->heard = std::move(heard);
+    if (state_->heard.started) state_->heard.started();
+    state_->await_alive();
     state_->io.run();
+    state_->hand_out_last();
   } catch (const boost::system::system_error& error) {
     return os_error("watch", error.code().value());
   }

@@ -2,10 +2,12 @@
 // spawner, the lease's clock, steps of the wall clock, signals, control.sock. One thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "runtime/broker/session.h"
 #include "runtime/broker/task_host.h"
 
 namespace taper::broker {
@@ -24,6 +26,13 @@ class Guest {
   virtual bool over() const = 0;
 };
 
+// What somebody outside wants to hear of a loop; each may be empty.
+struct Heard {
+  std::function<void()> started = {};  // everything is watched
+  std::function<void()> alive = {};    // it goes round
+  std::optional<std::int64_t> alive_every_ms = {};
+};
+
 class EventLoop {
  public:
   // Binds control.sock and takes SIGINT and SIGTERM, which from here on wait for `drive`. The
@@ -33,9 +42,14 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
+  // Binds agent.sock at `path`; who connects is served by `sessions` from `drive` on. Errors: those
+  // of AgentServer::listen.
+  Status serve_agents(const std::string& path, Session::Host& sessions);
+  // The guest is interrupted when the other end of this pipe is closed.
+  Status stop_with(Fd pipe);
   // Returns when the guest is over. Error: os_failure, when watching itself failed; the tasks stay
   // as the store has them then.
-  Status drive(TaskHost& host, Guest& guest);
+  Status drive(TaskHost& host, Guest& guest, Heard heard = {});
 
  private:
   struct State;

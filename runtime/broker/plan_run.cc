@@ -169,10 +169,11 @@ void PlanRun::decide(const Unit& unit) {
       .arguments = to_bytes(*arguments),
       .step = unit.id};
   calling_ = true;
-  const Result<TaskLife::Answer> answer = life_->call(request, [this, unit](Result<CallEnd> end) {
-    calling_ = false;
-    if (end.ok()) call_over(unit, std::move(*end));
-  });
+  const Result<TaskLife::Answer> answer =
+      life_->call(request, [this, unit](const CallId&, Result<CallEnd> end) {
+        calling_ = false;
+        if (end.ok()) call_over(unit, std::move(*end));
+      });
   if (answer.ok() && std::holds_alternative<TaskLife::Started>(*answer)) return;
   calling_ = false;
   if (!answer.ok()) return fail(answer.error());

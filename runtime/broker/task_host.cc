@@ -28,6 +28,17 @@ Status TaskHost::cancel(const TaskId& task) {
   return life(task)->end(authority::EndReason::cancelled);
 }
 
+void TaskHost::park() {
+  for (const auto& [task, life] : lives_) life->cancel_calls();
+}
+
+bool TaskHost::busy() const {
+  return std::ranges::any_of(lives_, [](const auto& entry) {
+    const TaskLife& life = *entry.second;
+    return !life.over() && (life.running() || life.ending());
+  });
+}
+
 void TaskHost::spawner_reported() {
   std::vector<sandbox::RunReport> lost;
   for (;;) {

@@ -23,6 +23,11 @@ class TaskHost {
   // Success means that its ending is durable. Errors: unknown_task, task_terminal, the store's.
   Status cancel(const TaskId& task);
 
+  // Kills what runs, so that its end is known; the tasks stay live.
+  void park();
+  bool busy() const;  // a call runs, or a task is ending
+  bool idle() const { return lives_.empty(); }
+
   void spawner_reported();
   void look_at_time();
   // Journals the time that live tasks have used; then forgets those that are over, and takes up

@@ -1,5 +1,6 @@
 #include "runtime/broker/task_life.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/authority/result_text.h"
@@ -73,8 +74,16 @@ void TaskLife::start(authority::Allowed&& allowed, const std::string& tool) {
          {.call = call, .error = started.error()});
 }
 
-Status TaskLife::kill_call(const CallId& call) {
-  return running_.contains(call) ? parts_.spawner.kill_call(call) : success();
+void TaskLife::cancel_call(const CallId& call) {
+  const auto found = running_.find(call);
+  if (found == running_.end()) return;
+  found->second.cancelled = true;
+  // A lost spawner has taken its cells along; poll says so.
+  const Status killed = parts_.spawner.kill_call(call);
+}
+
+void TaskLife::cancel_calls() {
+  for (auto& [call, running] : running_) cancel_call(call);
 }
 
 // The cell keeps the lease's deadline too and may be first; the lease is then the reason.
@@ -104,6 +113,11 @@ void TaskLife::take_report(sandbox::RunReport report) {
     end.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
   }
   if (report.end == sandbox::RunEnd::killed && ending()) outcome.code = code_of(ending_);
+  if (running.cancelled) {
+    outcome.state = CallState::killed;
+    outcome.code = Code::call_cancelled;
+    end.error = Error(Code::call_cancelled);
+  }
   if (outcome.state == CallState::done && !ending())
     keep_result(running, std::move(report), outcome, end);
   settle(outcome, std::move(end));
@@ -145,7 +159,7 @@ void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {
   const Running finished = std::move(running_.extract(end.call).mapped());
   const Result<EndReason> settled = parts_.authority.settle(end.call, outcome, now());
   if (!settled.ok() && !ending()) {
-    finished.ended(settled.error());
+    finished.ended(end.call, settled.error());
     return fail(settled.error());
   }
   const EndReason reason = settled.ok() ? *settled : EndReason::none;
@@ -155,7 +169,8 @@ void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {
   end.result = outcome.result;
   if (end.state != CallState::done && end.error.code() == Code::ok) end.error = Error(end.code);
   end.acts = end.acts && !ending() && end.kept.ok() && reason == EndReason::none;
-  finished.ended(std::move(end));
+  const CallId call = end.call;
+  finished.ended(call, std::move(end));
   if (over_) return;
   if (reason != EndReason::none) (void)this->end(reason);
   try_finish();
@@ -177,10 +192,28 @@ void TaskLife::look_at_time() {
   if (!ending()) {
     const EndReason reason = parts_.authority.check_time(task_, at);
     if (reason != EndReason::none) (void)end(reason);
+    const Status looked = reason == EndReason::none ? look_at_handles(at) : success();
+    if (!looked.ok()) fail(looked.error());
     return;
   }
   try_finish();
   if (!over_ && at.boot_ms >= confirm_by_boot_ms_) fail(Error(Code::kill_unconfirmed));
+}
+
+// A call that runs on when nobody can ask about it any more is of no use: it is cancelled, settled,
+// and then forgotten as the others are.
+Status TaskLife::look_at_handles(const Now& at) {
+  const capsules::VerifiedCapsule* capsule = parts_.authority.capsule(task_);
+  const bool stays = capsule != nullptr && capsule->root().result;
+  for (const CallId& call : parts_.authority.handles_due(task_, at).over) {
+    if (running_.contains(call)) {
+      cancel_call(call);
+      continue;
+    }
+    if (!stays) TAPER_CHECK(parts_.results.erase(task_, call));
+    TAPER_CHECK(parts_.authority.forget_handle(task_, call, at));
+  }
+  return success();
 }
 
 std::optional<std::int64_t> TaskLife::wake_boot_ms() const {
@@ -188,7 +221,18 @@ std::optional<std::int64_t> TaskLife::wake_boot_ms() const {
   const Now at = now();
   if (ending()) return at.boot_ms + limits::kKillLookMs;
   const std::optional<authority::Authority::Due> due = parts_.authority.next_due(task_, at);
-  return due ? std::optional(due->boot_ms) : std::nullopt;
+  std::optional<std::int64_t> wake;
+  if (due) wake = due->boot_ms;
+  // What runs beyond its handle's time has been sent its death and will be reported.
+  const authority::HandlesDue handles = parts_.authority.handles_due(task_, at);
+  std::optional<std::int64_t> handle = handles.next_boot_ms;
+  if (std::ranges::any_of(handles.over, [this](const CallId& call) {
+        const auto found = running_.find(call);
+        return found == running_.end() || !found->second.cancelled;
+      }))
+    handle = at.boot_ms;
+  if (handle) wake = std::min(wake.value_or(*handle), *handle);
+  return wake;
 }
 
 Status TaskLife::end(EndReason reason) {
@@ -227,7 +271,7 @@ void TaskLife::fail(Error error) {
   failure_ = std::move(error);
   // Best effort: the spawner's end kills whatever this does not reach.
   const Status killed = parts_.spawner.kill_task(task_);
-  for (auto& [call, running] : std::exchange(running_, {})) running.ended(Error(*failure_));
+  for (auto& [call, running] : std::exchange(running_, {})) running.ended(call, Error(*failure_));
 }
 
 }  // namespace taper::broker

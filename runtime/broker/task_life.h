@@ -53,7 +53,7 @@ class TaskLife {
 
   // Told once for each call that was allowed, perhaps before `call` returns. An error: its outcome
   // could not be made durable, so nothing of it is released.
-  using Ended = std::function<void(Result<CallEnd>)>;
+  using Ended = std::function<void(const CallId& call, Result<CallEnd> end)>;
   struct Started {
     CallId call;
     DecisionId decision;
@@ -63,8 +63,10 @@ class TaskLife {
   // `end`, by the caller, who first tells whoever asked. Errors: the tool cannot be looked at; the
   // decision could not be made durable, and then the life has failed.
   Result<Answer> call(const authority::CallRequest& request, Ended ended);
-  // Sends one call its death; it is then over as any other. Nothing where it does not run.
-  Status kill_call(const CallId& call);
+  // Sends one call its death: it is cancelled then, even where it is done meanwhile. Nothing where
+  // it does not run.
+  void cancel_call(const CallId& call);
+  void cancel_calls();  // all of them
 
   // The task stops acting. Success means that its ending is durable; the first reason stays.
   Status end(authority::EndReason reason);
@@ -95,11 +97,13 @@ class TaskLife {
     std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;
     Masker masker;  // of what the call was given
+    bool cancelled = false;
   };
 
   Now now() const { return parts_.clock.now(); }
   void start(authority::Allowed&& allowed, const std::string& tool);
   void end_by_time(std::int64_t deadline_boot_ms);
+  Status look_at_handles(const Now& at);
   void keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
                    CallEnd& end) const;
   void settle(const authority::Outcome& outcome, CallEnd end);

@@ -42,7 +42,7 @@ class Spawnd {
     Fd lifeline;  // the end that cells read
     Fd silence;   // a timer; it does not count suspend, in which nobody is silent
   };
-  explicit Spawnd(Parts parts) : parts_(std::move(parts)) { heard(); }
+  explicit Spawnd(Parts parts) : parts_(std::move(parts)) {}
 
   // Until the broker is gone.
   void serve() {
@@ -71,15 +71,19 @@ class Spawnd {
       const auto found = cells_.find(ids[i]);
       tell(collect(found->first, found->second), {});
       cells_.erase(found);
+      if (cells_.empty()) heard();
     }
     if (waits[0].revents != 0) return hear();
     if (waits[1].revents != 0) alive_ = false;
   }
 
+  // Without cells there is nothing to kill, and nobody to speak to.
   void heard() {
     itimerspec when{};
-    when.it_value.tv_sec = limits::kBrokerSilenceMs / 1000;
-    when.it_value.tv_nsec = limits::kBrokerSilenceMs % 1000 * 1'000'000;
+    if (!cells_.empty()) {
+      when.it_value.tv_sec = limits::kBrokerSilenceMs / 1000;
+      when.it_value.tv_nsec = limits::kBrokerSilenceMs % 1000 * 1'000'000;
+    }
     if (::timerfd_settime(parts_.silence.get(), 0, &when, nullptr) != 0) alive_ = false;
   }
 
@@ -88,7 +92,6 @@ class Spawnd {
       Result<std::optional<Packet>> packet = receive_packet(parts_.socket.get());
       if (!packet.ok()) alive_ = false;
       if (!packet.ok() || !packet->has_value()) return;
-      heard();
       Result<Order> order = decode_order((*packet)->bytes);
       if (!order.ok()) {
         alive_ = false;
@@ -101,6 +104,7 @@ class Spawnd {
           if (found != cells_.end()) kill_cell(found->second);
         }
       }
+      heard();
     }
   }
 

@@ -399,4 +399,6 @@ std::size_t Spawner::cells_alive(const TaskId& task) const {
   }));
 }
 
+bool Spawner::has_cells() const { return !state_->cells.empty(); }
+
 }  // namespace taper::sandbox

@@ -93,7 +93,7 @@ class Spawner {
   // run under way has been reported `lost` by then.
   Result<std::vector<RunReport>> poll();
 
-  // Tells spawnd that the broker lives; at least every limits::kBrokerBeatMs.
+  // Tells spawnd that the broker lives; at least every limits::kBrokerBeatMs while it has cells.
   Status beat();
 
   // SIGKILLs every cell of the task, resident ones too. Runs under way are reported `killed`.
@@ -101,6 +101,7 @@ class Spawner {
   Status kill_call(const CallId& call);
   // Cells of the task not yet confirmed dead (their whole process tree).
   std::size_t cells_alive(const TaskId& task) const;
+  bool has_cells() const;  // of any task
 
  private:
   struct State;

@@ -201,6 +201,13 @@ broker::RunOptions NodeForTests::narrowed_options(const std::string& capsule_pat
   return out;
 }
 
+authority::HolderHandshake NodeForTests::opening(const std::string& capsule_path, As as) const {
+  const crypto::SigningKey& key = as == As::holder ? holder_ : helper_;
+  return {must(read_file(capsule_path, limits::kCapsuleBytesMax)),
+          {fleet_, record_.sign, record_.incarnation},
+          [&key](ByteSpan statement) { return key.sign(crypto::statement::kSession, statement); }};
+}
+
 capsules::Step plan_step(std::string id, std::string tool, std::string args,
                          std::vector<std::string> needs, capsules::OnError on_error) {
   capsules::Step step;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "capsules/open.h"
+#include "runtime/authority/handshake.h"
 #include "runtime/broker/embedded.h"
 
 namespace taper::testing {
@@ -50,6 +51,9 @@ class NodeForTests {
   // key.
   std::string narrow(const std::string& capsule_path, capsules::Block block) const;
   broker::RunOptions narrowed_options(const std::string& capsule_path) const;
+  // The opening of a session by the capsule's holder, or by the key that narrow() hands on to.
+  enum class As : std::uint8_t { holder, narrowed };
+  authority::HolderHandshake opening(const std::string& capsule_path, As as = As::holder) const;
 
  private:
   std::string folder_, state_folder_, state_, data_;

@@ -22,7 +22,7 @@ EDGES = {
     "runtime/sandbox": ["runtime/base", "crypto", "runtime/authority/permit.h"],
     "runtime/broker": ["runtime/authority", "runtime/sandbox", "store", "runtime/base"],
     "runtime/edge": ["runtime/base", "runtime/broker/messages"],
-    "runtime/main": ["runtime/sandbox", "runtime/broker", "runtime/base"],
+    "runtime/main": ["runtime/sandbox", "runtime/broker", "runtime/base", "crypto/crypto.h"],
     "tools": ["capsules", "capsules/author", "crypto", "runtime/base", "runtime/broker/embedded.h",
               "runtime/broker/session_client.h", "runtime/broker/session_messages.h", "runtime/broker/frames.h",
               "runtime/broker/control_client.h", "runtime/edge", "runtime/sandbox/probe.h", "store/audit_verify.h"],

@@ -48,6 +48,7 @@ void add_root_verbs(Command& command);
 void add_node_verbs(Command& command);
 void add_capsule_verbs(Command& command);
 void add_run_verb(Command& command);
+void add_serve_verb(Command& command);
 void add_connect_verb(Command& command);
 void add_task_verbs(Command& command);
 void add_audit_verbs(Command& command);

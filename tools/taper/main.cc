@@ -110,6 +110,7 @@ int run(int argc, char** argv) {
   add_node_verbs(command);
   add_capsule_verbs(command);
   add_run_verb(command);
+  add_serve_verb(command);
   add_connect_verb(command);
   add_task_verbs(command);
   add_audit_verbs(command);

@@ -1,11 +1,11 @@
-#include "runtime/broker/local_link.h"
+#include "tests/support/local_link.h"
 
 #include <utility>
 
-namespace taper::broker {
+namespace taper::testing {
 
-LocalLink::LocalLink(Session::Host& host, authority::HolderHandshake handshake,
-                     SessionClient::Listener listener, std::function<void()> wake)
+LocalLink::LocalLink(broker::Session::Host& host, authority::HolderHandshake handshake,
+                     broker::SessionClient::Listener listener, std::function<void()> wake)
     : wake_(std::move(wake)),
       session_(host, [this](Bytes message) { put(to_holder_, std::move(message)); }),
       client_(
@@ -26,4 +26,4 @@ void LocalLink::pump() {
   if (waits()) wake_();
 }
 
-}  // namespace taper::broker
+}  // namespace taper::testing

@@ -1,4 +1,4 @@
-// A session between two halves in one process, for a command that embeds the broker: what each half
+// A session between two halves in one process, without a socket: what each half
 // sends waits until it is carried over, so neither is ever called from within the other.
 #pragma once
 
@@ -8,22 +8,22 @@
 #include "runtime/broker/session.h"
 #include "runtime/broker/session_client.h"
 
-namespace taper::broker {
+namespace taper::testing {
 
 class LocalLink {
  public:
   // `wake` is called when something begins to wait, from within whatever sent it: it sees to it
   // that `pump` is called soon, and does not call it.
-  LocalLink(Session::Host& host, authority::HolderHandshake handshake,
-            SessionClient::Listener listener, std::function<void()> wake);
+  LocalLink(broker::Session::Host& host, authority::HolderHandshake handshake,
+            broker::SessionClient::Listener listener, std::function<void()> wake);
 
   // Carries over what waits, once each way, in its order; what is said by then waits for the next
   // time. Does nothing when called from within itself. Not to be destroyed from within.
   void pump();
   bool waits() const { return !to_node_.empty() || !to_holder_.empty(); }
 
-  SessionClient& client() { return client_; }
-  Session& session() { return session_; }
+  broker::SessionClient& client() { return client_; }
+  broker::Session& session() { return session_; }
 
  private:
   using Queue = std::deque<Bytes>;
@@ -32,8 +32,8 @@ class LocalLink {
   std::function<void()> wake_;
   Queue to_node_, to_holder_;
   bool pumping_ = false;
-  Session session_;
-  SessionClient client_;
+  broker::Session session_;
+  broker::SessionClient client_;
 };
 
-}  // namespace taper::broker
+}  // namespace taper::testing

@@ -1,0 +1,90 @@
+#include "runtime/broker/session_bodies.h"
+
+#include "runtime/base/limits.h"
+
+namespace taper::broker {
+namespace {
+
+using authority::CallState;
+
+// Objects are put together as text, so that a result of a megabyte is not taken apart for it.
+class Writer {
+ public:
+  void raw(std::string_view name, std::string_view json) {
+    text_ += text_.size() > 1 ? "," : "";
+    capsules::append_json_string(text_, name);
+    text_.append(":").append(json);
+  }
+  void text(std::string_view name, std::string_view value) {
+    std::string quoted;
+    capsules::append_json_string(quoted, value);
+    raw(name, quoted);
+  }
+  void number(std::string_view name, std::int64_t value) { raw(name, std::to_string(value)); }
+  void optional(std::string_view name, std::string_view json) {
+    if (!json.empty()) raw(name, json);
+  }
+  std::string take() { return std::move(text_) + "}"; }
+
+ private:
+  std::string text_ = "{";
+};
+
+// What a model reads: a file's or a command's own text where there is one, else the whole JSON.
+std::string readable(std::string_view json) {
+  const auto value = capsules::parse_value(as_bytes(json), limits::kResultBytesMax);
+  const capsules::Value* text = value.ok() ? value->find("text") : nullptr;
+  return text != nullptr && text->text() != nullptr ? *text->text() : std::string(json);
+}
+
+std::string_view status_of(const authority::CallView& call) {
+  if (call.runs) return "working";
+  if (call.state == CallState::killed && call.code == Code::call_cancelled) return "cancelled";
+  return call.state == CallState::interrupted ? "failed" : "completed";
+}
+
+}  // namespace
+
+std::string result_body(const CallResult& result, std::string_view remaining) {
+  const bool done = result.code == Code::ok;
+  std::string shown = done ? readable(result.json) : std::string(describe(result.code).text);
+  if (!done && !result.err.empty()) shown.append("\n").append(result.err);
+  Writer block;
+  block.text("type", "text");
+  block.text("text", shown);
+  Writer body;
+  body.raw("content", "[" + block.take() + "]");
+  if (done && result.json.starts_with('{')) body.raw("structured", result.json);
+  body.raw("is_error", done ? "false" : "true");
+  body.number("code", describe(result.code).number);
+  if (!result.decision.is_zero()) body.text("decision", result.decision.hex());
+  body.optional("remaining", remaining);
+  return body.take();
+}
+
+std::string handle_body(const authority::CallView& call, const std::optional<std::string>& result,
+                        std::string_view remaining) {
+  const std::string_view status = status_of(call);
+  Writer body;
+  body.text("call", call.call.hex());
+  body.text("status", status);
+  body.raw("is_error", status == "completed" && call.state != CallState::done ? "true" : "false");
+  body.number("code", describe(call.code).number);
+  if (call.code != Code::ok) body.text("message", describe(call.code).text);
+  body.number("created_s", call.created.wall_s);
+  body.number("updated_s", call.updated.wall_s);
+  body.number("ttl_ms", call.ttl_ms);
+  body.number("poll_ms", kHandlePollMs);
+  if (result) body.raw("result", *result);
+  body.optional("remaining", remaining);
+  return body.take();
+}
+
+std::string denial_body(const DecisionId& decision, std::string_view remaining) {
+  Writer body;
+  if (!decision.is_zero()) body.text("decision", decision.hex());
+  body.optional("remaining", remaining);
+  return body.take();
+}
+
+}  // namespace taper::broker

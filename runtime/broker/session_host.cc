@@ -1,0 +1,321 @@
+#include "runtime/broker/session_host.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "runtime/base/limits.h"
+#include "runtime/broker/diagnostics.h"
+#include "runtime/broker/session_bodies.h"
+
+namespace taper::broker {
+
+using authority::EndReason;
+using capsules::Verb;
+
+namespace {
+
+Verb verb_of(Ask ask) {
+  switch (ask) {
+    case Ask::poll: return Verb::poll;
+    case Ask::result: return Verb::result;
+    case Ask::update: return Verb::update;
+    case Ask::cancel: return Verb::cancel;
+    default: return Verb::unset;
+  }
+}
+
+}  // namespace
+
+SessionHost::SessionHost(const OwnedState& owned, TaskHost& tasks) : owned_(owned), tasks_(tasks) {
+  TAPER_ASSERT(owned_.signer);
+}
+
+Challenge SessionHost::challenge() {
+  const capsules::TrustRoot* root = authority().root();
+  return {.fleet = root != nullptr ? root->fleet() : Hash(),
+          .node = owned_.facts.node,
+          .incarnation = owned_.facts.incarnation,
+          .challenge = authority().challenge()};
+}
+
+// A capsule that does not open is handed on: the authority says what is wrong and counts it.
+Result<authority::NodeAnswer> SessionHost::admit(Session& session, const Challenge& challenge,
+                                                 const Open& open) {
+  if (parking_) return Error(Code::session_busy);
+  ToolShelf& shelf = tasks_.parts().tools;
+  authority::Terms terms;
+  if (authority().root() != nullptr) {
+    const Result<capsules::VerifiedCapsule> capsule =
+        capsules::open(open.capsule, *authority().root());
+    if (capsule.ok()) {
+      for (const capsules::Grant& grant : capsule->root().grants)
+        TAPER_CHECK(shelf.load(grant.tool));
+      terms = authority::terms(capsule->root(), capsule->blocks());
+    }
+  }
+  const authority::ActivationRequest request{.capsule_file = open.capsule,
+                                             .challenge = challenge.challenge,
+                                             .proof = open.signature,
+                                             .inputs = {},
+                                             .exchange = open.exchange};
+  TAPER_TRY(const authority::Activation activation,
+            authority().activate(request, shelf.tools(), now()));
+  TAPER_TRY(
+      authority::NodeAnswer answer,
+      authority::answer_open(challenge, open, activation.task, activation.resumed, *owned_.signer));
+  peers_[&session] = {activation.chain, terms, tasks_.life(activation.task)};
+  return answer;
+}
+
+void SessionHost::misused(Session&, const Error& error) {
+  authority().count_refused(error.code(), now());
+}
+
+void SessionHost::gone(Session& session) {
+  if (session.asked()) authority().withdraw(session.asked()->challenge);
+  peers_.erase(&session);
+  std::erase_if(waiting_, [&](const auto& entry) { return entry.second.session == &session; });
+  std::erase_if(held_, [&](const Held& held) { return held.asked.session == &session; });
+}
+
+void SessionHost::ask(Session& session, std::uint64_t number, SessionRequest request) {
+  const Asked asked{&session, number, request.ask, request.call};
+  Peer& peer = peers_.at(&session);
+  // A life that failed has left its task as the store has it; one that ended is told of soon.
+  if (peer.life->over() && authority().capsule(session.task()) != nullptr)
+    peer.life = tasks_.life(session.task());
+  if (peer.life->over()) return session.reply(number, Code::task_terminal, "{}");
+  switch (request.ask) {
+    case Ask::describe:
+    case Ask::discover: return discover(asked);
+    case Ask::call:
+    case Ask::create: return call(asked, std::move(request));
+    case Ask::poll: return poll(asked);
+    case Ask::result:
+    case Ask::update:
+    case Ask::cancel: return access(asked);
+    case Ask::abandon: return abandon(session, request.request);
+    case Ask::close: return close(asked);
+    case Ask::unset: break;
+  }
+  TAPER_ASSERT(false);
+}
+
+std::string SessionHost::remaining(const Peer& peer, std::optional<std::size_t> grant) const {
+  const auto left = authority().remaining(peer.life->task(), peer.chain, grant, now());
+  return left ? capsules::write_canonical(remaining_body(*left)) : "";
+}
+
+void SessionHost::deny(const Asked& asked, const authority::Denial& denial) {
+  const Peer& peer = peers_.at(asked.session);
+  asked.session->reply(asked.number, denial.error.code(),
+                       denial_body(denial.decision, remaining(peer)));
+  if (denial.ends_task != EndReason::none) (void)peer.life->end(denial.ends_task);
+}
+
+// Both tell of grants, which is a decision and a record of its own.
+void SessionHost::discover(const Asked& asked) {
+  const Peer& peer = peers_.at(asked.session);
+  ToolShelf& shelf = tasks_.parts().tools;
+  const capsules::VerifiedCapsule& capsule = *authority().capsule(peer.life->task());
+  for (const capsules::Grant& grant : capsule.root().grants) {
+    const Status loaded = shelf.load(grant.tool);
+    if (!loaded.ok() && loaded.code() != Code::tool_file_malformed)
+      return asked.session->reply(asked.number, loaded.code(), "{}");
+  }
+  const Result<authority::Discovery> found =
+      authority().discover(peer.life->task(), peer.chain, shelf.tools(), now());
+  if (!found.ok()) return asked.session->reply(asked.number, found.code(), "{}");
+  if (const auto* denial = std::get_if<authority::Denial>(&*found)) return deny(asked, *denial);
+  const auto& grants = std::get<std::vector<authority::DiscoveredGrant>>(*found);
+  const auto left = authority().remaining(peer.life->task(), peer.chain, std::nullopt, now());
+  if (!left) return asked.session->reply(asked.number, Code::task_terminal, "{}");
+  asked.session->reply(asked.number, Code::ok,
+                       asked.ask == Ask::discover
+                           ? discover_body(grants, *left)
+                           : describe_body(facts_of(peer, capsule.root()), grants, *left));
+}
+
+TaskFacts SessionHost::facts_of(const Peer& peer, const capsules::Capsule& root) const {
+  return {.task = peer.life->task(),
+          .purpose = root.purpose,
+          .requester = root.requester,
+          .agent = root.agent,
+          .tenant = root.tenant,
+          .node = owned_.facts.name,
+          .lease_ms = peer.terms.ttl_ms,
+          .idle_ms = peer.terms.idle_ms,
+          .not_after_s = peer.terms.not_after_s,
+          .end_on = root.end_on};
+}
+
+void SessionHost::call(const Asked& asked, SessionRequest&& request) {
+  const Peer& peer = peers_.at(asked.session);
+  authority::CallRequest wanted{.task = peer.life->task(),
+                                .chain = peer.chain,
+                                .verb = Verb::call,
+                                .tool = std::move(request.tool),
+                                .arguments = std::move(request.arguments),
+                                .step = ""};
+  if (asked.ask == Ask::create)
+    wanted.handle_ttl_ms = request.ttl_ms.value_or(limits::kHandleTtlMaxMs);
+  const Result<TaskLife::Answer> answer = peer.life->call(
+      wanted,
+      [this](const CallId& call, Result<CallEnd> end) { over_.push_back({call, std::move(end)}); });
+  if (!answer.ok()) return asked.session->reply(asked.number, answer.code(), "{}");
+  if (const auto* denial = std::get_if<authority::Denial>(&*answer)) return deny(asked, *denial);
+  const CallId call = std::get<TaskLife::Started>(*answer).call;
+  if (asked.ask == Ask::call) {
+    waiting_.emplace(call, Asked{asked.session, asked.number, asked.ask, call});
+    return;
+  }
+  const auto view = authority().handle_view(peer.life->task(), call);
+  TAPER_ASSERT(view);
+  asked.session->reply(asked.number, Code::ok,
+                       handle_body(*view, std::nullopt, remaining(peer, view->grant)));
+}
+
+// Whoever polls again and again makes no more records than one in each kHandlePollMs.
+void SessionHost::poll(const Asked& asked) {
+  const std::int64_t old = now().boot_ms - kHandlePollMs;
+  std::erase_if(polled_, [old](const auto& entry) { return entry.second <= old; });
+  const auto last = polled_.find({peers_.at(asked.session).chain, asked.call});
+  if (last == polled_.end()) return access(asked);
+  held_.push_back({asked, last->second + kHandlePollMs});
+}
+
+void SessionHost::access(const Asked& asked) {
+  const Peer& peer = peers_.at(asked.session);
+  const Result<authority::Access> access =
+      authority().access({peer.life->task(), peer.chain, verb_of(asked.ask), asked.call}, now());
+  if (!access.ok()) return asked.session->reply(asked.number, access.code(), "{}");
+  if (const auto* denial = std::get_if<authority::Denial>(&*access)) return deny(asked, *denial);
+  const auto& view = std::get<authority::CallView>(*access);
+  if (asked.ask == Ask::poll) polled_[{peer.chain, asked.call}] = now().boot_ms;
+  if (asked.ask == Ask::cancel && view.runs) peer.life->cancel_call(asked.call);
+  const bool waits = asked.ask == Ask::result || asked.ask == Ask::cancel;
+  if (view.runs && waits) {
+    waiting_.emplace(asked.call, asked);
+  } else {
+    hand_out(asked, view);
+  }
+}
+
+void SessionHost::hand_out(const Asked& asked, const authority::CallView& view) {
+  const Peer& peer = peers_.at(asked.session);
+  std::optional<std::string> result;
+  if (asked.ask == Ask::result) {
+    CallResult said{.code = view.code};
+    Result<Bytes> bytes = Bytes();
+    if (!view.result.is_zero())
+      bytes = tasks_.parts().results.read(peer.life->task(), view.call, view.result);
+    if (!bytes.ok()) return asked.session->reply(asked.number, bytes.code(), "{}");
+    said.json = as_text(*bytes);
+    result = result_body(said, "");
+  }
+  asked.session->reply(asked.number, Code::ok,
+                       handle_body(view, result, remaining(peer, view.grant)));
+}
+
+// Nobody waits for the answer, so the call is of no use any more. What was made with a handle goes
+// on: only the question about it is dropped.
+void SessionHost::abandon(const Session& session, std::uint64_t number) {
+  const auto is_it = [&](const Asked& asked) {
+    return asked.session == &session && asked.number == number;
+  };
+  for (auto& [call, asked] : waiting_)
+    if (is_it(asked) && asked.ask == Ask::call) peers_.at(asked.session).life->cancel_call(call);
+  std::erase_if(held_, [&](const Held& held) { return is_it(held.asked); });
+}
+
+// The holder of the chain that activated the task completes it, where its capsule ends on that. A
+// narrower chain's holder only leaves.
+void SessionHost::close(const Asked& asked) {
+  Session& session = *asked.session;
+  const Peer peer = peers_.at(&session);
+  const capsules::VerifiedCapsule* capsule = authority().capsule(peer.life->task());
+  Status closed = success();
+  if (capsule != nullptr && capsule->chain() == peer.chain && capsule->root().end_on.completion)
+    closed = peer.life->end(EndReason::completion);
+  session.reply(asked.number, closed.code(), "{}");
+  session.end(Code::ok);
+}
+
+void SessionHost::call_over(const CallId& call, const Result<CallEnd>& end) {
+  std::vector<Asked> told;
+  const auto [first, last] = waiting_.equal_range(call);
+  for (auto entry = first; entry != last; ++entry) told.push_back(entry->second);
+  waiting_.erase(first, last);
+  for (const Asked& asked : told) {
+    if (!peers_.contains(asked.session)) continue;
+    const Peer& peer = peers_.at(asked.session);
+    if (!end.ok()) {
+      asked.session->reply(asked.number, end.code(), "{}");
+    } else if (asked.ask == Ask::call) {
+      const CallResult said{end->code, end->json, end->err, end->decision};
+      asked.session->reply(asked.number, Code::ok, result_body(said, remaining(peer)));
+    } else if (const auto view = authority().handle_view(peer.life->task(), call);
+               asked.ask == Ask::cancel && view) {
+      hand_out(asked, *view);
+    } else {
+      access(asked);
+    }
+  }
+  for (auto& [session, peer] : peers_) {
+    const auto view = authority().handle_view(peer.life->task(), call);
+    if (view && view->chain == peer.chain)
+      session->tell({call, handle_body(*view, std::nullopt, "")});
+  }
+}
+
+// Its task has ended, and nobody has told it so.
+bool SessionHost::is_orphan(const Session& session, const Peer& peer) {
+  return !session.over() && peer.life->over() && !peer.life->failure();
+}
+
+bool SessionHost::ready() const {
+  return !over_.empty() || std::ranges::any_of(peers_, [](const auto& entry) {
+    return is_orphan(*entry.first, entry.second);
+  });
+}
+
+void SessionHost::advance() {
+  while (!over_.empty()) {
+    const Over over = std::move(over_.front());
+    over_.pop_front();
+    call_over(over.call, over.end);
+  }
+  std::vector<std::pair<Session*, EndReason>> ended;
+  for (const auto& [session, peer] : peers_)
+    if (is_orphan(*session, peer)) ended.emplace_back(session, peer.life->reason());
+  for (const auto& [session, reason] : ended) session->end(code_of(reason));
+}
+
+void SessionHost::look_at_time() {
+  const std::int64_t at = now().boot_ms;
+  std::vector<Held> free;
+  std::erase_if(held_, [&](const Held& held) {
+    if (held.until_boot_ms > at) return false;
+    free.push_back(held);
+    return true;
+  });
+  for (const Held& held : free) access(held.asked);
+}
+
+std::optional<std::int64_t> SessionHost::wake_boot_ms() const {
+  std::optional<std::int64_t> first;
+  for (const Held& held : held_)
+    first = std::min(first.value_or(held.until_boot_ms), held.until_boot_ms);
+  return first;
+}
+
+void SessionHost::interrupted() {
+  parking_ = true;
+  tasks_.park();
+}
+
+void SessionHost::fail(const Error& error) { warn(to_line(error)); }
+
+bool SessionHost::over() const { return parking_ && over_.empty() && !tasks_.busy(); }
+
+}  // namespace taper::broker

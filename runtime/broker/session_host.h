@@ -1,0 +1,93 @@
+// What holders ask in their sessions, put to the authority and to the lives of their tasks. Every
+// answer stands on a decision of its own, durable before it is given; each session has its own
+// chain's grants and sees its own holder's calls.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/authority/live_task.h"
+#include "runtime/broker/discover_body.h"
+#include "runtime/broker/event_loop.h"
+#include "runtime/broker/owned_state.h"
+#include "runtime/broker/session.h"
+#include "runtime/broker/task_host.h"
+
+namespace taper::broker {
+
+class SessionHost final : public Session::Host, public Guest {
+ public:
+  // All outlive it; `owned` has its signer. `tasks` are those of `owned`.
+  SessionHost(const OwnedState& owned, TaskHost& tasks);
+
+  Challenge challenge() override;
+  Result<authority::NodeAnswer> admit(Session& session, const Challenge& challenge,
+                                      const Open& open) override;
+  void ask(Session& session, std::uint64_t number, SessionRequest request) override;
+  void misused(Session& session, const Error& error) override;
+  void gone(Session& session) override;
+
+  bool ready() const override;
+  void advance() override;  // tells those concerned that calls or tasks are over
+  void look_at_time() override;
+  std::optional<std::int64_t> wake_boot_ms() const override;
+  // Parks every task: what runs is killed and settled, the rest stays as it is, and `over` when no
+  // call runs any more.
+  void interrupted() override;
+  void fail(const Error& error) override;
+  bool over() const override;
+
+  std::size_t peers() const { return peers_.size(); }
+
+ private:
+  struct Peer {
+    Hash chain;
+    authority::Terms terms;  // of its blocks
+    std::shared_ptr<TaskLife> life;
+  };
+  // A request that has no answer yet.
+  struct Asked {
+    Session* session = nullptr;
+    std::uint64_t number = 0;
+    Ask ask = Ask::unset;
+    CallId call = {};  // that it waits for
+  };
+  struct Held {
+    Asked asked;
+    std::int64_t until_boot_ms = 0;
+  };
+  struct Over {
+    CallId call;
+    Result<CallEnd> end;
+  };
+
+  authority::Authority& authority() const { return *owned_.authority; }
+  Now now() const { return tasks_.parts().clock.now(); }
+  static bool is_orphan(const Session& session, const Peer& peer);
+  std::string remaining(const Peer& peer, std::optional<std::size_t> grant = {}) const;
+  void deny(const Asked& asked, const authority::Denial& denial);
+  void discover(const Asked& asked);
+  TaskFacts facts_of(const Peer& peer, const capsules::Capsule& root) const;
+  void call(const Asked& asked, SessionRequest&& request);
+  void access(const Asked& asked);
+  void poll(const Asked& asked);
+  void hand_out(const Asked& asked, const authority::CallView& view);
+  void abandon(const Session& session, std::uint64_t number);
+  void close(const Asked& asked);
+  void call_over(const CallId& call, const Result<CallEnd>& end);
+
+  const OwnedState& owned_;
+  TaskHost& tasks_;
+  std::map<Session*, Peer> peers_;
+  std::multimap<CallId, Asked> waiting_;
+  std::vector<Held> held_;
+  std::map<std::pair<Hash, CallId>, std::int64_t>
+      polled_;  // when a chain was last told, boot clock
+  std::deque<Over> over_;
+  bool parking_ = false;
+};
+
+}  // namespace taper::broker

@@ -1,0 +1,39 @@
+// taperd: owns a node's state and serves its sessions. Started by systemd, or by hand.
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "crypto/crypto.h"
+#include "runtime/broker/embedded.h"
+
+namespace {
+
+int fail(const taper::Error& error) {
+  std::fputs(("taperd: " + taper::to_line(error) + "\n").c_str(), stderr);
+  return taper::exit_code(error.code());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  constexpr int kUsage = 2;
+  if (argc == 2 && std::string_view(argv[1]) == "--version") {
+    std::puts("taperd " TAPER_VERSION);
+    return 0;
+  }
+  if (argc != 3 || std::string_view(argv[1]) != "--state") {
+    std::fputs(
+        "usage: taperd --state DIR\n"
+        "Owns the node's state in DIR, made by 'taper node init', and serves agents on\n"
+        "DIR/agent.sock and operators on DIR/control.sock until SIGTERM.\n",
+        stderr);
+    return kUsage;
+  }
+  if (const taper::Status ready = taper::crypto::initialise(); !ready.ok())
+    return fail(ready.error());
+  taper::broker::ServeOptions options;
+  options.state = argv[2];
+  options.on_ready = [] { std::fputs("taperd: ready\n", stderr); };
+  const taper::Status served = taper::broker::serve(std::move(options));
+  return served.ok() ? 0 : fail(served.error());
+}

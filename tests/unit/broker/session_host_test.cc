@@ -1,0 +1,223 @@
+// Sessions on real tasks: what a holder is given, what is refused, and what outlives a connection.
+#include "runtime/broker/session_host.h"
+
+#include "capsules/value.h"
+#include "runtime/broker/session_bodies.h"
+#include "tests/unit/broker/session_life.h"
+
+namespace taper::broker {
+namespace {
+
+using authority::CallState;
+using authority::TaskState;
+using As = testing::NodeForTests::As;
+
+capsules::Value json(const std::string& body) {
+  return must(capsules::parse_value(as_bytes(body), limits::kResultBytesMax));
+}
+std::string text_at(const capsules::Value& value, std::string_view pointer) {
+  const capsules::Value* found = value.at_pointer(pointer);
+  return found != nullptr && found->text() != nullptr ? *found->text() : "";
+}
+std::int64_t number_at(const capsules::Value& value, std::string_view pointer) {
+  const capsules::Value* found = value.at_pointer(pointer);
+  return found != nullptr && found->integer() != nullptr ? *found->integer() : -1;
+}
+
+constexpr const char* kSleep = R"(kind = "command"
+effect = "read"
+output = "text"
+argv = ["/usr/bin/sleep", { arg = "seconds" }]
+[input]
+seconds = { type = "string" }
+)";
+
+capsules::Block sleeping_block() {
+  capsules::Block block;
+  block.grants = {{"mine", "sleep", {}, {}}};
+  return block;
+}
+
+// A session whose holder may read files of the node's data, and sleep.
+struct Served {
+  testing::NodeForTests node;
+  std::string file;
+  std::optional<SessionLife> life;
+
+  explicit Served(const std::function<void(capsules::Capsule&)>& change = {}) {
+    node.write("in.txt", "hello");
+    node.put_tool("sleep", kSleep);
+    capsules::Capsule capsule = node.capsule();
+    capsule.entry = capsules::EntryKind::session;
+    capsule.plan = {};
+    capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}}),
+                      node.grant({.tool = "sleep", .paths = {}, .any = {"seconds"}})};
+    for (capsules::Grant& grant : capsule.grants)
+      grant.verbs = {capsules::Verb::discover, capsules::Verb::call,   capsules::Verb::poll,
+                     capsules::Verb::result,   capsules::Verb::update, capsules::Verb::cancel};
+    if (change) change(capsule);
+    file = node.sign(capsule);
+    life.emplace(node);
+  }
+  std::string path() const { return R"({"path":")" + node.data() + "/in.txt\"}"; }
+  TaskState state(const TaskId& task) {
+    return must(authority::show_task(*life->owned.store, task, life->clock.now())).state;
+  }
+  CallId create(Agent& agent, const std::string& seconds) {
+    const SessionReply made =
+        life->call(agent, "sleep", R"({"seconds":")" + seconds + "\"}", Ask::create);
+    REQUIRE(made.code == Code::ok);
+    CHECK(text_at(json(made.body), "/status") == "working");
+    const auto call = CallId::from_hex(text_at(json(made.body), "/call"));
+    REQUIRE(call);
+    return *call;
+  }
+};
+
+TEST_CASE("a holder calls, is refused, and is told what is left", "[broker][session][R8]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  REQUIRE(agent.opened);
+  const SessionReply read = served.life->call(agent, "file.read", served.path());
+  CHECK(read.code == Code::ok);
+  const capsules::Value body = json(read.body);
+  CHECK(text_at(body, "/content/0/text") == "hello");
+  CHECK(text_at(body, "/structured/text") == "hello");
+  CHECK(number_at(body, "/remaining/lease_ms") > 0);
+  const SessionReply refused = served.life->call(agent, "file.read", R"({"path":"/etc/passwd"})");
+  CHECK(refused.code == Code::argument_refused);
+  // By number alone: what was expected is the operator's to know.
+  CHECK(refused.body.find("passwd") == std::string::npos);
+  CHECK(text_at(json(refused.body), "/decision").size() == 16);
+  CHECK(served.life->call(agent, "file.write", "{}").code == Code::tool_not_granted);
+}
+
+TEST_CASE("discovery and use are parted", "[broker][session][R34]") {
+  Served served(
+      [](capsules::Capsule& capsule) { capsule.grants[1].verbs = {capsules::Verb::discover}; });
+  Agent& agent = served.life->open(served.file);
+  const SessionReply found = served.life->about(agent, Ask::discover);
+  REQUIRE(found.code == Code::ok);
+  CHECK(found.body.find("\"sleep\"") != std::string::npos);
+  CHECK(found.body.find("\"file.write\"") == std::string::npos);
+  CHECK(served.life->call(agent, "sleep", R"({"seconds":"0"})").code != Code::ok);
+  const SessionReply described = served.life->about(agent, Ask::describe);
+  CHECK(text_at(json(described.body), "/purpose") != "");
+}
+
+TEST_CASE("a call with a handle outlives its connection", "[broker][session][R28][R4]") {
+  Served served;
+  Agent& first = served.life->open(served.file);
+  const CallId handle = served.create(first, "0.3");
+  first.link.reset();
+  served.life->agents.clear();
+  Agent& second = served.life->open(served.file);
+  REQUIRE(second.opened);
+  CHECK(second.opened->answer.resumed);
+  const SessionReply result = served.life->about(second, Ask::result, handle);
+  CHECK(result.code == Code::ok);
+  CHECK(text_at(json(result.body), "/status") == "completed");
+  CHECK(json(result.body).at_pointer("/result/content") != nullptr);
+  REQUIRE(second.events.size() == 1);
+  CHECK(second.events[0].call == handle);
+}
+
+TEST_CASE("a cancel kills at once, and is told when that is durable", "[broker][session][R27]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  const CallId handle = served.create(agent, "30");
+  CHECK(text_at(json(served.life->about(agent, Ask::poll, handle).body), "/status") == "working");
+  const std::int64_t began = served.life->clock.now().boot_ms;
+  const SessionReply cancelled = served.life->about(agent, Ask::cancel, handle);
+  CHECK(served.life->clock.now().boot_ms - began < 5000);
+  CHECK(text_at(json(cancelled.body), "/status") == "cancelled");
+  const SessionReply result = served.life->about(agent, Ask::result, handle);
+  CHECK(text_at(json(result.body), "/status") == "cancelled");
+  CHECK(number_at(json(result.body), "/result/code") == describe(Code::call_cancelled).number);
+}
+
+TEST_CASE("without the verb nothing is told of a call", "[broker][session][R26][R27]") {
+  Served served([](capsules::Capsule& capsule) {
+    capsule.grants[1].verbs = {capsules::Verb::call, capsules::Verb::poll};
+  });
+  Agent& agent = served.life->open(served.file);
+  const CallId handle = served.create(agent, "0");
+  CHECK(served.life->about(agent, Ask::poll, handle).code == Code::ok);
+  for (const Ask ask : {Ask::result, Ask::update, Ask::cancel})
+    CHECK(served.life->about(agent, ask, handle).code != Code::ok);
+}
+
+TEST_CASE("another's handle is as unknown as none", "[broker][session][R4][R49]") {
+  Served served([](capsules::Capsule& capsule) {
+    capsule.max_depth = 2;
+    capsule.end_on.denials = 100;
+  });
+  const std::string narrowed = served.node.narrow(served.file, sleeping_block());
+  Agent& owner = served.life->open(served.file);
+  Agent& other = served.life->open(narrowed, As::narrowed);
+  REQUIRE(other.opened);
+  const CallId handle = served.create(owner, "30");
+  for (const Ask ask : {Ask::poll, Ask::result, Ask::update, Ask::cancel}) {
+    const SessionReply theirs = served.life->about(other, ask, handle);
+    const SessionReply none =
+        served.life->about(other, ask, CallId::from_hex(std::string(32, '7')).value());
+    CHECK(theirs.code != Code::ok);
+    CHECK(theirs.code == none.code);
+    CHECK(theirs.body.size() == none.body.size());
+  }
+  CHECK(other.events.empty());
+  CHECK(text_at(json(served.life->about(owner, Ask::poll, handle).body), "/status") == "working");
+}
+
+TEST_CASE("quick polls are held, and make no more records", "[broker][session]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  const CallId handle = served.create(agent, "30");
+  served.life->about(agent, Ask::poll, handle);
+  const std::int64_t began = served.life->clock.now().boot_ms;
+  for (int i = 0; i < 2; ++i) CHECK(served.life->about(agent, Ask::poll, handle).code == Code::ok);
+  CHECK(served.life->clock.now().boot_ms - began >= 2 * kHandlePollMs - 100);
+}
+
+TEST_CASE("only the chain that activated the task completes it", "[broker][session][R45]") {
+  Served served([](capsules::Capsule& capsule) {
+    capsule.max_depth = 2;
+    capsule.end_on.completion = true;
+  });
+  const std::string narrowed = served.node.narrow(served.file, sleeping_block());
+  Agent& owner = served.life->open(served.file);
+  Agent& other = served.life->open(narrowed, As::narrowed);
+  const TaskId task = owner.opened->answer.task;
+  CHECK(served.life->about(other, Ask::close).code == Code::ok);
+  CHECK(served.state(task) == TaskState::active);
+  CHECK(served.life->about(owner, Ask::close).code == Code::ok);
+  served.life->until([&] { return owner.ended.has_value(); });
+  CHECK(served.state(task) == TaskState::completed);
+}
+
+TEST_CASE("what runs is settled when the service stops, and its task lives on",
+          "[broker][session][R50]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  const TaskId task = agent.opened->answer.task;
+  served.create(agent, "30");
+  served.life->host->interrupted();
+  served.life->until([&] { return served.life->host->over(); });
+  CHECK(served.state(task) == TaskState::active);
+  const auto calls = served.life->owned.authority->past_calls(task);
+  REQUIRE(calls.size() == 1);
+  CHECK(calls[0].state == CallState::killed);
+}
+
+TEST_CASE("a denial too many ends the task and its sessions", "[broker][session][R14]") {
+  Served served([](capsules::Capsule& capsule) { capsule.end_on.denials = 2; });
+  Agent& agent = served.life->open(served.file);
+  const TaskId task = agent.opened->answer.task;
+  for (int i = 0; i < 2; ++i) served.life->call(agent, "file.read", R"({"path":"/etc/passwd"})");
+  served.life->until([&] { return agent.ended.has_value(); });
+  CHECK(*agent.ended == Code::denials_ended);
+  CHECK(served.state(task) == TaskState::revoked);
+}
+
+}  // namespace
+}  // namespace taper::broker
