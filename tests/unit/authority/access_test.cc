@@ -70,7 +70,8 @@ TEST_CASE("a grant without a verb refuses that verb and no other", "[authority][
   for (const Verb verb : HandleNode::kAccess) {
     if (verb != without) verbs.push_back(verb);
   }
-  const TaskId task = node.activated(node.capsule_with(verbs));
+  const Bytes file = sign_capsule(node.fleet, node.capsule_with(verbs));
+  const TaskId task = node.activate(file).value().task;
   const CallId call = node.made(task);
   CHECK(node.refused_access(task, call, without) == Code::verb_not_granted);
   CHECK(member(node.last_decision(), "question") == "grant");
@@ -79,7 +80,9 @@ TEST_CASE("a grant without a verb refuses that verb and no other", "[authority][
   // Nor after the connection it was made on is gone.
   node.settle(call, CallState::done);
   node.restart();
-  REQUIRE(node.activate(sign_capsule(node.fleet, node.capsule_with(verbs))).code() != Code::unset);
+  REQUIRE(node.activate(file).code() == Code::ok);
+  CHECK(node.refused_access(task, call, without) == Code::verb_not_granted);
+  CHECK(node.seen(task, call, verbs[1]).state == CallState::done);
 }
 
 TEST_CASE("a call without the verb call makes no handle", "[authority][R27]") {
