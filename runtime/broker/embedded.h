@@ -76,7 +76,8 @@ Result<RunReport> run(const RunOptions& options);
 struct ServeOptions {
   std::string state;
   std::string holder_key_path = {};  // its folder is never given to a tool; may be empty
-  Fd stop = {};                      // of a pipe: closing its other end stops the service
+  // Of a pipe: closing its other end stops the service, and signals do not.
+  Fd stop = {};
   std::function<void()> on_ready = {};
 };
 Status serve(ServeOptions options);

@@ -283,7 +283,8 @@ Status EventLoop::serve_agents(const std::string& path, Session::Host& sessions)
 
 Status EventLoop::stop_with(Fd pipe) {
   boost::system::error_code error;
-  state_->stop.assign(pipe.release(), error);
+  state_->signals.clear(error);
+  if (!error) state_->stop.assign(pipe.release(), error);
   return error ? Status(os_error("watch", error.value())) : success();
 }
 

@@ -45,7 +45,8 @@ class EventLoop {
   // Binds agent.sock at `path`; who connects is served by `sessions` from `drive` on. Errors: those
   // of AgentServer::listen.
   Status serve_agents(const std::string& path, Session::Host& sessions);
-  // The guest is interrupted when the other end of this pipe is closed.
+  // The guest is interrupted when the other end of this pipe is closed, and no more by signals:
+  // those are for whoever has that end.
   Status stop_with(Fd pipe);
   // Returns when the guest is over. Error: os_failure, when watching itself failed; the tasks stay
   // as the store has them then.

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""taper connect as an MCP client sees it: lines on stdin and stdout, a daemon with its node behind them.
+"""taper connect as an MCP client sees it: lines on stdin and stdout, a node behind them.
 
-usage: connect_test.py BIN_DIRECTORY
+usage: connect_test.py BIN_DIRECTORY [--alone]
+
+With --alone there is no daemon, and taper connect has the node in its own process.
 """
 import json
 import os
@@ -245,6 +247,29 @@ def restarted_node(daemon):
     assert "another is open" in client.end()
 
 
+def shared_node():
+    """Without a daemon a second connection uses the node of the first."""
+    make_capsule("two")
+    first = Client("two")
+    first.open()
+    second = Client("two")
+    second.open()
+    assert first.task() == second.task()
+    first.end()
+    # Its node went with it. The second one's own takes the state once nobody else has.
+    answer = second.call("file.read", {"path": os.getcwd() + "/logs/a.log"})
+    assert "two ALARM" in answer["result"]["content"][0]["text"], answer
+    second.end()
+
+
+def alone():
+    task = tools_and_denials()
+    tasks_of_both_eras(task)
+    complete(task)
+    shared_node()
+    signalled()
+
+
 def signalled():
     """A signal is the end of the input: the task lives on."""
     client = Client("two")
@@ -255,22 +280,29 @@ def signalled():
     assert state_of(task) == "active"
 
 
+def with_daemon():
+    daemon = Daemon()
+    daemon.start()
+    try:
+        task = tools_and_denials()
+        tasks_of_both_eras(task)
+        complete(task)
+        restarted_node(daemon)
+        signalled()
+    finally:
+        daemon.stop()
+
+
 def main():
     os.environ["PATH"] = os.path.abspath(sys.argv[1]) + ":" + os.environ["PATH"]
     with tempfile.TemporaryDirectory(prefix="taper-cli-") as here:
         os.chdir(here)
         make_fleet()
         make_capsule("one")
-        daemon = Daemon()
-        daemon.start()
-        try:
-            task = tools_and_denials()
-            tasks_of_both_eras(task)
-            complete(task)
-            restarted_node(daemon)
-            signalled()
-        finally:
-            daemon.stop()
+        if "--alone" in sys.argv:
+            alone()
+        else:
+            with_daemon()
         os.chdir("/")
 
 

@@ -10,6 +10,7 @@
 #include "runtime/broker/embedded.h"
 #include "tools/taper/connect/service.h"
 #include "tools/taper/connect_config.h"
+#include "tools/taper/connect_node.h"
 #include "tools/taper/keys.h"
 #include "tools/taper/source.h"
 
@@ -91,12 +92,47 @@ Result<std::string> session_socket(const Connect& options) {
   return options.state + "/agent.sock";
 }
 
+// Whoever serves the state, or a broker in this process where nobody does. One that was there
+// before is given time to come back: a daemon that is restarted must find its state free.
+class Node {
+ public:
+  Node(const Connect& options, std::string path) : options_(options), path_(std::move(path)) {}
+  const std::string& path() const { return path_; }
+
+  Result<Fd> reach() {
+    Result<Fd> socket = open_socket(path_);
+    if (socket.ok()) {
+      met_ = true;
+      absent_since_ms_.reset();
+    }
+    const bool absent = socket.code() == Code::control_unreachable;
+    if (!absent || options_.state.empty() || (met_ && !is_long_absent())) return socket;
+    TAPER_CHECK(embedded_.start(options_.state, options_.key));
+    return open_socket(path_);
+  }
+
+ private:
+  bool is_long_absent() {
+    const std::int64_t now_ms = clock_.now().boot_ms;
+    if (!absent_since_ms_) absent_since_ms_ = now_ms;
+    return now_ms - *absent_since_ms_ >= limits::kConnectPatienceMs / 2;
+  }
+
+  const Connect& options_;
+  std::string path_;
+  SystemClock clock_;
+  bool met_ = false;
+  std::optional<std::int64_t> absent_since_ms_;
+  EmbeddedNode embedded_;
+};
+
 Status serve_client(const Connect& options) {
   TAPER_TRY(const Held held, read_held(options.file));
   TAPER_TRY(const crypto::SigningKey key,
             open_key(options.key, crypto::Role::holder, options.passphrase));
   TAPER_CHECK(check_holder(held, key.public_key(), options.key));
-  TAPER_TRY(const std::string socket, session_socket(options));
+  TAPER_TRY(std::string socket, session_socket(options));
+  Node node(options, std::move(socket));
   Service service;
   service.at_end = options.complete ? AtEnd::complete : AtEnd::leave;
   service.handshake = [&held, &key] {
@@ -104,12 +140,12 @@ Status serve_client(const Connect& options) {
       return key.sign(crypto::statement::kSession, statement);
     });
   };
-  service.link = [&socket](boost::asio::io_context& io, authority::HolderHandshake handshake,
-                           SessionKeeper::Listener listener,
-                           Flow flow) -> Result<std::unique_ptr<SessionLink>> {
-    TAPER_TRY(Fd connected, open_socket(socket));
-    return link_over(io, std::move(connected), socket, std::move(handshake), std::move(listener),
-                     std::move(flow));
+  service.link = [&node](boost::asio::io_context& io, authority::HolderHandshake handshake,
+                         SessionKeeper::Listener listener,
+                         Flow flow) -> Result<std::unique_ptr<SessionLink>> {
+    TAPER_TRY(Fd connected, node.reach());
+    return link_over(io, std::move(connected), node.path(), std::move(handshake),
+                     std::move(listener), std::move(flow));
   };
   service.note = note_on_stderr;
   if (::isatty(STDIN_FILENO) != 0)
@@ -181,7 +217,8 @@ void add_connect_verb(Command& command) {
       [&command, options] { return connect(*options, command.out); });
   verb->add_option("FILE", options->file, "The capsule, of the entry session")->required();
   verb->add_option("--key", options->key, "The holder's key file")->required();
-  verb->add_option("--state", options->state, "The node's state, of which a daemon is the owner");
+  verb->add_option("--state", options->state,
+                   "The node's state; a daemon's, or else this process has it");
   verb->add_option("--socket", options->socket, "The daemon's agent.sock, in place of --state");
   verb->add_flag("--complete", options->complete,
                  "The end of the input completes the task; else it lives on");
