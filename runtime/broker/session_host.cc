@@ -81,6 +81,9 @@ void SessionHost::gone(Session& session) {
 void SessionHost::ask(Session& session, std::uint64_t number, SessionRequest request) {
   const Asked asked{&session, number, request.ask, request.call};
   Peer& peer = peers_.at(&session);
+  // Nothing begins any more: the loop would end around it.
+  if (parking_ && request.ask != Ask::abandon)
+    return session.reply(number, Code::session_busy, "{}");
   // A life that failed has left its task as the store has it; one that ended is told of soon.
   if (peer.life->over() && authority().capsule(session.task()) != nullptr)
     peer.life = tasks_.life(session.task());

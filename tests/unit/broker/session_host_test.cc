@@ -207,6 +207,12 @@ TEST_CASE("what runs is settled when the service stops, and its task lives on",
   const auto calls = served.life->owned.authority->past_calls(task);
   REQUIRE(calls.size() == 1);
   CHECK(calls[0].state == CallState::killed);
+  // What is asked from then on begins nothing.
+  CHECK(served.life->call(agent, "file.read", R"({"path":"/etc/passwd"})").code ==
+        Code::session_busy);
+  CHECK(served.life->about(agent, Ask::close).code == Code::session_busy);
+  CHECK(served.life->host->over());
+  CHECK(served.state(task) == TaskState::active);
 }
 
 TEST_CASE("a denial too many ends the task and its sessions", "[broker][session][R14]") {
