@@ -176,6 +176,7 @@ void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
     if (ends == EndReason::none && next.denials >= most) ends = EndReason::denials;
   }
   Object body = decision_body(task.id, next, task.chains, &task, c);
+  body.emplace_back("denials", count_value(next.denials));
   if (ends != EndReason::none) body.emplace_back("ends_task", end_reason_name(ends));
   staged.ends_task = ends;
   staged.write_down(body, explain(task, around(), c.request, c.ruling, c.now));

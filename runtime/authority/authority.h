@@ -270,9 +270,9 @@ struct TaskView {
     std::string step, tool;
     DecisionId decision;
     std::int64_t number = 0;
-    std::string name;  // of that error
-    std::string at;    // by the wall clock then
-    std::int64_t boot_ms = 0;
+    std::string name;         // of that error
+    std::string at;           // by the wall clock then
+    std::int64_t denial = 0;  // the task's first, second …
     std::string verb;
   };
   std::vector<ChainView> chains;  // that were ever attached

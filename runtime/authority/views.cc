@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <map>
 #include <span>
-#include <tuple>
 
 #include "runtime/authority/lease.h"
 #include "runtime/authority/live_task.h"
@@ -101,7 +100,7 @@ std::optional<std::pair<TaskId, TaskView::RefusedCall>> refused_call(ByteSpan ke
   if (!task || !decision || !counted || text("verdict") != "deny") return {};
   return std::pair{
       *task, TaskView::RefusedCall{text("step"), text("tool"), *decision, number("number"),
-                                   text("name"), text("wall"), number("boot_ms"), text("verb")}};
+                                   text("name"), text("wall"), number("denials"), text("verb")}};
 }
 
 Status add_refused(const store::ReadTxn& txn, std::span<TaskView> views) {
@@ -117,9 +116,7 @@ Status add_refused(const store::ReadTxn& txn, std::span<TaskView> views) {
     return true;
   }));
   for (auto& [id, view] : wanted)
-    std::ranges::sort(view->refused, {}, [](const TaskView::RefusedCall& call) {
-      return std::tie(call.at, call.boot_ms, call.decision);
-    });
+    std::ranges::sort(view->refused, {}, &TaskView::RefusedCall::denial);
   return success();
 }
 
