@@ -37,6 +37,7 @@ Status serve(ServeOptions options) {
                                .alive_every_ms = manager.alive_every_ms()});
   manager.stopping();
   Status synced = owned.store->sync_marker();
+  if (tasks.lost()) return Error(*tasks.lost());
   return driven.ok() ? std::move(synced) : std::move(driven);
 }
 

@@ -88,6 +88,7 @@ void SessionHost::ask(Session& session, std::uint64_t number, SessionRequest req
   if (peer.life->over() && authority().capsule(session.task()) != nullptr)
     peer.life = tasks_.life(session.task());
   if (peer.life->over()) return session.reply(number, Code::task_terminal, "{}");
+  if (parking_) return session.reply(number, Code::session_busy, "{}");
   switch (request.ask) {
     case Ask::describe:
     case Ask::discover: return discover(asked);
@@ -319,6 +320,8 @@ void SessionHost::interrupted() {
 
 void SessionHost::fail(const Error& error) { warn(to_line(error)); }
 
-bool SessionHost::over() const { return parking_ && over_.empty() && !tasks_.busy(); }
+bool SessionHost::over() const {
+  return tasks_.lost() || (parking_ && over_.empty() && !tasks_.busy());
+}
 
 }  // namespace taper::broker

@@ -34,11 +34,11 @@ class SessionHost final : public Session::Host, public Guest {
   void advance() override;  // tells those concerned that calls or tasks are over
   void look_at_time() override;
   std::optional<std::int64_t> wake_boot_ms() const override;
-  // Parks every task: what runs is killed and settled, the rest stays as it is, and `over` when no
+  // Parks every task: what runs is killed and settled, nothing more is begun, and `over` when no
   // call runs any more.
   void interrupted() override;
   void fail(const Error& error) override;
-  bool over() const override;
+  bool over() const override;  // also when the spawner is lost: a new owner starts another
 
   std::size_t peers() const { return peers_.size(); }
 

@@ -44,7 +44,8 @@ void TaskHost::spawner_reported() {
   for (;;) {
     Result<std::vector<sandbox::RunReport>> reports = parts_.spawner.poll();
     if (!reports.ok()) {
-      for (const auto& [task, life] : lives_) life->spawner_lost(reports.error());
+      lost_ = reports.error();
+      for (const auto& [task, life] : lives_) life->spawner_lost(*lost_);
       return;
     }
     if (reports->empty()) break;

@@ -27,6 +27,8 @@ class TaskHost {
   void park();
   bool busy() const;  // a call runs, or a task is ending
   bool idle() const { return lives_.empty(); }
+  // Why nothing can run any more; the tasks stay as the store has them.
+  const std::optional<Error>& lost() const { return lost_; }
 
   void spawner_reported();
   void look_at_time();
@@ -43,6 +45,7 @@ class TaskHost {
 
   TaskLife::Parts parts_;
   std::map<TaskId, std::shared_ptr<TaskLife>> lives_;
+  std::optional<Error> lost_;
 };
 
 }  // namespace taper::broker

@@ -1,6 +1,8 @@
 // Sessions on real tasks: what a holder is given, what is refused, and what outlives a connection.
 #include "runtime/broker/session_host.h"
 
+#include <csignal>
+
 #include "capsules/value.h"
 #include "runtime/broker/session_bodies.h"
 #include "tests/unit/broker/session_life.h"
@@ -202,6 +204,7 @@ TEST_CASE("what runs is settled when the service stops, and its task lives on",
   const TaskId task = agent.opened->answer.task;
   served.create(agent, "30");
   served.life->host->interrupted();
+  CHECK(served.life->call(agent, "file.read", served.path()).code == Code::session_busy);
   served.life->until([&] { return served.life->host->over(); });
   CHECK(served.state(task) == TaskState::active);
   const auto calls = served.life->owned.authority->past_calls(task);
@@ -213,6 +216,28 @@ TEST_CASE("what runs is settled when the service stops, and its task lives on",
   CHECK(served.life->about(agent, Ask::close).code == Code::session_busy);
   CHECK(served.life->host->over());
   CHECK(served.state(task) == TaskState::active);
+}
+
+TEST_CASE("a service whose spawner died is over, and its task waits", "[broker][session][R50]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  const TaskId task = agent.opened->answer.task;
+  std::optional<Code> answered;
+  SessionRequest request;
+  request.ask = Ask::call;
+  request.tool = "sleep";
+  request.arguments = to_bytes(as_bytes(R"({"seconds":"30"})"));
+  agent.link->client().ask(request, [&](Result<SessionReply> reply) { answered = reply.code(); });
+  served.life->until([&] { return served.life->spawner->cells_alive(task) == 1; });
+  ::kill(served.life->spawner->pid(), SIGKILL);
+  served.life->until([&] { return served.life->host->over(); });
+  CHECK(served.state(task) == TaskState::active);
+  const auto calls = served.life->owned.authority->past_calls(task);
+  REQUIRE(calls.size() == 1);
+  CHECK(calls[0].state == CallState::interrupted);
+  served.life->host->advance();
+  served.life->agents.front().link->pump();
+  CHECK(answered);
 }
 
 TEST_CASE("a denial too many ends the task and its sessions", "[broker][session][R14]") {
