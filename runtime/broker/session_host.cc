@@ -88,7 +88,6 @@ void SessionHost::ask(Session& session, std::uint64_t number, SessionRequest req
   if (peer.life->over() && authority().capsule(session.task()) != nullptr)
     peer.life = tasks_.life(session.task());
   if (peer.life->over()) return session.reply(number, Code::task_terminal, "{}");
-  if (parking_) return session.reply(number, Code::session_busy, "{}");
   switch (request.ask) {
     case Ask::describe:
     case Ask::discover: return discover(asked);

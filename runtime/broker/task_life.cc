@@ -223,6 +223,8 @@ std::optional<std::int64_t> TaskLife::wake_boot_ms() const {
   const std::optional<authority::Authority::Due> due = parts_.authority.next_due(task_, at);
   std::optional<std::int64_t> wake;
   if (due) wake = due->boot_ms;
+  // An end that an earlier life began.
+  if (parts_.authority.check_time(task_, at) != EndReason::none) wake = at.boot_ms;
   // What runs beyond its handle's time has been sent its death and will be reported.
   const authority::HandlesDue handles = parts_.authority.handles_due(task_, at);
   std::optional<std::int64_t> handle = handles.next_boot_ms;

@@ -49,5 +49,30 @@ TEST_CASE("a task is not over before its cells are dead", "[broker][ends][R14]")
   CHECK(must(run.take_report()).steps.size() == 1);
 }
 
+TEST_CASE("an end that an earlier life began is brought to its end", "[broker][ends][R14]") {
+  testing::NodeForTests node;
+  capsules::Capsule capsule = node.capsule();
+  capsule.grants = {node.grant({.tool = "time.now", .paths = {}, .any = {}})};
+  capsule.plan.steps = {testing::plan_step("now", "time.now", "{}")};
+  BrokerLife life(node, node.sign(capsule));
+  const TaskId task = life.activation.task;
+  store::ResultFiles results(node.state());
+  REQUIRE(
+      life.owned.authority->begin_ending(task, authority::EndReason::cancelled, life.clock.now())
+          .ok());
+  TaskHost host({.authority = *life.owned.authority,
+                 .spawner = *life.spawner,
+                 .store = *life.owned.store,
+                 .results = results,
+                 .tools = life.shelf,
+                 .clock = life.clock});
+  const std::optional<std::int64_t> wake = host.wake_boot_ms();
+  REQUIRE(wake);
+  CHECK(*wake <= life.clock.now().boot_ms + 1);
+  host.look_at_time();
+  CHECK(must(authority::show_task(*life.owned.store, task, life.clock.now())).state ==
+        TaskState::cancelled);
+}
+
 }  // namespace
 }  // namespace taper::broker
