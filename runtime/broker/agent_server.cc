@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -124,7 +125,7 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
   Peer(State& its_server, int fd, uid_t its_uid)
       : server(its_server),
         uid(its_uid),
-        socket(its_server.io, fd),
+        socket(its_server.io, asio::local::stream_protocol(), fd),
         deadline(its_server.io),
         session(its_server.host, [this](const Bytes& message) { send(message); }) {}
 
@@ -142,7 +143,7 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
 
   State& server;
   uid_t uid;
-  asio::posix::stream_descriptor socket;
+  asio::local::stream_protocol::socket socket;  // writes without SIGPIPE
   asio::steady_timer deadline;  // to prove itself; of one that is over, to read its last message
   FrameReader frames{limits::kAgentOpenBytesMax};
   std::deque<Bytes> out;
@@ -215,17 +216,16 @@ void AgentServer::State::limit(const PeerPtr& peer) {
 void AgentServer::State::read(const PeerPtr& peer) {
   if (!peer->may_read()) return;
   peer->reading = true;
-  peer->socket.async_wait(
-      asio::posix::descriptor_base::wait_read, [this, peer](const error_code& error) {
-        peer->reading = false;
-        if (peer->gone) return;
-        if (error) return drop(peer);
-        const int fd = peer->socket.native_handle();
-        const ssize_t length = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
-        if (length < 0 && (errno == EAGAIN || errno == EINTR)) return read(peer);
-        if (length <= 0) return drop(peer);
-        take_bytes(peer, {buffer.data(), static_cast<std::size_t>(length)});
-      });
+  peer->socket.async_wait(asio::socket_base::wait_read, [this, peer](const error_code& error) {
+    peer->reading = false;
+    if (peer->gone) return;
+    if (error) return drop(peer);
+    const int fd = peer->socket.native_handle();
+    const ssize_t length = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR)) return read(peer);
+    if (length <= 0) return drop(peer);
+    take_bytes(peer, {buffer.data(), static_cast<std::size_t>(length)});
+  });
 }
 
 void AgentServer::State::take_bytes(const PeerPtr& peer, ByteSpan bytes) {

@@ -167,9 +167,9 @@ void SessionHost::call(const Asked& asked, SessionRequest&& request) {
       [this](const CallId& call, Result<CallEnd> end) { over_.push_back({call, std::move(end)}); });
   if (!answer.ok()) return asked.session->reply(asked.number, answer.code(), "{}");
   if (const auto* denial = std::get_if<authority::Denial>(&*answer)) return deny(asked, *denial);
-  const CallId call = std::get<TaskLife::Started>(*answer).call;
+  const auto& [call, decision, grant] = std::get<TaskLife::Started>(*answer);
   if (asked.ask == Ask::call) {
-    waiting_.emplace(call, Asked{asked.session, asked.number, asked.ask, call});
+    waiting_.emplace(call, Asked{asked.session, asked.number, asked.ask, call, grant});
     return;
   }
   const auto view = authority().handle_view(peer.life->task(), call);
@@ -256,7 +256,7 @@ void SessionHost::call_over(const CallId& call, const Result<CallEnd>& end) {
       asked.session->reply(asked.number, end.code(), "{}");
     } else if (asked.ask == Ask::call) {
       const CallResult said{end->code, end->json, end->err, end->decision};
-      asked.session->reply(asked.number, Code::ok, result_body(said, remaining(peer)));
+      asked.session->reply(asked.number, Code::ok, result_body(said, remaining(peer, asked.grant)));
     } else if (const auto view = authority().handle_view(peer.life->task(), call);
                asked.ask == Ask::cancel && view) {
       hand_out(asked, *view);

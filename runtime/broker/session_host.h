@@ -53,7 +53,8 @@ class SessionHost final : public Session::Host, public Guest {
     Session* session = nullptr;
     std::uint64_t number = 0;
     Ask ask = Ask::unset;
-    CallId call = {};  // that it waits for
+    CallId call = {};                       // that it waits for
+    std::optional<std::size_t> grant = {};  // of a call that was made
   };
   struct Held {
     Asked asked;

@@ -53,7 +53,7 @@ Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, E
   }
   if (auto* denial = std::get_if<authority::Denial>(&*decision)) return Answer(std::move(*denial));
   auto& allowed = std::get<authority::Allowed>(*decision);
-  const Started started{allowed.call, allowed.decision};
+  const Started started{allowed.call, allowed.decision, allowed.grant};
   const authority::PermitFacts& facts = allowed.permit.facts();
   running_[started.call] = {.decision = started.decision,
                             .tool = request.tool,

@@ -57,6 +57,7 @@ class TaskLife {
   struct Started {
     CallId call;
     DecisionId decision;
+    std::size_t grant = 0;  // as authority::Allowed
   };
   using Answer = std::variant<Started, authority::Denial>;
   // Has the authority decide, and runs what it allows. A denial that names an end is followed by

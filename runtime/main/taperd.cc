@@ -1,4 +1,5 @@
 // taperd: owns a node's state and serves its sessions. Started by systemd, or by hand.
+#include <csignal>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -21,14 +22,17 @@ int main(int argc, char** argv) {
     std::puts("taperd " TAPER_VERSION);
     return 0;
   }
+  const bool asked = argc == 2 && std::string_view(argv[1]) == "--help";
   if (argc != 3 || std::string_view(argv[1]) != "--state") {
     std::fputs(
         "usage: taperd --state DIR\n"
         "Owns the node's state in DIR, made by 'taper node init', and serves agents on\n"
         "DIR/agent.sock and operators on DIR/control.sock until SIGTERM.\n",
-        stderr);
-    return kUsage;
+        asked ? stdout : stderr);
+    return asked ? 0 : kUsage;
   }
+  // Whoever reads its warnings may go; spawnd takes every signal's default again.
+  std::signal(SIGPIPE, SIG_IGN);
   if (const taper::Status ready = taper::crypto::initialise(); !ready.ok())
     return fail(ready.error());
   taper::broker::ServeOptions options;

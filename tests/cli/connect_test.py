@@ -8,6 +8,7 @@ With --alone there is no daemon, and taper connect has the node in its own proce
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -280,6 +281,26 @@ def signalled():
     assert state_of(task) == "active"
 
 
+def gone_before_the_answer(daemon):
+    """Peers that ask and go do not take the daemon with them."""
+    hello = bytes()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("fake.sock")
+        listener.listen(1)
+        asking = subprocess.Popen(["taper", "connect", "one.capsule", "--key", "agent/agent.key", "--socket",
+                                   "fake.sock"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        peer, _ = listener.accept()
+        hello = peer.recv(1000)
+        peer.close()
+        asking.wait(WAIT_S)
+    for _ in range(300):
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.connect("state/agent.sock")
+            stranger.send(hello)
+    time.sleep(0.2)
+    assert daemon.process.poll() is None, daemon.process.returncode
+
+
 def with_daemon():
     daemon = Daemon()
     daemon.start()
@@ -287,6 +308,7 @@ def with_daemon():
         task = tools_and_denials()
         tasks_of_both_eras(task)
         complete(task)
+        gone_before_the_answer(daemon)
         restarted_node(daemon)
         signalled()
     finally:

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 
 #include "runtime/broker/embedded.h"
@@ -10,6 +11,7 @@ void add_serve_verb(Command& command) {
   CLI::App* verb = command.verb(
       &command.app, "serve", "Own a node's state and serve its sessions, as taperd does",
       "taper serve --state ./state", [&command, state]() -> Status {
+        std::signal(SIGPIPE, SIG_IGN);  // whoever reads its warnings may go
         broker::ServeOptions options;
         options.state = *state;
         // On stderr: stdout is for what a verb has found out, and this one only ends.

@@ -52,7 +52,7 @@ struct Served {
     capsules::Capsule capsule = node.capsule();
     capsule.entry = capsules::EntryKind::session;
     capsule.plan = {};
-    capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}}),
+    capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}, .calls = 5}),
                       node.grant({.tool = "sleep", .paths = {}, .any = {"seconds"}})};
     for (capsules::Grant& grant : capsule.grants)
       grant.verbs = {capsules::Verb::discover, capsules::Verb::call,   capsules::Verb::poll,
@@ -86,6 +86,7 @@ TEST_CASE("a holder calls, is refused, and is told what is left", "[broker][sess
   CHECK(text_at(body, "/content/0/text") == "hello");
   CHECK(text_at(body, "/structured/text") == "hello");
   CHECK(number_at(body, "/remaining/lease_ms") > 0);
+  CHECK(number_at(body, "/remaining/calls") == 4);
   const SessionReply refused = served.life->call(agent, "file.read", R"({"path":"/etc/passwd"})");
   CHECK(refused.code == Code::argument_refused);
   // By number alone: what was expected is the operator's to know.

@@ -4,7 +4,7 @@
 #include <sys/un.h>
 
 #include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <cstring>
@@ -35,7 +35,9 @@ Error unreachable(const std::string& path, const char* expected, const std::stri
 // Outlives its link while a read or a write is under way.
 struct State : std::enable_shared_from_this<State> {
   State(asio::io_context& io, Fd connected, std::string its_path, Flow its_flow)
-      : socket(io, connected.release()), path(std::move(its_path)), flow(std::move(its_flow)) {}
+      : socket(io, asio::local::stream_protocol(), connected.release()),
+        path(std::move(its_path)),
+        flow(std::move(its_flow)) {}
 
   void send(const Bytes& message) {
     queued += message.size();
@@ -81,7 +83,7 @@ struct State : std::enable_shared_from_this<State> {
   }
   void lose(const std::string& got) { client->lost(unreachable(path, "a session", got)); }
 
-  asio::posix::stream_descriptor socket;
+  asio::local::stream_protocol::socket socket;  // writes without SIGPIPE
   std::string path;
   Flow flow;
   broker::FrameReader frames{limits::kAgentMessageBytesMax};
