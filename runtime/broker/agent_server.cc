@@ -101,6 +101,7 @@ struct AgentServer::State : std::enable_shared_from_this<State> {
   void limit(const PeerPtr& peer);
   void read(const PeerPtr& peer);
   void take_bytes(const PeerPtr& peer, ByteSpan bytes);
+  void take_next(const PeerPtr& peer);
   void take_message(const PeerPtr& peer, const Bytes& message);
   void misused(const PeerPtr& peer, const Error& error);
   void count_refused(uid_t uid);
@@ -139,7 +140,9 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
   }
 
   // While it leaves its replies unread, its requests wait too.
-  bool may_read() const { return !reading && !gone && queued < limits::kAgentQueueBytesMax; }
+  bool may_read() const {
+    return !reading && !taking && !gone && queued < limits::kAgentQueueBytesMax;
+  }
 
   State& server;
   uid_t uid;
@@ -149,7 +152,8 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
   std::deque<Bytes> out;
   std::size_t queued = 0;  // bytes of messages in `out`
   Session session;
-  bool reading = false, writing = false, gone = false, live = false, closing = false;
+  bool reading = false, taking = false, writing = false, gone = false, live = false,
+       closing = false;
 };
 
 // Too many have not proved themselves. Of the user who has the most of them, the one that had the
@@ -230,17 +234,28 @@ void AgentServer::State::read(const PeerPtr& peer) {
 
 void AgentServer::State::take_bytes(const PeerPtr& peer, ByteSpan bytes) {
   peer->frames.feed(bytes);
-  while (!peer->session.over()) {
-    peer->frames.allow(peer->session.message_bytes_max());
-    Result<std::optional<Bytes>> message = peer->frames.next();
-    if (!message.ok()) misused(peer, message.error());
-    if (!message.ok() || !*message) break;
-    take_message(peer, **message);
-  }
+  take_next(peer);
+}
+
+// Each message may be a commit. After one of them others have their turn, timers too: a peer with
+// much to ask holds up neither the cells' beat nor another's task.
+void AgentServer::State::take_next(const PeerPtr& peer) {
+  peer->taking = false;
+  if (peer->gone) return;
+  peer->frames.allow(peer->session.message_bytes_max());
+  Result<std::optional<Bytes>> message = std::optional<Bytes>();
+  if (!peer->session.over()) message = peer->frames.next();
+  if (!message.ok()) misused(peer, message.error());
+  peer->taking = message.ok() && message->has_value();
+  if (peer->taking) take_message(peer, **message);
   if (options.after) options.after();
   write(peer);
-  if (!peer->session.over()) read(peer);
   await_peer();
+  if (peer->taking) {
+    asio::post(io, [this, peer] { take_next(peer); });
+  } else if (!peer->session.over()) {
+    read(peer);
+  }
 }
 
 // An opening costs several signatures to refuse: a user who had many refused just now, with
@@ -309,8 +324,7 @@ void AgentServer::State::drop(const PeerPtr& peer) {
   error_code ignored;
   peer->deadline.cancel();
   peer->socket.close(ignored);
-  const PeerPtr kept = peer;
-  peers.remove(kept);
+  std::erase_if(peers, [kept = peer](const PeerPtr& other) { return other == kept; });
   await_peer();
 }
 

@@ -45,7 +45,11 @@ std::string_view status_of(const authority::CallView& call) {
 
 }  // namespace
 
-std::string result_body(const CallResult& result, std::string_view remaining) {
+namespace {
+
+enum class Told : std::uint8_t { whole, text };
+
+std::string written(const CallResult& result, Told told, std::string_view remaining) {
   const bool done = result.code == Code::ok;
   std::string shown = done ? readable(result.json) : std::string(describe(result.code).text);
   if (!done && !result.err.empty()) shown.append("\n").append(result.err);
@@ -54,12 +58,29 @@ std::string result_body(const CallResult& result, std::string_view remaining) {
   block.text("text", shown);
   Writer body;
   body.raw("content", "[" + block.take() + "]");
-  if (done && result.json.starts_with('{')) body.raw("structured", result.json);
+  if (done && told == Told::whole && result.json.starts_with('{'))
+    body.raw("structured", result.json);
   body.raw("is_error", done ? "false" : "true");
   body.number("code", describe(result.code).number);
   if (!result.decision.is_zero()) body.text("decision", result.decision.hex());
   body.optional("remaining", remaining);
   return body.take();
+}
+
+}  // namespace
+
+// A message has an end, and the text stands in it twice: what does not fit is left out, and said.
+std::string result_body(const CallResult& result, std::string_view remaining) {
+  constexpr std::size_t kAround = std::size_t{16} * 1024;  // the handle's own members
+  constexpr std::size_t kMost = limits::kSessionBodyBytesMax - kAround;
+  for (const Told told : {Told::whole, Told::text}) {
+    std::string body = written(result, told, remaining);
+    if (body.size() <= kMost) return body;
+  }
+  CallResult none = result;
+  none.code = Code::output_cap;
+  none.json = none.err = {};
+  return written(none, Told::text, remaining);
 }
 
 std::string handle_body(const authority::CallView& call, const std::optional<std::string>& result,

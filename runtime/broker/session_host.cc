@@ -60,10 +60,12 @@ Result<authority::NodeAnswer> SessionHost::admit(Session& session, const Challen
                                              .exchange = open.exchange};
   TAPER_TRY(const authority::Activation activation,
             authority().activate(request, shelf.tools(), now()));
+  // First of all its time is watched, whatever becomes of the opening.
+  const std::shared_ptr<TaskLife> life = tasks_.life(activation.task);
   TAPER_TRY(
       authority::NodeAnswer answer,
       authority::answer_open(challenge, open, activation.task, activation.resumed, *owned_.signer));
-  peers_[&session] = {activation.chain, terms, tasks_.life(activation.task)};
+  peers_[&session] = {activation.chain, terms, life};
   return answer;
 }
 
@@ -79,11 +81,11 @@ void SessionHost::gone(Session& session) {
 }
 
 void SessionHost::ask(Session& session, std::uint64_t number, SessionRequest request) {
+  if (request.ask == Ask::abandon) return abandon(session, request.request);
   const Asked asked{&session, number, request.ask, request.call};
   Peer& peer = peers_.at(&session);
   // Nothing begins any more: the loop would end around it.
-  if (parking_ && request.ask != Ask::abandon)
-    return session.reply(number, Code::session_busy, "{}");
+  if (parking_) return session.reply(number, Code::session_busy, "{}");
   // A life that failed has left its task as the store has it; one that ended is told of soon.
   if (peer.life->over() && authority().capsule(session.task()) != nullptr)
     peer.life = tasks_.life(session.task());
@@ -97,8 +99,8 @@ void SessionHost::ask(Session& session, std::uint64_t number, SessionRequest req
     case Ask::result:
     case Ask::update:
     case Ask::cancel: return access(asked);
-    case Ask::abandon: return abandon(session, request.request);
     case Ask::close: return close(asked);
+    case Ask::abandon:
     case Ask::unset: break;
   }
   TAPER_ASSERT(false);
@@ -173,7 +175,8 @@ void SessionHost::call(const Asked& asked, SessionRequest&& request) {
     return;
   }
   const auto view = authority().handle_view(peer.life->task(), call);
-  TAPER_ASSERT(view);
+  // What could not even be begun may have ended the task.
+  if (!view) return asked.session->reply(asked.number, Code::task_terminal, "{}");
   asked.session->reply(asked.number, Code::ok,
                        handle_body(*view, std::nullopt, remaining(peer, view->grant)));
 }
@@ -220,15 +223,21 @@ void SessionHost::hand_out(const Asked& asked, const authority::CallView& view) 
                        handle_body(view, result, remaining(peer, view.grant)));
 }
 
-// Nobody waits for the answer, so the call is of no use any more. What was made with a handle goes
-// on: only the question about it is dropped.
-void SessionHost::abandon(const Session& session, std::uint64_t number) {
+// Nobody waits for the answer, so a plain call is of no use any more: it is killed, and answered
+// with its end. Of a call with a handle only the question is dropped; its place is free again.
+void SessionHost::abandon(Session& session, std::uint64_t number) {
   const auto is_it = [&](const Asked& asked) {
     return asked.session == &session && asked.number == number;
   };
+  bool dropped = std::erase_if(held_, [&](const Held& held) { return is_it(held.asked); }) > 0;
   for (auto& [call, asked] : waiting_)
-    if (is_it(asked) && asked.ask == Ask::call) peers_.at(asked.session).life->cancel_call(call);
-  std::erase_if(held_, [&](const Held& held) { return is_it(held.asked); });
+    if (is_it(asked) && asked.ask == Ask::call) peers_.at(&session).life->cancel_call(call);
+  dropped = std::erase_if(waiting_,
+                          [&](const auto& entry) {
+                            return is_it(entry.second) && entry.second.ask != Ask::call;
+                          }) > 0 ||
+            dropped;
+  if (dropped) session.reply(number, Code::call_cancelled, "{}");
 }
 
 // The holder of the chain that activated the task completes it, where its capsule ends on that. A
@@ -242,6 +251,11 @@ void SessionHost::close(const Asked& asked) {
     closed = peer.life->end(EndReason::completion);
   session.reply(asked.number, closed.code(), "{}");
   session.end(Code::ok);
+}
+
+bool SessionHost::is_over(const Peer& peer, const CallId& call) const {
+  const auto due = authority().handles_due(peer.life->task(), now());
+  return std::ranges::find(due.over, call) != due.over.end();
 }
 
 void SessionHost::call_over(const CallId& call, const Result<CallEnd>& end) {
@@ -260,6 +274,9 @@ void SessionHost::call_over(const CallId& call, const Result<CallEnd>& end) {
     } else if (const auto view = authority().handle_view(peer.life->task(), call);
                asked.ask == Ask::cancel && view) {
       hand_out(asked, *view);
+    } else if (is_over(peer, call)) {
+      // It was let wait, and waited too long: that is no denial.
+      asked.session->reply(asked.number, Code::handle_unknown, "{}");
     } else {
       access(asked);
     }
@@ -302,7 +319,8 @@ void SessionHost::look_at_time() {
     free.push_back(held);
     return true;
   });
-  for (const Held& held : free) access(held.asked);
+  // Of several about one call the first is answered, and the others wait on.
+  for (const Held& held : free) poll(held.asked);
 }
 
 std::optional<std::int64_t> SessionHost::wake_boot_ms() const {

@@ -76,7 +76,8 @@ class SessionHost final : public Session::Host, public Guest {
   void access(const Asked& asked);
   void poll(const Asked& asked);
   void hand_out(const Asked& asked, const authority::CallView& view);
-  void abandon(const Session& session, std::uint64_t number);
+  void abandon(Session& session, std::uint64_t number);
+  bool is_over(const Peer& peer, const CallId& call) const;
   void close(const Asked& asked);
   void call_over(const CallId& call, const Result<CallEnd>& end);
 

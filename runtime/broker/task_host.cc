@@ -21,9 +21,8 @@ std::shared_ptr<TaskLife> TaskHost::life(const TaskId& task) {
 }
 
 Status TaskHost::cancel(const TaskId& task) {
-  const auto found = lives_.find(task);
   // The authority knows best why there is none.
-  if (found == lives_.end() || (found->second->over() && !found->second->failure()))
+  if (parts_.authority.capsule(task) == nullptr)
     return parts_.authority.begin_ending(task, authority::EndReason::cancelled, parts_.clock.now());
   return life(task)->end(authority::EndReason::cancelled);
 }

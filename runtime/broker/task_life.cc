@@ -205,11 +205,14 @@ void TaskLife::look_at_time() {
 Status TaskLife::look_at_handles(const Now& at) {
   const capsules::VerifiedCapsule* capsule = parts_.authority.capsule(task_);
   const bool stays = capsule != nullptr && capsule->root().result;
+  constexpr int kAtOnce = 16;  // each is a commit, and others wait
+  int forgotten = 0;
   for (const CallId& call : parts_.authority.handles_due(task_, at).over) {
     if (running_.contains(call)) {
       cancel_call(call);
       continue;
     }
+    if (++forgotten > kAtOnce) break;
     if (!stays) TAPER_CHECK(parts_.results.erase(task_, call));
     TAPER_CHECK(parts_.authority.forget_handle(task_, call, at));
   }

@@ -182,6 +182,63 @@ TEST_CASE("quick polls are held, and make no more records", "[broker][session]")
   CHECK(served.life->clock.now().boot_ms - began >= 2 * kHandlePollMs - 100);
 }
 
+TEST_CASE("an abandoned question frees its place", "[broker][session]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  const CallId handle = served.create(agent, "30");
+  served.life->about(agent, Ask::poll, handle);
+  std::size_t answered = 0;
+  const auto question = [&](Ask kind) {
+    SessionRequest request;
+    request.ask = kind;
+    request.call = handle;
+    return agent.link->client().ask(request, [&](const Result<SessionReply>&) { ++answered; });
+  };
+  for (std::size_t i = 0; i <= limits::kSessionAsksMax; ++i) {
+    SessionRequest abandon;
+    abandon.ask = Ask::abandon;
+    abandon.request = question(i % 2 == 0 ? Ask::poll : Ask::result);
+    agent.link->client().ask(abandon, {});
+    served.life->until([&] { return answered == i + 1; });
+  }
+  CHECK(served.life->call(agent, "file.read", served.path()).code == Code::ok);
+}
+
+TEST_CASE("a question abandoned after the task's end is no fault", "[broker][session]") {
+  Served served([](capsules::Capsule& capsule) { capsule.end_on.denials = 1; });
+  Agent& agent = served.life->open(served.file);
+  const CallId handle = served.create(agent, "30");
+  served.life->about(agent, Ask::poll, handle);
+  const auto send = [&](Ask kind, std::uint64_t about) {
+    SessionRequest request;
+    request.ask = kind;
+    request.tool = kind == Ask::call ? "file.write" : "";
+    request.call = kind == Ask::poll ? handle : CallId();
+    request.request = about;
+    return agent.link->client().ask(request, [](const Result<SessionReply>&) {});
+  };
+  const std::uint64_t held = send(Ask::poll, 0);
+  send(Ask::call, 0);
+  send(Ask::abandon, held);
+  served.life->until([&] { return agent.ended.has_value(); });
+  CHECK(*agent.ended == Code::denials_ended);
+}
+
+TEST_CASE("a result waited for beyond its handle's time is no denial", "[broker][session]") {
+  Served served([](capsules::Capsule& capsule) { capsule.end_on.denials = 1; });
+  Agent& agent = served.life->open(served.file);
+  SessionRequest create;
+  create.ask = Ask::create;
+  create.tool = "sleep";
+  create.arguments = to_bytes(as_bytes(R"({"seconds":"30"})"));
+  create.ttl_ms = 200;
+  const SessionReply made = served.life->ask(agent, create);
+  REQUIRE(made.code == Code::ok);
+  const auto handle = CallId::from_hex(text_at(json(made.body), "/call"));
+  CHECK(served.life->about(agent, Ask::result, *handle).code == Code::handle_unknown);
+  CHECK(served.state(agent.opened->answer.task) == TaskState::active);
+}
+
 TEST_CASE("only the chain that activated the task completes it", "[broker][session][R45]") {
   Served served([](capsules::Capsule& capsule) {
     capsule.max_depth = 2;
