@@ -143,7 +143,7 @@ namespace {
 // of the task's.
 bool cut_by_its_caller(const LiveTask& task, const CallRecord& call, const Surroundings& around,
                        const Now& now) {
-  if (call.cancelled()) return true;
+  if (call.cancelled() || call.code == Code::call_cancelled) return true;
   if (call.state != CallState::killed || call.code != Code::tool_killed) return false;
   if (call.handle && handle_left_ms(task, *call.handle, now) == 0) return true;
   const Branch* branch = task.branch(call.chain);

@@ -295,11 +295,11 @@ Status EventLoop::drive(TaskHost& host, Guest& guest, Heard heard) {
     if (state_->heard.started) state_->heard.started();
     state_->await_alive();
     state_->io.run();
+    TAPER_ASSERT(guest.over());
     state_->hand_out_last();
   } catch (const boost::system::system_error& error) {
     return os_error("watch", error.code().value());
   }
-  TAPER_ASSERT(guest.over());
   return success();
 }
 

@@ -43,10 +43,6 @@ std::string_view status_of(const authority::CallView& call) {
   return call.state == CallState::interrupted ? "failed" : "completed";
 }
 
-}  // namespace
-
-namespace {
-
 enum class Told : std::uint8_t { whole, text };
 
 std::string written(const CallResult& result, Told told, std::string_view remaining) {

@@ -113,7 +113,10 @@ void TaskLife::take_report(sandbox::RunReport report) {
     end.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
   }
   if (report.end == sandbox::RunEnd::killed && ending()) outcome.code = code_of(ending_);
-  if (running.cancelled) {
+  // How it went wrong by itself is told as it is: a violation is not undone by a cancel.
+  const bool by_cancel =
+      report.end == sandbox::RunEnd::done || report.end == sandbox::RunEnd::killed;
+  if (running.cancelled && by_cancel && !ending()) {
     outcome.state = CallState::killed;
     outcome.code = Code::call_cancelled;
     end.error = Error(Code::call_cancelled);

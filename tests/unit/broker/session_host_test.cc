@@ -257,7 +257,7 @@ TEST_CASE("only the chain that activated the task completes it", "[broker][sessi
 
 TEST_CASE("what runs is settled when the service stops, and its task lives on",
           "[broker][session][R50]") {
-  Served served;
+  Served served([](capsules::Capsule& capsule) { capsule.end_on.failure = true; });
   Agent& agent = served.life->open(served.file);
   const TaskId task = agent.opened->answer.task;
   served.create(agent, "30");
