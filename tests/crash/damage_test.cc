@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 #include <random>
 
@@ -79,7 +80,9 @@ int outcome_of(const std::function<void()>& command) {
 
 bool ended_well(int outcome, Damage how) {
   constexpr int kBySignal = 128;
-  return outcome == 0 || outcome == 4 || (how == Damage::header && outcome > kBySignal);
+  const bool fault = outcome == kBySignal + SIGSEGV || outcome == kBySignal + SIGBUS ||
+                     outcome == kBySignal + SIGABRT;
+  return outcome == 0 || outcome == 4 || (how == Damage::header && fault);
 }
 
 void read_all(const NodeForTests& node) {
