@@ -19,7 +19,8 @@ class Committed;
 
 namespace taper::authority {
 
-enum class ToolKind : std::uint8_t { unset, builtin, command };
+// upstream: a tool of an MCP server, which lives in the resident cell of {task, grant}.
+enum class ToolKind : std::uint8_t { unset, builtin, command, upstream };
 
 struct InputValue {
   std::string name;
@@ -31,6 +32,7 @@ struct GrantedTree {
   std::string path;        // absolute, plain form, free of symbolic links when mounted
   bool directory = false;  // a tree; else one regular file
   bool writable = false;
+  bool program = false;  // read-only, and what is in it may be executed
   bool operator==(const GrantedTree&) const = default;
 };
 
@@ -49,17 +51,19 @@ struct PermitFacts {
   std::uint32_t grant = 0;  // of the kept grant, in its task; {task, grant} names a resident cell
   std::string tool;
   ToolKind kind = ToolKind::unset;
-  std::vector<InputValue> inputs;  // builtins: the parsed arguments
-  std::vector<std::string> argv;   // commands: every word, argv[0] the program's path
-  Hash program;                    // commands: BLAKE2b-256 of the program's bytes
-  bool writes = false;             // the tool may write; else every tree is read-only
+  // Builtins: the parsed arguments. Upstreams: what their cell is asked, see docs/formats/tools.md.
+  std::vector<InputValue> inputs;
+  std::vector<std::string> argv;  // commands, servers: every word, argv[0] the program's path
+  Hash program;                   // commands, servers: BLAKE2b-256 of the program's bytes
+  bool writes = false;            // the tool may write; else every tree is read-only
   std::vector<GrantedTree> trees;
   CellCaps caps;
   std::int64_t deadline_boot_ms =
       0;  // on CLOCK_BOOTTIME of this boot; the cell dies then by itself
 };
 
-// What the call's grant lets its tool read, unsealed for this one call.
+// What the call's grant lets its tool read, unsealed for this one call. A server has it from the
+// start of its cell on.
 struct CallSecret {
   std::string name;
   crypto::Secret value;

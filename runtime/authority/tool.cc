@@ -25,6 +25,22 @@ Array argv_value(const std::vector<ArgvWord>& words) {
   return out;
 }
 
+std::string_view kind_word(ToolKind kind) {
+  if (kind == ToolKind::upstream) return "mcp";
+  return kind == ToolKind::command ? "command" : "builtin";
+}
+
+void add_upstream(const Tool& tool, Object& definition) {
+  Array entry;
+  for (const EntryFile& file : tool.entry)
+    entry.emplace_back(Object{{"hash", file.bytes.hex()}, {"path", file.path}});
+  definition.emplace_back("entry", std::move(entry));
+  definition.emplace_back("era", tool.era);
+  definition.emplace_back("files", Array(tool.files.begin(), tool.files.end()));
+  definition.emplace_back("pinned", tool.pinned);
+  definition.emplace_back("remote", tool.remote);
+}
+
 }  // namespace
 
 Hash tool_digest(std::string_view definition, const Hash& program) {
@@ -41,11 +57,13 @@ void define_tool(Tool& tool) {
   }
   Object definition{{"effect", word(tool.effect)},
                     {"inputs", std::move(inputs)},
-                    {"kind", tool.kind == ToolKind::command ? "command" : "builtin"},
+                    {"kind", kind_word(tool.kind)},
                     {"name", tool.name}};
-  if (tool.kind == ToolKind::command) {
-    definition.emplace_back("argv", argv_value(tool.argv));
+  if (tool.kind == ToolKind::upstream) add_upstream(tool, definition);
+  if (tool.kind == ToolKind::command)
     definition.emplace_back("output", tool.json_output ? "json" : "text");
+  if (tool.kind != ToolKind::builtin) {
+    definition.emplace_back("argv", argv_value(tool.argv));
     if (!tool.title.empty()) definition.emplace_back("title", tool.title);
     if (!tool.description.empty()) definition.emplace_back("description", tool.description);
     if (!tool.secrets.empty())

@@ -19,18 +19,30 @@ struct ArgvWord {
   std::vector<ArgvWord> group;  // non-empty: this is a group of words
 };
 
+// A file that a server's argv names, by what it held when the tool was declared.
+struct EntryFile {
+  std::string path;
+  Hash bytes;  // BLAKE2b-256
+};
+
 struct Tool {
   std::string name;
   ToolKind kind = ToolKind::unset;
   capsules::Effect effect = capsules::Effect::unset;
   std::vector<capsules::InputSpec> inputs;
-  std::vector<ArgvWord> argv;        // commands; the first is a literal absolute path
-  std::vector<std::string> secrets;  // commands: the names of those that it reads
-  std::string title, description;    // commands: for whoever chooses a tool; empty: none
+  std::vector<ArgvWord> argv;        // the first is a literal absolute path; a server's all literal
+  std::vector<std::string> secrets;  // the names of those that it reads
+  std::string title, description;    // for whoever chooses a tool; empty: none
   bool json_output = false;          // commands: stdout is one JSON value; else text
-  Hash program;                      // commands: BLAKE2b-256 of the program's bytes
-  Hash digest;                       // of name, definition and program: what a grant pins
-  std::string definition;            // canonical JSON of all above but the digests
+  Hash program;                      // BLAKE2b-256 of argv[0]'s bytes; builtins: zero
+  // Upstreams only: a tool of an MCP server.
+  std::string remote;              // the server's own name of it
+  std::string pinned;              // canonical JSON of the definition that was pinned
+  std::string era;                 // the revision of MCP that is spoken, or "auto"
+  std::vector<std::string> files;  // host paths that the server's cell sees, read-only, executable
+  std::vector<EntryFile> entry;    // the regular files among argv's words after the first
+  Hash digest;                     // of name, definition and program: what a grant pins
+  std::string definition;          // canonical JSON of all above but the digests
 };
 
 using Tools = std::map<std::string, Tool, std::less<>>;  // by name

@@ -149,10 +149,27 @@ inline constexpr std::int64_t kReadBytesDefault = 1024 * 1024;
 inline constexpr std::int64_t kReadBytesMax = 4 * 1024 * 1024;
 inline constexpr std::int64_t kListEntriesDefault = 1000;
 inline constexpr std::int64_t kListEntriesMax = 10'000;
-inline constexpr std::size_t kBuiltinRequestBytesMax = kArgumentBytesMax + 64 * 1024;
+inline constexpr std::size_t kUpstreamDefinitionBytesMax = 64 * 1024;  // of one pinned tool
+inline constexpr std::size_t kBuiltinRequestBytesMax =
+    kArgumentBytesMax + kUpstreamDefinitionBytesMax + 64 * 1024;
 inline constexpr std::size_t kBuiltinReplyBytesMax = kReadBytesMax + 256 * 1024;
 inline constexpr std::size_t kBuiltinFieldsMax = 16;  // of a result, and of each of its rows
 inline constexpr int kTemporaryNameTries = 16;
+
+// MCP servers that are tools.
+inline constexpr std::int64_t kUpstreamCallMs = 120'000;  // where a grant names no time of its own
+inline constexpr std::int64_t kUpstreamPinMs = 60'000;    // to start and tell its tools
+inline constexpr std::size_t kUpstreamToolsMax = 256;
+inline constexpr std::size_t kUpstreamPagesMax = 64;
+inline constexpr std::size_t kUpstreamListBytesMax = 4 * 1024 * 1024;  // of all definitions
+inline constexpr std::size_t kUpstreamLineBytesMax = kReadBytesMax + 64 * 1024;  // of its messages
+inline constexpr std::size_t kUpstreamJsonDepthMax = 64;
+inline constexpr std::size_t kUpstreamStrayMax = 10'000;     // messages of its own, during one call
+inline constexpr std::size_t kUpstreamErrShownBytes = 2048;  // the end of its stderr
+inline constexpr std::size_t kUpstreamTextShownBytes = 2048;  // of a failure's text
+inline constexpr std::size_t kUpstreamFilesMax = 16;          // host paths beside the grant's
+inline constexpr std::size_t kUpstreamEntryBytesMax = 16 * 1024 * 1024;  // of a script in argv
+inline constexpr std::size_t kUpstreamPinsBytesMax = kUpstreamListBytesMax + 64 * 1024;
 
 // Broker.
 inline constexpr std::size_t kMaskedBytesMin = 6;  // shorter secrets would mask what is harmless
