@@ -194,6 +194,9 @@ inline constexpr std::size_t kAgentMessageBytesMax = kSessionBodyBytesMax + 1024
 inline constexpr std::size_t kAgentOpenBytesMax = kCapsuleBytesMax + 1024;  // until it is open
 inline constexpr std::size_t kToolFilesMax = 256;
 inline constexpr std::size_t kToolFileBytesMax = 64 * 1024;
+// Of one node, and of their list as the centre reads it.
+inline constexpr std::size_t kToolsMax = 4096;
+inline constexpr std::size_t kToolListBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo
 inline constexpr std::size_t kArgvGroupDepthMax = 4;
 inline constexpr std::size_t kToolInputsMax = 64;
