@@ -50,6 +50,7 @@ struct PermitFacts {
   DecisionId decision;
   std::uint32_t grant = 0;  // of the kept grant, in its task; {task, grant} names a resident cell
   std::string tool;
+  Hash digest;  // of the tool
   ToolKind kind = ToolKind::unset;
   // Builtins: the parsed arguments. Upstreams: what their cell is asked, see docs/formats/tools.md.
   std::vector<InputValue> inputs;

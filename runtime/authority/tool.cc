@@ -36,7 +36,10 @@ void add_upstream(const Tool& tool, Object& definition) {
     entry.emplace_back(Object{{"hash", file.bytes.hex()}, {"path", file.path}});
   definition.emplace_back("entry", std::move(entry));
   definition.emplace_back("era", tool.era);
-  definition.emplace_back("files", Array(tool.files.begin(), tool.files.end()));
+  Array files;
+  for (const GrantedTree& file : tool.files)
+    files.emplace_back(Object{{"directory", file.directory}, {"path", file.path}});
+  definition.emplace_back("files", std::move(files));
   definition.emplace_back("pinned", tool.pinned);
   definition.emplace_back("remote", tool.remote);
 }

@@ -39,7 +39,7 @@ struct Tool {
   std::string remote;              // the server's own name of it
   std::string pinned;              // canonical JSON of the definition that was pinned
   std::string era;                 // the revision of MCP that is spoken, or "auto"
-  std::vector<std::string> files;  // host paths that the server's cell sees, read-only, executable
+  std::vector<GrantedTree> files;  // that the server's cell sees besides; each `program`
   std::vector<EntryFile> entry;    // the regular files among argv's words after the first
   Hash digest;                     // of name, definition and program: what a grant pins
   std::string definition;          // canonical JSON of all above but the digests

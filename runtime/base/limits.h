@@ -158,7 +158,11 @@ inline constexpr int kTemporaryNameTries = 16;
 
 // MCP servers that are tools.
 inline constexpr std::int64_t kUpstreamCallMs = 120'000;  // where a grant names no time of its own
-inline constexpr std::int64_t kUpstreamPinMs = 60'000;    // to start and tell its tools
+inline constexpr std::int64_t kUpstreamGraceMs = 2'000;   // to say that the time is over
+// By so much may the times at which two calls' cells would die differ, and they share one: times
+// that come from the wall clock are told in whole seconds.
+inline constexpr std::int64_t kUpstreamSameDeadlineMs = 1'000;
+inline constexpr std::int64_t kUpstreamPinMs = 60'000;  // to start and tell its tools
 inline constexpr std::size_t kUpstreamToolsMax = 256;
 inline constexpr std::size_t kUpstreamPagesMax = 64;
 inline constexpr std::size_t kUpstreamListBytesMax = 4 * 1024 * 1024;  // of all definitions
