@@ -86,7 +86,7 @@ def enter_copy(preset):
 
 def build(preset, jobs, program):
     return subprocess.run(["ninja", "-C", str(TREE / "build" / preset), f"-j{jobs}", program,
-                           "taper-spawnd"], check=False, capture_output=True, text=True)
+                           "taper-spawnd", "taper-upstream"], check=False, capture_output=True, text=True)
 
 
 def verdict_of(path, options):
