@@ -57,6 +57,10 @@ std::string_view call_state_name(CallState state) {
   return "unset";
 }
 
+bool never_ran(CallState state, Code code) {
+  return state == CallState::failed && (code == Code::sandbox_setup || code == Code::sandbox_layer);
+}
+
 bool is_terminal(TaskState state) { return state >= TaskState::completed; }
 
 TaskState terminal_state(EndReason reason) {

@@ -204,6 +204,9 @@ struct PastCall {
   Hash result;  // of the kept result's bytes; zero: none
 };
 
+// Its cell was refused before the tool started: nothing that it does was done.
+bool never_ran(CallState state, Code code);
+
 // A reader asks for one result of an ended task. Names of calls: "step", or "step[3]".
 struct ResultRequest {
   TaskId task;

@@ -161,7 +161,7 @@ void LiveTask::keep_call(std::size_t number, const CallRecord& call) {
   if (number == calls.size()) calls.emplace_back();
   calls[number] = call;
   if (call.state == CallState::done) done.insert(static_cast<std::size_t>(call.grant));
-  if (!call.once.is_zero()) once[call.once] = call.state;
+  if (!call.once.is_zero()) once[call.once] = state_of_id(call);
   handles.erase(call.id);
   if (call.handle) handles.emplace(call.id, number);
 }

@@ -305,6 +305,10 @@ Result<std::set<std::string>> read_labels(const store::ReadTxn& txn, const Hash&
   return labels;
 }
 
+CallState state_of_id(const CallRecord& call) {
+  return never_ran(call.state, call.code) ? CallState::interrupted : call.state;
+}
+
 Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Hash& capsule) {
   std::map<Hash, CallState> once;
   const Bytes prefix = ByteWriter().raw(as_bytes("call")).raw(capsule.span()).bytes();
@@ -317,7 +321,7 @@ Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Has
     status = !found ? Status(found.error()) : !record ? Status(record.error()) : success();
     if (!id) status = corrupt("call");
     if (!status) return false;
-    once[*id] = known ? record->state : CallState::done;
+    once[*id] = known ? state_of_id(*record) : CallState::done;
     return true;
   }));
   TAPER_CHECK(std::move(status));

@@ -121,7 +121,9 @@ Result<std::optional<TaskRecord>> read_task(const store::ReadTxn& txn, const Tas
 Status visit_tasks(const store::ReadTxn& txn,
                    const std::function<Status(const TaskId&, const TaskRecord&)>& visit);
 Result<std::set<std::string>> read_labels(const store::ReadTxn& txn, const Hash& capsule);
-// By CallRecord::once, the state of the last call with it. A call without record counts as done.
+// What a later call with the same id goes by: one that never ran may come again.
+CallState state_of_id(const CallRecord& call);
+// By CallRecord::once, that state of the last call with it. A call without record counts as done.
 Result<std::map<Hash, CallState>> read_once(const store::ReadTxn& txn, const Hash& capsule);
 Result<Chains> read_chains(const store::ReadTxn& txn, const TaskId& task);
 Status put_chain(store::WriteTxn& txn, const TaskId& task, const Hash& chain,

@@ -139,10 +139,11 @@ Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now,
 
 namespace {
 
-// A call that was cancelled, or cut off by the time of its handle or its own chain, is no failure
-// of the task's.
-bool cut_by_its_caller(const LiveTask& task, const CallRecord& call, const Surroundings& around,
-                       const Now& now) {
+// A call that never ran, was cancelled, or cut off by the time of its handle or its own chain, is
+// no failure of the task's.
+bool no_failure(const LiveTask& task, const CallRecord& call, const Surroundings& around,
+                const Now& now) {
+  if (never_ran(call.state, call.code)) return true;
   if (call.cancelled() || call.code == Code::call_cancelled) return true;
   if (call.state != CallState::killed || call.code != Code::tool_killed) return false;
   if (call.handle && handle_left_ms(task, *call.handle, now) == 0) return true;
@@ -192,7 +193,7 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   task.running.erase(call);
   if (task.stopped || next.state != TaskState::active) return EndReason::none;
   const EndReason reason = reason_of(outcome, task.root().end_on);
-  if (reason == EndReason::failure && cut_by_its_caller(task, record, state_->around(), now))
+  if (reason == EndReason::failure && no_failure(task, record, state_->around(), now))
     return EndReason::none;
   task.stopped = reason != EndReason::none;
   return reason;

@@ -24,7 +24,7 @@ void PlanRun::call_over(const Unit& unit, CallEnd end) {
   report.err = std::move(end.err);
   if (done) report.result = shown_result(end.json);
   publish(std::move(report));
-  if (!end.kept.ok()) return fail(end.kept.error());
+  if (!end.host.ok()) return fail(end.host.error());
   if (!end.acts) return;
   if (!done && chain_over()) {
     look_at_time();

@@ -27,7 +27,9 @@ PlanRun::PlanRun(std::shared_ptr<TaskLife> life, const authority::Activation& ac
   for (authority::PastCall& call : life_->parts().authority.past_calls(activation.task)) {
     Made& made = made_[call.step];
     ++made.calls;
-    made.failed = made.failed || call.state == CallState::failed || call.state == CallState::killed;
+    const bool went_wrong = call.state == CallState::failed || call.state == CallState::killed;
+    made.failed = made.failed || (went_wrong && !authority::never_ran(call.state, call.code));
+    last_ = call.call;
     made.past = std::move(call);
   }
 }
@@ -83,13 +85,15 @@ void PlanRun::take_item() {
 }
 
 // The last call of an earlier life binds the unit. One that was interrupted binds too, unless its
-// tool only reads.
+// tool only reads; one that never ran does not, unless the plan went on without it.
 void PlanRun::take_up(const Unit& unit) {
   const std::optional<authority::PastCall> past = made_[unit.id].past;
   if (!past) return decide(unit);
   const bool open = past->state == CallState::interrupted || past->state == CallState::authorised;
   const bool counted = step(unit.step).on_error == OnError::retry;
-  if (open && past->repeatable && (!counted || may_call_again(unit))) return decide(unit);
+  const bool again = open ? past->repeatable
+                          : past->call == last_ && authority::never_ran(past->state, past->code);
+  if (again && (!counted || may_call_again(unit))) return decide(unit);
   take_past(unit, *past);
 }
 

@@ -100,6 +100,7 @@ class PlanRun final : public Guest {
   capsules::VerifiedCapsule capsule_;
   std::map<std::string, std::string> inputs_;
   std::map<std::string, Made> made_;  // by unit
+  CallId last_;                       // of all calls of earlier lives
   std::map<std::string, Done, std::less<>> done_;
   std::size_t next_ = 0;
   std::optional<Items> items_;

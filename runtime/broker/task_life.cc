@@ -70,8 +70,11 @@ void TaskLife::start(authority::Allowed&& allowed, const std::string& tool) {
   const Status started = parts_.spawner.run(std::move(allowed.permit), parts_.tools.program(tool));
   if (started.ok()) return;
   if (started.code() == Code::spawner_lost) return spawner_lost(started.error());
-  settle(outcome_without_run(CallState::failed, started.error()),
-         {.call = call, .error = started.error()});
+  // The host has no room for a cell, which says nothing about the tool.
+  const bool host = started.code() == Code::os_failure || started.code() == Code::sandbox_setup;
+  const Error refused(host ? Code::sandbox_setup : started.code(), started.error().detail());
+  settle(outcome_without_run(CallState::failed, refused),
+         {.call = call, .error = refused, .host = host ? Status(refused) : success()});
 }
 
 void TaskLife::cancel_call(const CallId& call) {
@@ -150,7 +153,7 @@ void TaskLife::keep_result(Running& running, sandbox::RunReport report, authorit
     outcome.code = written.code();
     outcome.detail = to_line(written.error());
     end.error = written.error();
-    if (rendered.ok()) end.kept = written.error();
+    if (rendered.ok()) end.host = written.error();
     return;
   }
   outcome.result_bytes = rendered->result_bytes;
@@ -171,7 +174,7 @@ void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {
   end.code = outcome.code;
   end.result = outcome.result;
   if (end.state != CallState::done && end.error.code() == Code::ok) end.error = Error(end.code);
-  end.acts = end.acts && !ending() && end.kept.ok() && reason == EndReason::none;
+  end.acts = end.acts && !ending() && end.host.ok() && reason == EndReason::none;
   const CallId call = end.call;
   finished.ended(call, std::move(end));
   if (over_) return;

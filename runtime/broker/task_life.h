@@ -33,7 +33,7 @@ struct CallEnd {
   std::string json = {};    // what it gave, whole; kept under `result`; empty where it is not done
   Hash result = {};         // zero: none
   std::string err = {};     // of a command that is not done: its stderr, masked, cut and escaped
-  Status kept = success();  // an error: it was done, and this host could not keep what it gave
+  Status host = success();  // an error: this host had no room to run it, or to keep what it gave
   bool acts = true;         // the task goes on, as far as this call is concerned
 };
 

@@ -70,6 +70,43 @@ TEST_CASE("a host short of descriptors denies nothing", "[broker][host]") {
   CHECK(report.state == TaskState::completed);
 }
 
+TEST_CASE("a call that the host had no room for never ran, and is made by the next run",
+          "[broker][host][R52]") {
+  NodeForTests node;
+  node.write("x", "y");
+  capsules::Capsule capsule = node.capsule();
+  capsule.grants = {node.grant({.tool = "time.now", .paths = {}, .any = {}}),
+                    node.grant({.tool = "file.append",
+                                .paths = {"path"},
+                                .any = {"content"},
+                                .calls = 9,
+                                .effect = capsules::Effect::write})};
+  SECTION("a call without an id") {}
+  SECTION("one that bears an id") { capsule.grants[1].idempotency = "content"; }
+  capsule.end_on.failure = true;
+  const std::string args = R"({"content":"once","path":")" + node.data() + "/x\"}";
+  capsule.plan.steps = {plan_step("now", "time.now", "{}"), plan_step("add", "file.append", args)};
+  const std::string file = node.sign(capsule);
+  RunOptions options = node.options(file);
+  std::optional<NoDescriptors> short_of;
+  std::vector<std::string> told;
+  options.on_step = [&](const StepReport& step) {
+    told.push_back(step.id + ":" + step.outcome + ":" + std::to_string(describe(step.code).number));
+    if (step.id == "now") short_of.emplace();
+  };
+  const Code refused = run(options).code();
+  short_of.reset();
+  CHECK(refused == Code::sandbox_setup);
+  CHECK(told == std::vector<std::string>{"now:done:1", "add:failed:701"});
+  const auto tasks = must(task_list(node.state()));
+  REQUIRE(tasks.size() == 1);
+  CHECK(tasks[0].state == TaskState::active);
+  const RunReport report = must(run(node.options(file)));
+  CHECK(report.resumed);
+  CHECK(report.state == TaskState::completed);
+  CHECK(node.read("x") == "yonce");
+}
+
 // Takes away the host's folder of results, or gives it back.
 void set_results(const NodeForTests& node, bool usable) {
   const std::string results = node.state() + "/results";
