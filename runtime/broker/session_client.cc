@@ -69,6 +69,27 @@ std::uint64_t SessionClient::ask(const SessionRequest& request, Answered answere
   return number;
 }
 
+bool is_task_end(Code code) {
+  switch (code) {
+    case Code::ok:
+    case Code::task_failed:
+    case Code::cancelled:
+    case Code::lease_ended:
+    case Code::idle_ended:
+    case Code::window_ended:
+    case Code::denials_ended:
+    case Code::violation:
+    case Code::drift_ended:
+    case Code::clock_ended:
+    case Code::stale_ended:
+    case Code::step_denied:
+    case Code::budget_calls:
+    case Code::log_quota:
+    case Code::revoked: return true;
+    default: return false;
+  }
+}
+
 void SessionClient::lost(const Error& error) {
   if (std::exchange(over_, true)) return;
   for (auto& [number, answered] : std::exchange(open_, {})) answered(Error(error));

@@ -11,6 +11,9 @@
 
 namespace taper::broker {
 
+// Whether a session that ends with `code` does so because its task has ended.
+bool is_task_end(Code code);
+
 class SessionClient {
  public:
   using Send = std::function<void(Bytes message)>;

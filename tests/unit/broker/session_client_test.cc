@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <deque>
 
+#include "runtime/broker/task_life.h"
 #include "tests/unit/broker/session_fakes.h"
 
 namespace taper::broker {
@@ -77,6 +78,18 @@ TEST_CASE("when the session ends every open request is told so", "[broker][sessi
   CHECK(line.ended == std::vector<Code>{Code::lease_ended});
   line.client.lost(Error(Code::os_failure));
   CHECK(line.ended.size() == 1);
+}
+
+TEST_CASE("a session that ends with its task says so by its code", "[broker][session]") {
+  using authority::EndReason;
+  for (int reason = 1; reason <= static_cast<int>(EndReason::revocation); ++reason) {
+    const Code code = code_of(static_cast<EndReason>(reason));
+    INFO(describe(code).name);
+    CHECK(is_task_end(code));
+  }
+  for (const Code code : {Code::control_unreachable, Code::state_locked, Code::message_malformed,
+                          Code::session_busy, Code::lease_over})
+    CHECK_FALSE(is_task_end(code));
 }
 
 TEST_CASE("replies that are replayed, changed or posed end the session", "[broker][session][R9]") {

@@ -131,6 +131,7 @@ TEST_CASE("What else a reply can be", "[tools]") {
   };
   CHECK(text(Unanswered::When::unsent).find("nothing was done") != std::string::npos);
   CHECK(text(Unanswered::When::in_flight).find("done or not") != std::string::npos);
+  CHECK(text(Unanswered::When::ended).find("has ended") != std::string::npos);
 }
 
 TEST_CASE("A refusal is told to the holder with its decision", "[tools]") {

@@ -32,6 +32,7 @@ class ServedNode : public broker::FakeHost {
   void ask(broker::Session& session, std::uint64_t number,
            broker::SessionRequest request) override {
     seen.push_back(request.ask);
+    if (ends) return session.end(*ends);
     const auto found = answers.find(request.ask);
     if (request.ask == broker::Ask::abandon || found == answers.end()) return;
     session.reply(number, codes.contains(request.ask) ? codes.at(request.ask) : Code::ok,
@@ -47,6 +48,7 @@ class ServedNode : public broker::FakeHost {
   std::map<broker::Ask, Code> codes;
   std::vector<broker::Ask> seen;
   std::optional<Code> refuses;
+  std::optional<Code> ends;  // the session, in place of an answer
 
  private:
   testing::ScratchDirectory folder_;

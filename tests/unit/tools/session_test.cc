@@ -17,6 +17,7 @@ struct Life {
   bool room = true;
   std::optional<Code> fails;
   int reopened = 0;
+  int ended = 0;
   int drained = 0;
   std::vector<std::string> events;
   std::vector<Replied> told;
@@ -31,7 +32,8 @@ struct Life {
                         {.may_read = [this] { return room; }, .drained = [this] { ++drained; }});
        }},
       {.happened = [this](const broker::SessionEvent& event) { events.push_back(event.body); },
-       .reopened = [this] { ++reopened; }}};
+       .reopened = [this] { ++reopened; },
+       .ended = [this](const Error&) { ++ended; }}};
   Asker::Ticket last = 0;
 
   Asker::Ticket ask(Ask what) {
@@ -108,6 +110,24 @@ TEST_CASE("A node that refuses is not asked again", "[tools][connect]") {
   life.await(1);
   CHECK(life.unanswered(0).why.code() == Code::task_terminal);
   CHECK(life.unanswered(0).when == Unanswered::When::unsent);
+}
+
+TEST_CASE("When the task has ended, that is told and no other is begun", "[tools][connect][R11]") {
+  Life life;
+  life.node.up();
+  life.node.ends = Code::idle_ended;
+  life.ask(Ask::call);
+  life.await(1);
+  CHECK(life.unanswered(0).when == Unanswered::When::in_flight);
+  CHECK(life.unanswered(0).why.code() == Code::idle_ended);
+  life.node.ends.reset();
+  life.node.answers[Ask::call] = "{}";
+  life.ask(Ask::call);
+  life.await(2);
+  CHECK(life.unanswered(1).when == Unanswered::When::ended);
+  CHECK(life.unanswered(1).why.code() == Code::idle_ended);
+  CHECK(life.ended == 1);
+  CHECK(life.node.admissions == 1);
 }
 
 TEST_CASE("What was in flight when the node went is told so, and not asked again",

@@ -19,6 +19,13 @@ std::string numbered(Code code) {
 
 mcp::RpcError lost(const Unanswered& unanswered) {
   const std::string why = numbered(unanswered.why.code());
+  if (unanswered.when == Unanswered::When::ended) {
+    return {kInternalError,
+            "the task has ended (" + why +
+                "); nothing was done. A new start of this server begins another task, where its "
+                "capsule has an activation left",
+            {}};
+  }
   if (unanswered.when == Unanswered::When::unsent) {
     return {kInternalError, "the node cannot be asked now (" + why + "); nothing was done", {}};
   }

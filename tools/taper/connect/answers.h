@@ -18,6 +18,7 @@ struct Unanswered {
   enum class When : std::uint8_t {
     unsent,     // nothing was asked
     in_flight,  // it was, and may have been done or not
+    ended,      // nothing was asked: the task has ended
   };
   When when;
   Error why;

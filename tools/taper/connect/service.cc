@@ -70,6 +70,11 @@ class Running {
            [this] {
              service_.note("the session with the node ended; another is open");
              backend_.reopened();
+           },
+       .ended =
+           [this](const Error& error) {
+             service_.note("the task has ended: " + to_line(error));
+             backend_.reopened();
            }}};
   ConnectBackend backend_{keeper_, clock_, service_.note};
   std::optional<mcp::Server> server_;

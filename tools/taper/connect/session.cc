@@ -19,6 +19,7 @@ SessionKeeper::SessionKeeper(asio::io_context& io, const Clock& clock, Means mea
     : io_(io), clock_(clock), means_(std::move(means)), watch_(std::move(watch)), timer_(io) {}
 
 void SessionKeeper::ask(Ticket ticket, broker::SessionRequest request, Told told) {
+  if (ended_) return told(Unanswered{Unanswered::When::ended, *ended_});
   Waiting waiting{ticket, std::move(request), std::move(told)};
   if (phase_ == Phase::live && link_->client().live()) return pass(std::move(waiting));
   waiting_.push_back(std::move(waiting));
@@ -89,6 +90,12 @@ void SessionKeeper::over(const Error& error) {
   asio::post(io_, [this] { dead_.clear(); });
   if (phase_ == Phase::opening) return failed(error);
   phase_ = Phase::closed;
+  if (broker::is_task_end(error.code())) {
+    ended_ = error;
+    if (watch_.ended) watch_.ended(error);
+    for (const Waiting& waiting : std::exchange(waiting_, {}))
+      waiting.told(Unanswered{Unanswered::When::ended, error});
+  }
   // Asked while the session ended.
   if (waiting_.empty()) return;
   Waiting first = std::move(waiting_.front());

@@ -1,5 +1,6 @@
 // The holder's session with a node, opened anew when it ended and something is to be asked. What
-// was asked in a session that ended is told so; nothing is asked twice.
+// was asked in a session that ended is told so; nothing is asked twice. A task that has ended is
+// not followed by another: that would spend an activation that nobody asked for.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -8,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/base/clock.h"
@@ -38,7 +40,8 @@ class SessionKeeper final : public Asker {
   };
   struct Watch {
     std::function<void(const broker::SessionEvent&)> happened;
-    std::function<void()> reopened;  // another session is live, where there was one before
+    std::function<void()> reopened;           // another session is live, where there was one before
+    std::function<void(const Error&)> ended;  // the task; nothing is asked any more
   };
   SessionKeeper(boost::asio::io_context& io, const Clock& clock, Means means, Watch watch);
 
@@ -72,7 +75,8 @@ class SessionKeeper final : public Asker {
   boost::asio::steady_timer timer_;  // while opening: to give it up; while pausing: to go on
   Phase phase_ = Phase::closed;
   bool was_live_ = false;
-  std::int64_t since_ms_ = 0;  // of the boot clock: the first attempt in a row
+  std::optional<Error> ended_;  // why its task has ended
+  std::int64_t since_ms_ = 0;   // of the boot clock: the first attempt in a row
   std::int64_t pause_ms_ = 0;
   std::unique_ptr<SessionLink> link_;
   std::vector<std::unique_ptr<SessionLink>> dead_;  // still being called from
