@@ -37,6 +37,7 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   facts.decision = c.decision;
   facts.grant = branch.first_cell + static_cast<std::uint32_t>(kept);
   facts.tool = c.ruling.tool->name;
+  facts.digest = c.ruling.tool->digest;
   facts.kind = c.ruling.tool->kind;
   if (facts.kind == ToolKind::builtin) facts.inputs = builtin_inputs(*c.arguments);
   facts.argv = std::move(c.ruling.argv);
@@ -45,9 +46,17 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   facts.trees = *branch.trees[kept];
   facts.caps = c.ruling.caps;
   const std::int64_t left = time_left(task, branch.limits, around, c.now, Idle::runs_a_call).ms;
-  const std::int64_t wall = cell_limits(task, index).wall_ms.value_or(left);
+  const std::optional<std::int64_t> wall = cell_limits(task, index).wall_ms;
+  const auto most = [left](std::int64_t ms) {
+    return std::min(left, std::max<std::int64_t>(0, ms));
+  };
+  // A server lives on for the next call, so only the call is held to the grant's time.
+  const bool upstream = facts.kind == ToolKind::upstream;
+  if (upstream)
+    facts.inputs =
+        upstream_inputs(*c.ruling.tool, *c.arguments, most(wall.value_or(limits::kUpstreamCallMs)));
   facts.deadline_boot_ms =
-      saturating_add(c.now.boot_ms, std::min(left, std::max<std::int64_t>(0, wall)));
+      saturating_add(c.now.boot_ms, upstream ? left : most(wall.value_or(left)));
   return facts;
 }
 

@@ -98,4 +98,14 @@ std::vector<InputValue> builtin_inputs(const Object& arguments) {
   return inputs;
 }
 
+std::vector<InputValue> upstream_inputs(const Tool& tool, const Object& arguments,
+                                        std::int64_t timeout_ms) {
+  return {{"ask", "call"},
+          {"name", tool.remote},
+          {"arguments", capsules::write_canonical(arguments)},
+          {"pinned", tool.pinned},
+          {"era", tool.era},
+          {"timeout_ms", timeout_ms}};
+}
+
 }  // namespace taper::authority

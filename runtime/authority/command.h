@@ -25,4 +25,8 @@ Result<std::vector<std::string>> render_argv(const Tool& tool, const capsules::O
 // The inputs of a builtin; JSON inputs in canonical form. `arguments` passed check_arguments.
 std::vector<InputValue> builtin_inputs(const capsules::Object& arguments);
 
+// What the cell of an upstream is asked for one call; the arguments as one canonical JSON object.
+std::vector<InputValue> upstream_inputs(const Tool& tool, const capsules::Object& arguments,
+                                        std::int64_t timeout_ms);
+
 }  // namespace taper::authority

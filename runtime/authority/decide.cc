@@ -227,7 +227,7 @@ Status check_form(const LiveTask& task, capsules::Verb verb, const Result<Object
   if (!chosen(task, ruling).idempotency.empty()) {
     TAPER_CHECK(check_once(task, verb, *arguments, ruling));
   }
-  if (ruling.tool->kind != ToolKind::command) return success();
+  if (ruling.tool->kind == ToolKind::builtin) return success();
   TAPER_TRY(ruling.argv, render_argv(*ruling.tool, *arguments));
   return success();
 }

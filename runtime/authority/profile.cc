@@ -48,10 +48,23 @@ Status check_shown(const std::vector<std::string>& forbidden) {
 
 void add_tree(std::vector<GrantedTree>& trees, GrantedTree tree) {
   const bool held = std::any_of(trees.begin(), trees.end(), [&tree](const GrantedTree& have) {
-    return have == tree ||
-           (have.directory && have.writable == tree.writable && is_under(tree.path, have.path));
+    if (have.writable != tree.writable || (tree.program && !have.program)) return false;
+    return have.directory ? is_under(tree.path, have.path)
+                          : !tree.directory && have.path == tree.path;
   });
   if (!held) trees.push_back(std::move(tree));
+}
+
+// What is executed must not be what the same cell may write.
+Status check_programs(const std::vector<GrantedTree>& trees) {
+  for (const GrantedTree& program : trees) {
+    for (const GrantedTree& tree : trees) {
+      const bool touch = is_under(tree.path, program.path) || is_under(program.path, tree.path);
+      if (program.program && tree.writable && touch)
+        return refused(program.path, "a path apart from what the tool may write", tree.path);
+    }
+  }
+  return success();
 }
 
 }  // namespace
@@ -62,6 +75,8 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args,
   const bool builtin = tool.kind == ToolKind::builtin;
   const bool whole_directory = builtin && (writable || tool.name == "file.list");
   std::vector<GrantedTree> trees;
+  for (const GrantedTree& file : tool.files)
+    add_tree(trees, {file.path, file.directory, false, true});
   for (const ArgRule& rule : args) {
     const auto paths = capsules::granted_paths(rule, input_type(tool, rule.name));
     if (!paths)
@@ -76,6 +91,7 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args,
     }
   }
   for (const GrantedTree& tree : trees) TAPER_CHECK(check_tree(tree, forbidden));
+  TAPER_CHECK(check_programs(trees));
   if (!builtin) TAPER_CHECK(check_shown(forbidden));
   if (trees.size() > limits::kTreesMax)
     return refused("trees", "at most " + std::to_string(limits::kTreesMax),
@@ -100,7 +116,8 @@ Status check_within(const std::vector<GrantedTree>& trees,
   for (const GrantedTree& tree : trees) {
     const bool within = std::ranges::any_of(granted, [&tree](const GrantedTree& whole) {
       const bool below = whole.directory && is_under(tree.path, whole.path);
-      return (below || whole.path == tree.path) && (whole.writable || !tree.writable);
+      return (below || whole.path == tree.path) && (whole.writable || !tree.writable) &&
+             (whole.program || !tree.program);
     });
     if (!within) return refused(tree.path, "a path inside the root block's grant", tree.path);
   }

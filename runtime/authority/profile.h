@@ -14,9 +14,9 @@ namespace taper::authority {
 
 // One tree for each path argument: `equals` and `one_of` give the files themselves (their parents,
 // writable, for builtins that write; the directory for file.list), else `under` gives the tree.
-// Writable only where the tool writes. Error tree_refused: a path argument without one of these; a
-// tree that is, holds or lies in one of `forbidden`, /proc, /sys or /dev; more than
-// limits::kTreesMax.
+// Writable only where the tool writes. Before them an upstream's files. Error tree_refused: a path
+// argument without one of these; a tree that is, holds or lies in one of `forbidden`, /proc, /sys
+// or /dev; a writable tree that holds or lies in one of the files; more than limits::kTreesMax.
 Result<std::vector<GrantedTree>> compile_trees(const std::vector<capsules::ArgRule>& args,
                                                const Tool& tool,
                                                const std::vector<std::string>& forbidden);

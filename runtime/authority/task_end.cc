@@ -12,6 +12,7 @@ std::string_view ending_verb(EndReason reason) {
 EndReason reason_of(const Outcome& outcome, const capsules::EndOn& end_on) {
   if (outcome.state == CallState::done) return EndReason::none;
   if (outcome.code == Code::violation && end_on.violation) return EndReason::violation;
+  if (outcome.code == Code::upstream_drift && end_on.tool_drift) return EndReason::drift;
   return end_on.failure ? EndReason::failure : EndReason::none;
 }
 

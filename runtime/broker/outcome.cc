@@ -45,12 +45,18 @@ Code code_of_end(const sandbox::RunReport& report) {
 
 }  // namespace
 
-authority::Outcome outcome_of(const sandbox::RunReport& report) {
+authority::Outcome outcome_of(const sandbox::RunReport& report, authority::ToolKind kind) {
   authority::Outcome outcome;
   outcome.state = state_of(report.end);
   outcome.code = code_of_end(report);
   if (report.end != RunEnd::done) outcome.detail = to_line(report.error);
-  if (report.error.code() == Code::tool_failed) {
+  const Code code = report.error.code();
+  const bool servers_words = kind == authority::ToolKind::upstream && code != Code::upstream_drift;
+  if (report.end == RunEnd::failed && servers_words) {
+    ErrorDetail detail = report.error.detail();
+    outcome.subject = std::exchange(detail.got, "");
+    outcome.detail = to_line(Error(code, std::move(detail)));
+  } else if (code == Code::tool_failed) {
     // A tool's own failure names a path or a value that came as an argument.
     ErrorDetail detail = report.error.detail();
     outcome.subject = std::exchange(detail.field, "");
@@ -59,6 +65,17 @@ authority::Outcome outcome_of(const sandbox::RunReport& report) {
   outcome.exit_status = report.exit_status;
   outcome.cpu_ms = report.cpu_ms;
   return outcome;
+}
+
+void fail_by_answer(sandbox::RunReport& report) {
+  if (report.end != RunEnd::done) return;
+  for (sandbox::Field& field : report.result.fields) {
+    const bool* failed = std::get_if<bool>(&field.value);
+    if (field.name == "is_error" && failed != nullptr && *failed) report.end = RunEnd::failed;
+    auto* text = std::get_if<std::string>(&field.value);
+    if (field.name == "text" && text != nullptr) report.err = std::move(*text);
+  }
+  if (report.end != RunEnd::done) report.error = Error(Code::tool_failed);
 }
 
 authority::Outcome outcome_without_run(CallState state, const Error& error) {

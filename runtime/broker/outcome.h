@@ -11,8 +11,13 @@
 
 namespace taper::broker {
 
-// State, code, detail and exit status; the result's size and hash are not set.
-authority::Outcome outcome_of(const sandbox::RunReport& report);
+// State, code, detail and exit status; the result's size and hash are not set. What a server said
+// goes to the subject: it may repeat any argument.
+authority::Outcome outcome_of(const sandbox::RunReport& report,
+                              authority::ToolKind kind = authority::ToolKind::command);
+// An upstream's server that answers that its tool failed has answered, but the call has failed:
+// makes the report say so, with the server's own words as its `err`.
+void fail_by_answer(sandbox::RunReport& report);
 // Where there is no report.
 authority::Outcome outcome_without_run(authority::CallState state, const Error& error);
 // What a step's report shows of its result: all of it, or how long it is where it is longer than

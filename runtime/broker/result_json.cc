@@ -83,13 +83,42 @@ Result<RenderedResult> render_command(const authority::Tool& tool, sandbox::RunR
   return rendered;
 }
 
+// Made by the helper, but beside a server that may have had its hand in it.
+Result<RenderedResult> render_upstream(const sandbox::BuiltinResult& result, Masker& masker) {
+  RenderedResult rendered;
+  const std::string* text = nullptr;
+  for (const sandbox::Field& field : result.fields)
+    if (field.name == "result") text = std::get_if<std::string>(&field.value);
+  if (text == nullptr) return Error(Code::tool_output_malformed);
+  rendered.result_bytes = text->size();
+  TAPER_TRY(capsules::Value value, authority::parse_output(*text));
+  capsules::Object* given = value.object();
+  if (given == nullptr) return Error(Code::tool_output_malformed);
+  std::erase_if(*given, [](const auto& member) {
+    return member.first != "content" && member.first != "structuredContent" &&
+           member.first != "_meta";
+  });
+  masker.mask(value);
+  rendered.json = "{\"mcp\":" + capsules::write_canonical(value) + "}";
+  return rendered;
+}
+
+Result<RenderedResult> render(const authority::Tool& tool, sandbox::RunReport& report,
+                              Masker& masker) {
+  switch (tool.kind) {
+    case authority::ToolKind::command: return render_command(tool, report, masker);
+    case authority::ToolKind::upstream: return render_upstream(report.result, masker);
+    case authority::ToolKind::builtin:
+    case authority::ToolKind::unset: break;
+  }
+  return render_builtin(report.result);
+}
+
 }  // namespace
 
 Result<RenderedResult> render_result(const authority::Tool& tool, sandbox::RunReport report,
                                      Masker&& masker) {
-  Result<RenderedResult> rendered = tool.kind == authority::ToolKind::command
-                                        ? render_command(tool, report, masker)
-                                        : Result<RenderedResult>(render_builtin(report.result));
+  Result<RenderedResult> rendered = render(tool, report, masker);
   if (rendered.ok() && rendered->json.size() > limits::kResultBytesMax)
     return Error(Code::output_cap,
                  {.field = "result",

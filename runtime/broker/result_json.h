@@ -18,7 +18,8 @@ struct RenderedResult {
 // Only for a report whose end is `done`. Builtins: an object of their fields and rows; file content
 // is "text" when it is UTF-8, else "base64"; any other text that is not UTF-8 is NAME_base64.
 // Commands: {"exit", "text" | "base64" | "json", "stderr" where there was any, cut and escaped,
-// "masked" where a secret was taken out: the names of such}.
+// "masked" where a secret was taken out: the names of such}. Upstreams: {"mcp": the server's
+// CallToolResult}, of which only content, structuredContent and _meta are taken.
 // Errors: tool_output_malformed, output_cap.
 Result<RenderedResult> render_result(const authority::Tool& tool, sandbox::RunReport report,
                                      Masker&& masker = Masker());

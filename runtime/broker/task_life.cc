@@ -56,7 +56,7 @@ Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, E
   const Started started{allowed.call, allowed.decision, allowed.grant};
   const authority::PermitFacts& facts = allowed.permit.facts();
   running_[started.call] = {.decision = started.decision,
-                            .tool = request.tool,
+                            .tool = *parts_.tools.find(request.tool),
                             .ended = std::move(ended),
                             .output_bytes = facts.caps.output_bytes,
                             .deadline_boot_ms = facts.deadline_boot_ms,
@@ -102,12 +102,13 @@ void TaskLife::take_report(sandbox::RunReport report) {
   const auto found = running_.find(report.call);
   if (found == running_.end()) return;
   Running& running = found->second;
+  if (running.tool.kind == authority::ToolKind::upstream) fail_by_answer(report);
   report.error = running.masker.masked(report.error);
   if (report.end == sandbox::RunEnd::deadline && !ending()) {
     end_by_time(running.deadline_boot_ms);
     if (over_) return;
   }
-  authority::Outcome outcome = outcome_of(report);
+  authority::Outcome outcome = outcome_of(report, running.tool.kind);
   CallEnd end{.call = report.call};
   if (report.end != sandbox::RunEnd::done) {
     end.error = report.error;
@@ -134,10 +135,8 @@ void TaskLife::take_report(sandbox::RunReport report) {
 // its charges and never is a reason to make it again.
 void TaskLife::keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
                            CallEnd& end) const {
-  const authority::Tool* tool = parts_.tools.find(running.tool);
-  TAPER_ASSERT(tool != nullptr);
   Result<RenderedResult> rendered =
-      render_result(*tool, std::move(report), std::move(running.masker));
+      render_result(running.tool, std::move(report), std::move(running.masker));
   // A builtin's worker knows no cap: what goes beyond the bytes reserved is not released.
   if (rendered.ok() && rendered->result_bytes > running.output_bytes)
     rendered = Error(Code::output_cap,

@@ -93,7 +93,7 @@ class TaskLife {
  private:
   struct Running {
     DecisionId decision;
-    std::string tool;
+    authority::Tool tool;  // as it was when the call was allowed
     Ended ended;
     std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;

@@ -10,9 +10,11 @@
 namespace taper::sandbox {
 
 struct UpstreamQuestion {
-  std::vector<std::string> argv;   // argv[0]: the absolute path of an ELF program
-  std::string era;                 // as in a tool's declaration
-  std::vector<std::string> files;  // absolute paths of directories and regular files
+  std::vector<std::string> argv;  // argv[0]: the absolute path of an ELF program
+  std::string era;                // as in a tool's declaration
+  // Absolute paths of directories and regular files. What is in the first may be executed.
+  std::vector<std::string> files;
+  std::vector<std::string> data;
 };
 
 // What the server said, and nothing of it is believed: texts for people, or to be parsed with care.

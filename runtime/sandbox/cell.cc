@@ -33,8 +33,9 @@ Result<Pipe> make_pipe(int flags) {
 
 std::vector<int> kept_fds(const CellPlan& plan) {
   const CellFds& fds = plan.fds;
-  std::vector<int> kept = {fds.null,    fds.lifeline, fds.program,       fds.out,          fds.err,
-                           fds.secrets, fds.socket,   plan.status.get(), plan.mapped.get()};
+  std::vector<int> kept = {fds.null,          fds.lifeline,     fds.program, fds.out,
+                           fds.err,           fds.secrets,      fds.socket,  fds.helper,
+                           plan.status.get(), plan.mapped.get()};
   for (const Fd& tree : plan.trees) kept.push_back(tree.get());
   return kept;
 }

@@ -27,9 +27,12 @@ namespace {
   std::array<std::string, 4> words = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=UTC"};
   std::ranges::transform(words, environment.begin(), [](std::string& word) { return word.data(); });
   std::vector<char*> argv;
+  std::string helper = kUpstreamHelper;
+  if (plan.fds.helper >= 0) argv.push_back(helper.data());
   for (std::string& word : plan.order.argv) argv.push_back(word.data());
   argv.push_back(nullptr);
-  ::execveat(plan.fds.program, "", argv.data(), environment.data(), AT_EMPTY_PATH);
+  ::execveat(plan.fds.helper >= 0 ? plan.fds.helper : plan.fds.program, "", argv.data(),
+             environment.data(), AT_EMPTY_PATH);
   const int error_number = errno;
   leave_refused(plan, Error(Code::sandbox_setup, {.field = "exec",
                                                   .expected = "",
@@ -40,7 +43,7 @@ namespace {
 [[noreturn]] void run_tool(CellPlan& plan, const CellSteps& steps) {
   const Status ready = run_steps(steps.tool, plan);
   if (!ready.ok()) leave_refused(plan, ready.error());
-  if (plan.order.kind == authority::ToolKind::command) execute(plan);
+  if (plan.order.kind != authority::ToolKind::builtin) execute(plan);
   plan.status.reset();
   ::_exit(serve_builtins(plan.fds.socket, plan.order.trees));
 }

@@ -66,6 +66,25 @@ Status verify_no_capabilities() {
   return success();
 }
 
+// The request socket and the server's program go to the numbers at which the helper finds them, and
+// stay open when it is executed. Whatever has these numbers is moved out of the way first.
+Status place_for_helper(CellPlan& plan) {
+  constexpr int kAbove = 16;
+  CellFds& fds = plan.fds;
+  for (int* fd : {&fds.socket, &fds.program, &fds.helper}) {
+    *fd = ::fcntl(*fd, F_DUPFD_CLOEXEC, kAbove);
+    if (*fd < 0) return os_error("dup", errno);
+  }
+  plan.status = Fd(::fcntl(plan.status.get(), F_DUPFD_CLOEXEC, kAbove));
+  if (!plan.status || ::dup2(fds.socket, kHelperSocket) < 0 ||
+      ::dup2(fds.program, kHelperProgram) < 0) {
+    return os_error("dup2", errno);
+  }
+  fds.socket = kHelperSocket;
+  fds.program = kHelperProgram;
+  return success();
+}
+
 }  // namespace
 
 Status take_identity(CellPlan& plan) {
@@ -152,7 +171,8 @@ Status separate_tool(CellPlan& plan) {
       ::dup2(fds.err >= 0 ? fds.err : fds.null, 2) < 0) {
     return os_error("dup2", errno);
   }
-  return close_all_but({0, 1, 2, fds.program, fds.socket, plan.status.get()});
+  if (fds.helper >= 0) TAPER_CHECK(place_for_helper(plan));
+  return close_all_but({0, 1, 2, fds.program, fds.socket, fds.helper, plan.status.get()});
 }
 
 Status limit_memory(CellPlan& plan) {

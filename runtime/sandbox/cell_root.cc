@@ -227,6 +227,13 @@ Status add_command_rules(OpenRules& out) {
   return add_rule(out, "/dev/shm", LandlockAccess::write_tree, Absent::error);
 }
 
+LandlockAccess access_of(const authority::GrantedTree& tree) {
+  using enum LandlockAccess;
+  if (tree.program) return tree.directory ? program_tree : execute_file;
+  if (tree.writable) return tree.directory ? write_tree : write_file;
+  return tree.directory ? read_tree : read_file;
+}
+
 }  // namespace
 
 Status open_trees(CellPlan& plan) {
@@ -239,7 +246,7 @@ Status open_trees(CellPlan& plan) {
 }
 
 Status build_root(CellPlan& plan) {
-  const bool command = plan.order.kind == authority::ToolKind::command;
+  const bool command = plan.order.kind != authority::ToolKind::builtin;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return os_error("mount private", errno);
   }
@@ -274,14 +281,11 @@ Status enter_root(CellPlan& plan) {
 
 Status bind_landlock(CellPlan& plan) {
   OpenRules open;
-  if (plan.order.kind == authority::ToolKind::command) TAPER_CHECK(add_command_rules(open));
+  if (plan.order.kind != authority::ToolKind::builtin) TAPER_CHECK(add_command_rules(open));
   if (!plan.order.secrets.empty())
     TAPER_CHECK(add_rule(open, kSecretsFolder, LandlockAccess::read_tree, Absent::error));
   for (const authority::GrantedTree& tree : plan.order.trees) {
-    const LandlockAccess access =
-        tree.directory ? (tree.writable ? LandlockAccess::write_tree : LandlockAccess::read_tree)
-                       : (tree.writable ? LandlockAccess::write_file : LandlockAccess::read_file);
-    TAPER_CHECK(add_rule(open, tree.path, access, Absent::error));
+    TAPER_CHECK(add_rule(open, tree.path, access_of(tree), Absent::error));
   }
   return restrict_landlock(open.rules);
 }

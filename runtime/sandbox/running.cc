@@ -34,7 +34,9 @@ RunReport start_report(const authority::PermitFacts& facts) {
 
 void set_exited(RunReport& report, const authority::PermitFacts& facts, int status) {
   report.exit_status = status;
-  if (facts.kind == authority::ToolKind::builtin) {
+  if (facts.kind == authority::ToolKind::upstream) {
+    report = report_broken(facts, "ended", "its cell ended with status " + std::to_string(status));
+  } else if (facts.kind == authority::ToolKind::builtin) {
     report.end = RunEnd::lost;
     report.error =
         ended(Code::spawner_lost, "cell", "it ended with status " + std::to_string(status));
@@ -58,7 +60,7 @@ void set_signalled(RunReport& report, int signal) {
 
 RunReport report_of(const authority::PermitFacts& facts, const CellGone& gone) {
   RunReport report = start_report(facts);
-  // A builtin's cell served other calls too.
+  // A resident cell served other calls too.
   const bool whole = facts.kind == authority::ToolKind::command && gone.end != CellEnd::lost;
   if (whole || gone.end == CellEnd::refused) report.cpu_ms = gone.cpu_ms;
   switch (gone.end) {
@@ -86,6 +88,13 @@ RunReport report_killed(const authority::PermitFacts& facts) {
   RunReport report = start_report(facts);
   report.end = RunEnd::killed;
   report.error = ended(Code::tool_killed, "", "");
+  return report;
+}
+
+RunReport report_broken(const authority::PermitFacts& facts, std::string field, std::string got) {
+  RunReport report = start_report(facts);
+  report.end = RunEnd::failed;
+  report.error = ended(Code::upstream_broken, std::move(field), std::move(got));
   return report;
 }
 
@@ -118,6 +127,15 @@ void CommandOutput::give(RunReport& report) {
   report.err = std::move(texts_[1]);
 }
 
+std::optional<std::int64_t> BuiltinQueue::time_ms() const {
+  if (idle() || calls_.front().kind != authority::ToolKind::upstream) return std::nullopt;
+  for (const authority::InputValue& input : calls_.front().inputs) {
+    const auto* ms = std::get_if<std::int64_t>(&input.value);
+    if (ms != nullptr && input.name == "timeout_ms") return *ms + limits::kUpstreamGraceMs;
+  }
+  return limits::kUpstreamCallMs;
+}
+
 void BuiltinQueue::push(authority::PermitFacts facts) {
   calls_.push_back(std::move(facts));
   if (calls_.size() == 1) send_next();
@@ -144,17 +162,21 @@ BuiltinQueue::Progress BuiltinQueue::parse(std::vector<RunReport>& out) {
     const std::uint32_t size = in.u32();
     if (size > limits::kBuiltinReplyBytesMax || idle()) return Progress::broken;
     if (in.left() < size) return Progress::open;
-    const Result<BuiltinReply> reply = decode_reply(in.take(size));
+    const bool upstream = calls_.front().kind == authority::ToolKind::upstream;
+    const Result<BuiltinReply> reply = decode_reply(in.take(size), calls_.front().kind);
     if (!reply.ok()) return Progress::broken;
     RunReport report = start_report(calls_.front());
     report.end = reply->error.code() == Code::ok ? RunEnd::done : RunEnd::failed;
     report.error = reply->error;
     report.result = reply->result;
-    report.cpu_ms = reply->cpu_ms;
+    if (!upstream) report.cpu_ms = reply->cpu_ms;  // another's process did the work
     out.push_back(std::move(report));
     received_.erase(received_.begin(),
                     received_.begin() + static_cast<std::ptrdiff_t>(sizeof size + size));
     calls_.pop_front();
+    const Code code = reply->error.code();
+    over_ = code == Code::upstream_drift || code == Code::upstream_broken;
+    if (over_) return Progress::closed;
     send_next();
   }
   return Progress::open;
@@ -170,7 +192,8 @@ BuiltinQueue::Progress BuiltinQueue::read(std::vector<RunReport>& out) {
     if (count < 0 && error_number == EINTR) continue;
     if (count < 0 && error_number == EAGAIN) return Progress::open;
     if (count <= 0) return Progress::closed;
-    if (parse(out) == Progress::broken) return Progress::broken;
+    const Progress parsed = parse(out);
+    if (parsed != Progress::open) return parsed;
   }
 }
 

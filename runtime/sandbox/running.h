@@ -18,6 +18,8 @@ namespace taper::sandbox {
 // The report of a run that its cell's end decided.
 RunReport report_of(const authority::PermitFacts& facts, const CellGone& gone);
 RunReport report_killed(const authority::PermitFacts& facts);
+// Of an upstream's call, with the code upstream_broken.
+RunReport report_broken(const authority::PermitFacts& facts, std::string field, std::string got);
 
 // One command's output.
 class CommandOutput {
@@ -45,17 +47,23 @@ class BuiltinQueue {
   explicit BuiltinQueue(Fd socket) : socket_(std::move(socket)) {}
 
   int fd() const { return socket_.get(); }
+  // When an upstream's call is under way: how long it may take, until the reply is there.
+  std::optional<std::int64_t> time_ms() const;
   void push(authority::PermitFacts facts);
   bool idle() const { return calls_.empty(); }
   bool wants_write() const { return !unsent_.empty(); }
 
-  // closed: the cell is ending. broken: it does not keep to the protocol and must be killed.
+  // closed: the cell is ending, or said that its server is over. broken: it does not keep to the
+  // protocol and must be killed.
   enum class Progress : std::uint8_t { open, closed, broken };
   // Sends and receives what goes without waiting; finished calls are appended to `out`.
   Progress move(std::vector<RunReport>& out);
   // Removes a call that was not sent yet.
   std::optional<authority::PermitFacts> drop_waiting(const CallId& call);
   bool current(const CallId& call) const { return !idle() && calls_.front().call == call; }
+  CallId first() const { return idle() ? CallId() : calls_.front().call; }
+  // An upstream's reply told of its end; the calls that are left were not begun.
+  bool over() const { return over_; }
   // What is left when the cell is gone; the first was under way.
   std::deque<authority::PermitFacts> take_calls() { return std::move(calls_); }
 
@@ -69,6 +77,7 @@ class BuiltinQueue {
   std::deque<authority::PermitFacts> calls_;  // the first is under way
   Bytes unsent_;
   Bytes received_;
+  bool over_ = false;
 };
 
 }  // namespace taper::sandbox

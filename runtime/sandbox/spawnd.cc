@@ -134,9 +134,9 @@ class Spawnd {
   }
 
   Result<StartedCell> try_start(CellOrder order, const std::vector<Fd>& fds) {
-    const bool command = order.kind == authority::ToolKind::command;
+    const bool builtin = order.kind == authority::ToolKind::builtin;
     if (cells_.contains(order.cell) || cells_.size() >= limits::kCellsMax ||
-        fds.size() != (command ? 3U : 1U) + (order.secrets.empty() ? 0U : 1U)) {
+        fds.size() != (builtin ? 1U : 3U) + (order.secrets.empty() ? 0U : 1U)) {
       return Error(Code::message_malformed,
                    {.field = "cell order", .expected = "", .got = "", .fix = ""});
     }
@@ -145,14 +145,7 @@ class Spawnd {
     plan.starter = starter();
     plan.fds.null = parts_.null.get();
     plan.fds.lifeline = parts_.lifeline.get();
-    if (command) {
-      plan.fds.program = fds[0].get();
-      plan.fds.out = fds[1].get();
-      plan.fds.err = fds[2].get();
-      if (fds.size() > 3) plan.fds.secrets = fds[3].get();
-    } else {
-      plan.fds.socket = fds[0].get();
-    }
+    take_fds(fds, plan);
     if (plan.starter == Starter::root) {
       for (const authority::GrantedTree& tree : plan.order.trees) {
         TAPER_TRY(Fd mount, open_tree_source(tree, &idmaps_));
@@ -162,6 +155,18 @@ class Spawnd {
     plan.network = have_network() ? Network::handed_over : Network::made;
     network_is_fresh_ = false;  // whether or not the cell comes to life
     return start_cell(std::move(plan), steps_);
+  }
+
+  static void take_fds(const std::vector<Fd>& fds, CellPlan& plan) {
+    const bool command = plan.order.kind == authority::ToolKind::command;
+    if (fds.size() == 1) {
+      plan.fds.socket = fds[0].get();
+      return;
+    }
+    plan.fds.program = fds[0].get();
+    (command ? plan.fds.out : plan.fds.socket) = fds[1].get();
+    (command ? plan.fds.err : plan.fds.helper) = fds[2].get();
+    if (fds.size() > 3) plan.fds.secrets = fds[3].get();
   }
 
   static void kill_cell(RunningCell& running) {

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include "runtime/sandbox/spawner_state.h"
 
@@ -43,7 +45,21 @@ Result<Pair> request_socket() {
   return Pair{Fd(ends[0]), Fd(ends[1])};
 }
 
-CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts) {
+Result<Fd> duplicate(const Program& program) {
+  Fd fd(::fcntl(program.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return os_error("dup", errno);
+  return fd;
+}
+
+Result<Program> load_helper(const std::string& folder) {
+  const std::string path = folder + kUpstreamHelper;
+  Result<Program> helper = Program::load(path);
+  if (helper.ok() || ::access(path.c_str(), F_OK) == 0) return helper;
+  return Error(Code::program_missing, {.field = path, .expected = "", .got = "", .fix = ""});
+}
+
+CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts,
+                   const std::vector<authority::CallSecret>& secrets) {
   CellOrder order{.cell = id,
                   .kind = facts.kind,
                   .deadline_boot_ms = facts.deadline_boot_ms,
@@ -54,12 +70,37 @@ CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts) {
   for (authority::GrantedTree& tree : order.trees) tree.writable &= facts.writes;
   // A tree is mounted before what lies in it.
   std::ranges::sort(order.trees, {}, &authority::GrantedTree::path);
+  for (const authority::CallSecret& secret : secrets)
+    order.secrets.push_back({secret.name, static_cast<std::uint32_t>(secret.value.size())});
   return order;
+}
+
+// Of a cell with a program: in the order that CellOrder tells.
+Result<std::vector<Fd>> fds_of(const Program& program, Fd second, Fd third,
+                               const std::vector<authority::CallSecret>& secrets) {
+  std::vector<Fd> fds;
+  TAPER_TRY(Fd first, duplicate(program));
+  fds.push_back(std::move(first));
+  fds.push_back(std::move(second));
+  fds.push_back(std::move(third));
+  if (!secrets.empty()) {
+    TAPER_TRY(Fd values, seal_values(secrets));
+    fds.push_back(std::move(values));
+  }
+  return fds;
+}
+
+// A server has a state, which a deadline told from a clock's whole seconds must not cost it.
+bool same_deadline(const authority::PermitFacts& a, const authority::PermitFacts& b) {
+  const std::int64_t apart = a.deadline_boot_ms - b.deadline_boot_ms;
+  return apart == 0 || (a.kind == authority::ToolKind::upstream &&
+                        std::abs(apart) <= limits::kUpstreamSameDeadlineMs);
 }
 
 // A resident cell serves the calls that would have got the very same cell.
 bool same_cell(const authority::PermitFacts& a, const authority::PermitFacts& b) {
-  return a.task == b.task && a.grant == b.grant && a.deadline_boot_ms == b.deadline_boot_ms &&
+  return a.task == b.task && a.grant == b.grant && same_deadline(a, b) && a.kind == b.kind &&
+         a.digest == b.digest && a.program == b.program && a.argv == b.argv &&
          a.writes == b.writes && a.trees == b.trees && a.caps.memory_bytes == b.caps.memory_bytes &&
          a.caps.processes == b.caps.processes && a.caps.cpu_s == b.caps.cpu_s;
 }
@@ -97,20 +138,9 @@ Status Spawner::State::start_command(authority::PermitFacts facts, const Program
                                      const std::vector<authority::CallSecret>& secrets) {
   TAPER_TRY(Pair out, output_pipe());
   TAPER_TRY(Pair err, output_pipe());
-  Fd program_fd(::fcntl(program.fd(), F_DUPFD_CLOEXEC, 0));
-  if (!program_fd) return os_error("dup", errno);
   const std::uint64_t id = next_cell++;
-  CellOrder order = order_of(id, facts);
-  for (const authority::CallSecret& secret : secrets)
-    order.secrets.push_back({secret.name, static_cast<std::uint32_t>(secret.value.size())});
-  Unsent message{.cell = id, .bytes = encode_order(order), .fds = {}};
-  message.fds.push_back(std::move(program_fd));
-  message.fds.push_back(std::move(out.theirs));
-  message.fds.push_back(std::move(err.theirs));
-  if (!secrets.empty()) {
-    TAPER_TRY(Fd values, seal_values(secrets));
-    message.fds.push_back(std::move(values));
-  }
+  Unsent message{.cell = id, .bytes = encode_order(order_of(id, facts, secrets)), .fds = {}};
+  TAPER_TRY(message.fds, fds_of(program, std::move(out.theirs), std::move(err.theirs), secrets));
   watch(id, Channel::out, out.ours.get(), false);
   watch(id, Channel::err, err.ours.get(), false);
   BrokerCell& cell = cells[id];
@@ -121,12 +151,28 @@ Status Spawner::State::start_command(authority::PermitFacts facts, const Program
   return success();
 }
 
-Status Spawner::State::start_builtin(authority::PermitFacts facts) {
+Status Spawner::State::start_resident(authority::PermitFacts facts, const Program* program,
+                                      const std::vector<authority::CallSecret>& secrets) {
   TAPER_TRY(Pair sockets, request_socket());
   const std::uint64_t id = next_cell++;
-  Unsent message{.cell = id, .bytes = encode_order(order_of(id, facts)), .fds = {}};
-  message.fds.push_back(std::move(sockets.theirs));
+  const Bytes bytes = encode_order(order_of(id, facts, secrets));
+  Unsent message{.cell = id, .bytes = bytes, .fds = {}};
+  Fd timer;
+  if (program == nullptr) {
+    message.fds.push_back(std::move(sockets.theirs));
+  } else {
+    if (!helper) {
+      TAPER_TRY(helper, load_helper(helper_folder));
+    }
+    timer = Fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer) return os_error("timerfd_create", errno);
+    TAPER_TRY(Fd speaker, duplicate(*helper));
+    TAPER_TRY(message.fds,
+              fds_of(*program, std::move(sockets.theirs), std::move(speaker), secrets));
+    watch(id, Channel::timer, timer.get(), false);
+  }
   BrokerCell& cell = cells[id];
+  cell.timer = std::move(timer);
   cell.task = facts.task;
   cell.facts = facts;
   cell.facts->inputs.clear();
@@ -137,10 +183,11 @@ Status Spawner::State::start_builtin(authority::PermitFacts facts) {
   return success();
 }
 
-Status Spawner::State::run_builtin(authority::PermitFacts facts) {
+Status Spawner::State::run_resident(authority::PermitFacts facts, const Program* program,
+                                    const std::vector<authority::CallSecret>& secrets) {
   for (auto& [id, cell] : cells) {
-    if (!cell.queue || cell.kill_asked || cell.progress != BuiltinQueue::Progress::open ||
-        !same_cell(*cell.facts, facts)) {
+    if (!cell.queue || cell.kill_asked || cell.overdue ||
+        cell.progress != BuiltinQueue::Progress::open || !same_cell(*cell.facts, facts)) {
       continue;
     }
     cell.queue->push(std::move(facts));
@@ -157,7 +204,17 @@ Status Spawner::State::run_builtin(authority::PermitFacts facts) {
     }
   }
   kill(stale);
-  return start_builtin(std::move(facts));
+  return start_resident(std::move(facts), program, secrets);
+}
+
+// What runs in the cell is told how long a call may take, and not believed to keep to it.
+void Spawner::State::time_call(BrokerCell& cell) {
+  if (!cell.timer || cell.queue->current(cell.timed)) return;
+  const std::optional<std::int64_t> ms = cell.queue->time_ms();
+  itimerspec when{};  // disarmed
+  if (ms) when.it_value = {*ms / 1000, *ms % 1000 * 1'000'000 + 1};
+  TAPER_ASSERT(::timerfd_settime(cell.timer.get(), 0, &when, nullptr) == 0);
+  cell.timed = ms ? cell.queue->first() : CallId();
 }
 
 void Spawner::State::move_queue(std::uint64_t id, BrokerCell& cell) {
@@ -166,10 +223,11 @@ void Spawner::State::move_queue(std::uint64_t id, BrokerCell& cell) {
   cell.progress = cell.queue->move(ready);
   if (ready.size() != before) TAPER_ASSERT(::eventfd_write(wake.get(), 1) == 0);
   if (cell.progress == BuiltinQueue::Progress::open) {
+    time_call(cell);
     return watch(id, Channel::socket, cell.queue->fd(), cell.queue->wants_write());
   }
   ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, cell.queue->fd(), nullptr);
-  if (cell.progress == BuiltinQueue::Progress::broken) kill({id});
+  if (cell.queue->over() || cell.progress == BuiltinQueue::Progress::broken) kill({id});
 }
 
 void Spawner::State::send(Unsent message) {
@@ -238,15 +296,27 @@ void Spawner::State::on_gone(CellGone gone) {
     add_ready(std::move(report));
     return;
   }
-  if (cell.progress == BuiltinQueue::Progress::open) (void)cell.queue->move(ready);
-  if (cell.progress == BuiltinQueue::Progress::broken) gone.end = CellEnd::lost;
+  if (cell.progress == BuiltinQueue::Progress::open) cell.progress = cell.queue->move(ready);
+  on_resident_gone(cell, std::move(gone));
+}
+
+void Spawner::State::on_resident_gone(BrokerCell& cell, CellGone gone) {
+  using Progress = BuiltinQueue::Progress;
+  const bool upstream = cell.facts->kind == authority::ToolKind::upstream;
+  if (cell.progress == Progress::broken) gone.end = CellEnd::lost;
   std::deque<authority::PermitFacts> calls = cell.queue->take_calls();
   for (authority::PermitFacts& facts : calls) {
     const bool first = &facts == &calls.front();
     if (cell.kill_asked && (first || cell.kill_all)) {
       add_ready(report_killed(facts));
-    } else if (cell.kill_asked && run_builtin(facts).ok()) {
+    } else if (cell.kill_asked && !upstream && run_resident(facts, nullptr, {}).ok()) {
       continue;
+    } else if (upstream && (!first || cell.queue->over())) {
+      add_ready(report_broken(facts, "ended", "before the call was begun"));
+    } else if (upstream && cell.overdue) {
+      add_ready(report_broken(facts, "timeout", "no answer in time"));
+    } else if (upstream && cell.progress == Progress::broken) {
+      add_ready(report_broken(facts, "message", "not a reply"));
     } else {
       add_ready(report_of(facts, gone));
     }
@@ -293,6 +363,11 @@ void Spawner::State::handle(std::uint64_t id, Channel channel) {
   if (found == cells.end()) return;
   BrokerCell& cell = found->second;
   if (channel == Channel::socket && cell.queue) return move_queue(id, cell);
+  eventfd_t expired = 0;
+  if (channel == Channel::timer && ::eventfd_read(cell.timer.get(), &expired) == 0) {
+    cell.overdue = true;
+    kill({id});
+  }
   if (!cell.output || cell.over_cap) return;
   if (cell.output->read() == CommandOutput::Progress::open) return;
   cell.over_cap = true;
@@ -301,7 +376,8 @@ void Spawner::State::handle(std::uint64_t id, Channel channel) {
 
 Result<std::unique_ptr<Spawner>> Spawner::launch(const std::string& spawnd_path) {
   TAPER_TRY(SpawndLink link, SpawndLink::launch(spawnd_path));
-  auto state = std::make_unique<State>(std::move(link));
+  auto state =
+      std::make_unique<State>(std::move(link), spawnd_path.substr(0, spawnd_path.rfind('/') + 1));
   TAPER_CHECK(state->open());
   return std::unique_ptr<Spawner>(new Spawner(std::move(state)));
 }
@@ -327,13 +403,16 @@ Status Spawner::run(authority::Permit&& permit, const Program* program) {
     return Error(Code::secret_unsealed,
                  {.field = facts.tool, .expected = "a command", .got = "a builtin", .fix = ""});
   }
-  if (facts.kind == authority::ToolKind::builtin) return state.run_builtin(std::move(facts));
+  if (facts.kind == authority::ToolKind::builtin)
+    return state.run_resident(std::move(facts), nullptr, secrets);
   if (program == nullptr || program->hash() != facts.program) {
     return Error(Code::program_unfit, {.field = facts.tool,
                                        .expected = facts.program.hex(),
                                        .got = program == nullptr ? "" : program->hash().hex(),
                                        .fix = ""});
   }
+  if (facts.kind == authority::ToolKind::upstream)
+    return state.run_resident(std::move(facts), program, secrets);
   return state.start_command(std::move(facts), *program, secrets);
 }
 

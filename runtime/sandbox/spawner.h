@@ -32,8 +32,8 @@ class Program {
 
 enum class RunEnd : std::uint8_t {
   unset,
-  done,        // the builtin answered, or the command exited with status 0
-  failed,      // the builtin refused or failed, or the command exited otherwise
+  done,        // the builtin or server answered, or the command exited with status 0
+  failed,      // the builtin or server refused or failed, or the command exited otherwise
   signalled,   // the command died of a signal it earned itself
   violation,   // the kernel killed it for a forbidden system call
   deadline,    // its cell reached its deadline
@@ -43,7 +43,8 @@ enum class RunEnd : std::uint8_t {
   lost,        // the spawner or the cell went away
 };
 
-// What a builtin gives back: named values, and rows for lists. Text may be any bytes.
+// What a builtin or an upstream gives back: named values, and rows for lists. Text may be any
+// bytes.
 using FieldValue = std::variant<std::int64_t, bool, std::string>;
 struct Field {
   std::string name;
@@ -61,11 +62,12 @@ struct RunReport {
   CallId call;
   RunEnd end = RunEnd::unset;
   Error error{Code::ok};  // where the end is not done: code, and the layer, step or errno
-  BuiltinResult result;   // builtins
+  BuiltinResult result;   // builtins, upstreams
   std::string out, err;   // commands, up to the cap
   int exit_status = 0;    // commands
   int signal = 0;
-  // Processor time: of a command's cell, or of a builtin's one call. Empty: not known.
+  // Processor time: of a command's cell, or of a builtin's one call. Empty: not known, as always of
+  // an upstream's.
   std::optional<std::uint64_t> cpu_ms = {};
 };
 
@@ -84,9 +86,11 @@ class Spawner {
   pid_t pid() const;
 
   // Runs what the permit allows. A builtin runs in the resident cell of {task, grant}, started on
-  // first use; a command in a cell of its own, from `program`, whose hash must be the permit's.
-  // Exactly one report follows on success. Errors: program_unfit (hash), spawner_lost, too many
-  // cells.
+  // first use; a command in a cell of its own, from `program`, whose hash must be the permit's; an
+  // upstream's call in the resident cell of {task, grant} in which its server, `program`, is. Calls
+  // that wait for such a cell when it ends are reported failed. Exactly one report follows on
+  // success. Errors: program_unfit (hash), program_missing (taper-upstream is not beside spawnd),
+  // spawner_lost, too many cells.
   Status run(authority::Permit&& permit, const Program* program);
 
   // Everything that was reported since the last call; never waits. Error: spawner_lost, once; every
@@ -107,6 +111,7 @@ class Spawner {
   struct State;
   explicit Spawner(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
+  friend struct ThrowAway;  // ask_upstream.cc: the one run that no permit is behind
 };
 
 }  // namespace taper::sandbox

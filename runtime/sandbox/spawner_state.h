@@ -18,11 +18,14 @@ struct BrokerCell {
   bool kill_asked = false;
   bool kill_all = false;  // with every call that waits in its queue
   bool over_cap = false;
+  bool overdue = false;  // upstreams: a call took longer than it may
+  Fd timer;              // upstreams: for the call under way
+  CallId timed;
   BuiltinQueue::Progress progress = BuiltinQueue::Progress::open;
   Fd pidfd;                                     // once it started
-  std::optional<authority::PermitFacts> facts;  // a command's; of a builtin cell, its first call's
+  std::optional<authority::PermitFacts> facts;  // a command's; of a resident cell, its first call's
   std::optional<CommandOutput> output;          // commands
-  std::optional<BuiltinQueue> queue;            // builtins
+  std::optional<BuiltinQueue> queue;            // resident cells
 };
 
 struct Spawner::State {
@@ -33,9 +36,12 @@ struct Spawner::State {
     std::vector<Fd> fds;
   };
 
-  explicit State(SpawndLink started) : link(std::move(started)) {}
+  State(SpawndLink started, std::string folder)
+      : link(std::move(started)), helper_folder(std::move(folder)) {}
 
   SpawndLink link;
+  std::string helper_folder;      // where taper-upstream is, with a slash at its end
+  std::optional<Program> helper;  // once one was needed
   Fd epoll;
   Fd wake;  // readable while `ready` holds reports
   std::map<std::uint64_t, BrokerCell> cells;
@@ -47,11 +53,13 @@ struct Spawner::State {
   Status open();
   Status start_command(authority::PermitFacts facts, const Program& program,
                        const std::vector<authority::CallSecret>& secrets);
-  Status start_builtin(authority::PermitFacts facts);
-  Status run_builtin(authority::PermitFacts facts);
+  Status start_resident(authority::PermitFacts facts, const Program* program,
+                        const std::vector<authority::CallSecret>& secrets);
+  Status run_resident(authority::PermitFacts facts, const Program* program,
+                      const std::vector<authority::CallSecret>& secrets);
 
   // Which descriptor of a cell an event is about.
-  enum class Channel : std::uint8_t { out, err, socket, spawnd, wake };
+  enum class Channel : std::uint8_t { out, err, socket, spawnd, wake, timer };
   void watch(std::uint64_t cell, Channel channel, int fd, bool writing);
   void handle(std::uint64_t cell, Channel channel);
   void hear();
@@ -62,6 +70,8 @@ struct Spawner::State {
   void flush();
   void kill(const std::vector<std::uint64_t>& ids);
   void move_queue(std::uint64_t id, BrokerCell& cell);
+  void time_call(BrokerCell& cell);
+  void on_resident_gone(BrokerCell& cell, CellGone gone);
   void add_ready(RunReport report);
 };
 

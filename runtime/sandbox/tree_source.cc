@@ -82,7 +82,8 @@ Result<Fd> open_tree_source(const authority::GrantedTree& tree, Idmaps* idmaps) 
   TAPER_TRY(const Fd source, open_source(tree));
   struct stat found{};
   TAPER_CHECK(check_kind(source.get(), tree, found));
-  const std::uint64_t attributes = MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+  const std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                   (tree.program ? 0U : MOUNT_ATTR_NOEXEC) |
                                    (tree.writable ? 0U : MOUNT_ATTR_RDONLY);
   TAPER_TRY(Fd mount, clone_mount(source.get(), tree.path, Depth::this_mount, attributes));
   if (idmaps == nullptr) return mount;

@@ -25,11 +25,11 @@ class Idmaps {
   std::map<std::pair<uid_t, gid_t>, Fd> kept_;
 };
 
-// A mount of the tree, noexec, nosuid, nodev and, unless writable, read-only. With `idmaps` the
-// tree's owner and group become the cell's; everybody else's files keep their `other` bits.
-// Without it this must be called in the mount namespace that the mount will be attached in.
-// Errors: tree_missing (absent, or a symbolic link on the way), tree_unsafe (of another kind than
-// granted), sandbox_layer "idmapped mount", os_failure.
+// A mount of the tree, nosuid, nodev, unless a program's noexec and, unless writable, read-only.
+// With `idmaps` the tree's owner and group become the cell's; everybody else's files keep their
+// `other` bits. Without it this must be called in the mount namespace that the mount will be
+// attached in. Errors: tree_missing (absent, or a symbolic link on the way), tree_unsafe (of
+// another kind than granted), sandbox_layer "idmapped mount", os_failure.
 Result<Fd> open_tree_source(const authority::GrantedTree& tree, Idmaps* idmaps);
 
 }  // namespace taper::sandbox

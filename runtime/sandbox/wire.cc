@@ -20,6 +20,7 @@ void write_cell(ByteWriter& out, const CellOrder& order) {
   out.u32(static_cast<std::uint32_t>(order.trees.size()));
   for (const authority::GrantedTree& tree : order.trees) {
     out.text(tree.path).u8(tree.directory ? 1 : 0).u8(tree.writable ? 1 : 0);
+    out.u8(tree.program ? 1 : 0);
   }
   out.u32(static_cast<std::uint32_t>(order.argv.size()));
   for (const std::string& word : order.argv) out.text(word);
@@ -42,6 +43,7 @@ CellOrder read_cell(ByteReader& in) {
     tree.path = in.text(limits::kTextBytesMax);
     tree.directory = in.u8() == 1;
     tree.writable = in.u8() == 1;
+    tree.program = in.u8() == 1;
     order.trees.push_back(std::move(tree));
   }
   const std::uint32_t words = in.u32();
@@ -57,12 +59,12 @@ CellOrder read_cell(ByteReader& in) {
 }
 
 bool within_limits(const CellOrder& order) {
-  const bool command = order.kind == authority::ToolKind::command;
+  const bool builtin = order.kind == authority::ToolKind::builtin;
   const auto has_nul = [](const std::string& text) { return text.find('\0') != std::string::npos; };
-  return (command || order.kind == authority::ToolKind::builtin) &&
-         order.trees.size() <= limits::kTreesMax && order.argv.size() <= limits::kArgvWordsMax &&
-         command != order.argv.empty() && (command || order.secrets.empty()) &&
-         order.secrets.size() <= limits::kSecretsMax &&
+  return order.kind >= authority::ToolKind::builtin &&
+         order.kind <= authority::ToolKind::upstream && order.trees.size() <= limits::kTreesMax &&
+         order.argv.size() <= limits::kArgvWordsMax && builtin == order.argv.empty() &&
+         (!builtin || order.secrets.empty()) && order.secrets.size() <= limits::kSecretsMax &&
          std::ranges::all_of(order.secrets,
                              [&](const SecretFile& secret) {
                                const bool plain = !secret.name.empty() &&
@@ -73,7 +75,8 @@ bool within_limits(const CellOrder& order) {
                              }) &&
          std::ranges::none_of(order.argv, has_nul) &&
          std::ranges::none_of(order.trees, [&](const authority::GrantedTree& tree) {
-           return tree.path.empty() || tree.path.front() != '/' || has_nul(tree.path);
+           return tree.path.empty() || tree.path.front() != '/' || has_nul(tree.path) ||
+                  (tree.program && tree.writable);
          });
 }
 

@@ -14,6 +14,12 @@
 
 namespace taper::sandbox {
 
+// The program that speaks with an MCP server inside its cell; it lies beside taper-spawnd. What it
+// has open: the request socket and the server's program.
+inline constexpr const char* kUpstreamHelper = "taper-upstream";
+inline constexpr int kHelperSocket = 3;
+inline constexpr int kHelperProgram = 4;
+
 // Where the files of the secrets stand in a cell.
 inline constexpr const char* kSecretsFolder = "/run/secrets";
 // One of them. The message has no values: these lie one behind the other in a sealed memory file.
@@ -22,16 +28,17 @@ struct SecretFile {
   std::uint32_t bytes = 0;
 };
 
-// Start a cell. Descriptors of a command: program, standard output, standard error, and the memory
-// file where it has secrets; of a builtin cell: its end of the request socket.
+// Start a cell. Descriptors of a command: program, standard output, standard error; of a builtin
+// cell: its end of the request socket; of an upstream's: the server's program, the request socket,
+// the helper's program; then the memory file where there are secrets.
 struct CellOrder {
   std::uint64_t cell = 0;
   authority::ToolKind kind = authority::ToolKind::unset;
   std::int64_t deadline_boot_ms = 0;
   authority::CellCaps caps;
   std::vector<authority::GrantedTree> trees;  // writable only where the tool may write
-  std::vector<std::string> argv;              // commands
-  std::vector<SecretFile> secrets;            // commands
+  std::vector<std::string> argv;              // not builtins
+  std::vector<SecretFile> secrets;            // not builtins
 };
 struct KillOrder {
   std::vector<std::uint64_t> cells;

@@ -70,10 +70,11 @@ bool read_row(ByteReader& in, Row& row) {
   return in.ok();
 }
 
-// What a builtin can answer with; any other code is a cell that lies.
-bool is_builtin_code(Code code) {
+// What such a cell can answer with; any other code is a cell that lies.
+bool is_code_of(authority::ToolKind kind, Code code) {
+  const bool servers = code == Code::upstream_drift || code == Code::upstream_broken;
   return code == Code::ok || code == Code::tool_failed || code == Code::tool_input ||
-         code == Code::too_large;
+         code == Code::too_large || (servers && kind == authority::ToolKind::upstream);
 }
 
 std::string_view capped(const std::string& text) {
@@ -141,7 +142,7 @@ Bytes encode_reply(const BuiltinReply& reply) {
        reply.cpu_ms});
 }
 
-Result<BuiltinReply> decode_reply(ByteSpan bytes) {
+Result<BuiltinReply> decode_reply(ByteSpan bytes, authority::ToolKind kind) {
   if (bytes.size() > limits::kBuiltinReplyBytesMax) return malformed("reply size");
   ByteReader in(bytes);
   if (in.u8() != kVersion) return malformed("reply version");
@@ -149,7 +150,7 @@ Result<BuiltinReply> decode_reply(ByteSpan bytes) {
   std::string field = in.text(limits::kTextBytesMax);
   std::string expected = in.text(limits::kTextBytesMax);
   std::string got = in.text(limits::kTextBytesMax);
-  if (!in.ok() || !is_builtin_code(code)) return malformed("reply code");
+  if (!in.ok() || !is_code_of(kind, code)) return malformed("reply code");
   BuiltinReply reply;
   if (code != Code::ok) {
     reply.error = Error(code, {.field = std::move(field),

@@ -1,4 +1,4 @@
-// What spawnd and a resident cell say to each other, one request and one reply in turn, over an
+// What the broker and a resident cell say to each other, one request and one reply in turn, over an
 // AF_UNIX stream. On the wire each message is a frame: u32 LE length, then that many bytes. The
 // functions here make and read the bytes inside the frame.
 #pragma once
@@ -32,10 +32,11 @@ Result<BuiltinRequest> decode_request(ByteSpan bytes);
 
 // A reply that would be longer than limits::kBuiltinReplyBytesMax becomes the error too_large.
 Bytes encode_reply(const BuiltinReply& reply);
-// Takes the bytes for a hostile cell's: every count and size is capped, only the codes that a
-// builtin can answer with (ok, tool_failed, tool_input, too_large) are believed. Error:
-// message_malformed.
-Result<BuiltinReply> decode_reply(ByteSpan bytes);
+// Takes the bytes for a hostile cell's: every count and size is capped, only the codes that such a
+// cell can answer with (ok, tool_failed, tool_input, too_large; an upstream's upstream_drift and
+// upstream_broken too) are believed. Error: message_malformed.
+Result<BuiltinReply> decode_reply(ByteSpan bytes,
+                                  authority::ToolKind kind = authority::ToolKind::builtin);
 
 // The bytes with their length before them, as they go over the stream.
 Bytes frame(ByteSpan message);
