@@ -85,11 +85,13 @@ void PlanRun::went_wrong(const Unit& unit, const CallId& call, Code code) {
   waiting_ = {unit, now().boot_ms + step(unit.step).backoff_ms};
 }
 
-// A tool that wrote too much, or no JSON where it promised some, may have done its work for all
-// that: again only where doing it twice does no harm.
+// A tool that wrote too much, or no JSON where it promised some, or a server that ended or drifted
+// in a call, may have done its work for all that: again only where doing it twice does no harm.
 bool PlanRun::may_repeat(const CallId& call, Code code) const {
   if (code == Code::call_interrupted || code == Code::violation) return false;
-  if (code != Code::output_cap && code != Code::tool_output_malformed) return true;
+  if (code != Code::output_cap && code != Code::tool_output_malformed &&
+      code != Code::upstream_broken && code != Code::upstream_drift)
+    return true;
   const std::vector<authority::PastCall> calls = life_->parts().authority.past_calls(task());
   return std::ranges::any_of(
       calls, [&](const authority::PastCall& past) { return past.call == call && past.repeatable; });

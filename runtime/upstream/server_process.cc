@@ -173,6 +173,8 @@ Error ServerProcess::ended() {
     int status = 0;
     if (::waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;
+      // A forbidden call breaks the sandbox, whoever in the cell made it: who watches must see it.
+      if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) std::raise(SIGSYS);
       how = words_of_status(status);
       break;
     }

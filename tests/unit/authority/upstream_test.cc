@@ -67,7 +67,7 @@ std::int64_t timeout_ms(const authority::PermitFacts& facts) {
   return std::get<std::int64_t>(facts.inputs.back().value);
 }
 
-TEST_CASE("a server's tool is another tool when any part of it changes", "[authority][R25]") {
+TEST_CASE("a server's tool is another tool when any part of it changes", "[authority][R18]") {
   std::set<std::string> digests = {server_tool().digest.hex()};
   std::size_t parts = 1;
   const auto changed = [&](auto change) {
@@ -182,7 +182,7 @@ TEST_CASE("a server's files stay apart from what its tool may write", "[authorit
   CHECK(authority::check_within({program}, {{"/opt", true, true}}).code() == Code::tree_refused);
 }
 
-TEST_CASE("a server that drifted ends the task or the call", "[authority][R25]") {
+TEST_CASE("a server that drifted ends the task or the call", "[authority][R18]") {
   Node node;
   bool ends = GENERATE(true, false);
   const TaskId task = activated(node, [ends](Capsule& capsule) {

@@ -1,8 +1,10 @@
 // What steps see of a tool's answer.
 #include "runtime/broker/result_json.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "crypto/crypto.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/outcome.h"
 
@@ -116,6 +118,85 @@ TEST_CASE("every end of a run has an outcome", "[broker][result]") {
   refused.error = Error(Code::sandbox_layer);
   CHECK(outcome_of(refused).state == CallState::failed);
   CHECK(outcome_of(refused).code == Code::sandbox_layer);
+}
+
+authority::Tool server_tool() {
+  authority::Tool tool;
+  tool.name = "fs.read";
+  tool.kind = authority::ToolKind::upstream;
+  return tool;
+}
+
+sandbox::RunReport answered(std::string result, bool is_error = false) {
+  sandbox::RunReport report;
+  report.end = sandbox::RunEnd::done;
+  report.result.fields = {{"result", std::move(result)}, {"is_error", is_error}};
+  return report;
+}
+
+TEST_CASE("a server's result is its three members and no more", "[broker][result]") {
+  const auto result = render_result(
+      server_tool(),
+      answered(R"({"structuredContent":{"n":1.50,"big":12345678901234567890},"content":[],)"
+               R"("_meta":{},"isError":false,"resultType":"task","task":{"taskId":"x"}})"));
+  REQUIRE(result.ok());
+  CHECK(result->json ==
+        R"({"mcp":{"_meta":{},"content":[],"structuredContent":{"big":12345678901234567890,)"
+        R"("n":1.50}}})");
+  CHECK(result->result_bytes == 141);
+  for (const char* bad : {"", "[]", "null", "{", R"({"content":[],"content":[]})", "{\"a\":\xff}"})
+    CHECK(render_result(server_tool(), answered(bad)).code() == Code::tool_output_malformed);
+  sandbox::RunReport none = answered("{}");
+  none.result.fields = {{"result", true}};
+  CHECK(render_result(server_tool(), none).code() == Code::tool_output_malformed);
+  none.result.fields = {};
+  CHECK(render_result(server_tool(), none).code() == Code::tool_output_malformed);
+}
+
+TEST_CASE("a server's result is masked wherever a secret stands in it", "[broker][result][R20]") {
+  REQUIRE(crypto::initialise().ok());
+  constexpr std::string_view kSecret = "tok\"en-0123";
+  std::vector<authority::CallSecret> secrets;
+  secrets.push_back({"token", crypto::Secret(kSecret.size())});
+  std::ranges::copy(kSecret, secrets[0].value.bytes().begin());
+  const auto result = render_result(
+      server_tool(),
+      answered(R"({"content":[{"type":"text","text":"is tok\"en-0123"}],)"
+               R"("structuredContent":{"tok\"en-0123":1},"_meta":{"a":"\u0074ok\"en-0123"}})"),
+      Masker(secrets));
+  REQUIRE(result.ok());
+  CHECK(result->json == R"({"mcp":{"_meta":{"a":"[secret token]"},)"
+                        R"("content":[{"text":"is [secret token]","type":"text"}],)"
+                        R"("structuredContent":{"[secret token]":1}}})");
+}
+
+TEST_CASE("a server's own failure is the call's", "[broker][result]") {
+  sandbox::RunReport report = answered("{}", true);
+  report.result.fields.push_back({"text", "no such file /srv/x"});
+  fail_by_answer(report);
+  CHECK(report.end == sandbox::RunEnd::failed);
+  CHECK(report.error.code() == Code::tool_failed);
+  CHECK(report.err == "no such file /srv/x");
+  sandbox::RunReport fine = answered("{}");
+  fail_by_answer(fine);
+  CHECK(fine.end == sandbox::RunEnd::done);
+}
+
+TEST_CASE("what a server says is kept out of the log where arguments are", "[broker][result]") {
+  const auto outcome = [](Code code) {
+    sandbox::RunReport report;
+    report.end = sandbox::RunEnd::failed;
+    report.error = Error(code, {"what", "", "the server's words", ""});
+    return outcome_of(report, authority::ToolKind::upstream);
+  };
+  for (const Code code : {Code::tool_failed, Code::tool_input, Code::upstream_broken}) {
+    CHECK(outcome(code).code == code);
+    CHECK(outcome(code).subject == "the server's words");
+    CHECK(outcome(code).detail.find("what") != std::string::npos);
+    CHECK(outcome(code).detail.find("words") == std::string::npos);
+  }
+  // Of the definitions, which the pins have already.
+  CHECK(outcome(Code::upstream_drift).detail.find("the server's words") != std::string::npos);
 }
 
 }  // namespace
