@@ -50,7 +50,9 @@ Result<Client::Answer> Client::ask(std::string_view method, ObjectWriter params)
   for (;;) {
     TAPER_TRY(const Line line, link_.receive(until_ms_));
     if (line.overlong) {
-      // Most likely the answer; should it come after all, nobody waits for it.
+      // Most likely the answer; should it come after all, nobody waits for it. Should it have been
+      // the news of a change, that is not missed either.
+      stale_ = true;
       abandoned_.insert(std::exchange(awaited_, 0));
       return Error(Code::too_large,
                    {.field = std::string(method),
@@ -133,7 +135,10 @@ Status Client::count_stray() {
 
 Status Client::take_unasked(const Line& line, std::int64_t until_ms) {
   until_ms_ = until_ms;
-  if (line.overlong) return count_stray();
+  if (line.overlong) {
+    stale_ = true;
+    return count_stray();
+  }
   TAPER_TRY(const std::optional<Answer> answer, take(line));
   return success();
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/basic_parser_impl.hpp>
-#include <boost/json/parse.hpp>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -19,18 +18,37 @@ namespace taper::upstream {
 namespace {
 
 namespace bj = boost::json;
+using Code = bj::error_code;
+using Text = bj::string_view;
 
-// Keeps the names of the objects that are open, and nothing else.
-struct Names {
+// Sees every token, keeps the name or number that it stands in, and nothing else.
+struct Tokens {
   static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_array_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
-  using Code = bj::error_code;
-  using Text = bj::string_view;
+  std::string token;
 
+  bool add(Text part) {
+    token.append(part.data(), part.size());
+    return true;
+  }
+  bool on_key_part(Text part, std::size_t, Code&) { return add(part); }
+  bool on_number_part(Text part, Code&) { return add(part); }
+  bool on_document_begin(Code&) { return true; }
+  bool on_document_end(Code&) { return true; }
+  bool on_array_begin(Code&) { return true; }
+  bool on_array_end(std::size_t, Code&) { return true; }
+  bool on_string_part(Text, std::size_t, Code&) { return true; }
+  bool on_string(Text, std::size_t, Code&) { return true; }
+  bool on_bool(bool, Code&) { return true; }
+  bool on_null(Code&) { return true; }
+  bool on_comment_part(Text, Code&) { return true; }
+  bool on_comment(Text, Code&) { return true; }
+};
+
+struct Names : Tokens {
   std::vector<std::set<std::string, std::less<>>> open;
-  std::string name;
   bool twice = false;
 
   bool on_object_begin(Code&) {
@@ -41,89 +59,116 @@ struct Names {
     open.pop_back();
     return true;
   }
-  bool on_key_part(Text part, std::size_t, Code&) {
-    name.append(part.data(), part.size());
-    return true;
-  }
   bool on_key(Text part, std::size_t, Code&) {
-    name.append(part.data(), part.size());
-    twice = !open.back().insert(std::exchange(name, {})).second;
+    add(part);
+    twice = !open.back().insert(std::exchange(token, {})).second;
     return !twice;
   }
-  bool on_document_begin(Code&) { return true; }
-  bool on_document_end(Code&) { return true; }
-  bool on_array_begin(Code&) { return true; }
-  bool on_array_end(std::size_t, Code&) { return true; }
-  bool on_string_part(Text, std::size_t, Code&) { return true; }
-  bool on_string(Text, std::size_t, Code&) { return true; }
-  bool on_number_part(Text, Code&) { return true; }
-  bool on_int64(std::int64_t, Text, Code&) { return true; }
-  bool on_uint64(std::uint64_t, Text, Code&) { return true; }
-  bool on_double(double, Text, Code&) { return true; }
-  bool on_bool(bool, Code&) { return true; }
-  bool on_null(Code&) { return true; }
-  bool on_comment_part(Text, Code&) { return true; }
-  bool on_comment(Text, Code&) { return true; }
-};
-
-std::string quoted(std::string_view text) { return mcp::Json::string(text).text(); }
-
-std::string_view view(bj::string_view text) { return {text.data(), text.size()}; }
-
-bool write_double(double number, std::string& out) {
-  constexpr double kExact = 9'007'199'254'740'992.0;  // 2^53
-  if (!std::isfinite(number)) return false;
-  if (std::trunc(number) == number && std::abs(number) <= kExact) {
-    out += std::to_string(static_cast<std::int64_t>(number));
+  bool skip_number() {
+    token.clear();
     return true;
   }
+  bool on_int64(std::int64_t, Text, Code&) { return skip_number(); }
+  bool on_uint64(std::uint64_t, Text, Code&) { return skip_number(); }
+  bool on_double(double, Text, Code&) { return skip_number(); }
+};
+
+// Empty: beyond what a double holds. The parser's own doubles are not rounded correctly.
+std::string canonical_number(std::string_view text) {
+  constexpr double kExact = 9'007'199'254'740'992.0;  // 2^53
+  const char* end = text.data() + text.size();
+  std::uint64_t whole = 0;
+  const auto [stop, error] = std::from_chars(text.data(), end, whole);
+  if (stop == end && error == std::errc()) return std::to_string(whole);
+  std::int64_t below = 0;
+  const auto [below_stop, below_error] = std::from_chars(text.data(), end, below);
+  if (below_stop == end && below_error == std::errc()) return std::to_string(below);
+  double number = 0;
+  if (std::from_chars(text.data(), end, number).ec != std::errc() || !std::isfinite(number)) {
+    return "";
+  }
+  if (std::trunc(number) == number && std::abs(number) <= kExact) {
+    return std::to_string(static_cast<std::int64_t>(number));
+  }
   std::array<char, 32> digits{};
-  out.append(digits.data(),
-             std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
-  return true;
+  return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr};
 }
 
-bool write_value(const bj::value& value, std::string& out);
+// Builds the one text of a value from the inside out.
+struct Canonical : Tokens {
+  struct Open {
+    std::string name;  // of the member that comes next
+    std::vector<std::pair<std::string, std::string>> members;
+    std::string items = "[";
+  };
+  std::vector<Open> open;
+  std::string done;
 
-bool write_object(const bj::object& object, std::string& out) {
-  std::vector<const bj::key_value_pair*> members;
-  for (const bj::key_value_pair& member : object) members.push_back(&member);
-  std::ranges::sort(members, {}, [](const auto* member) { return view(member->key()); });
-  out += '{';
-  for (const bj::key_value_pair* member : members) {
-    if (out.back() != '{') out += ',';
-    out += quoted(view(member->key())) + ":";
-    if (!write_value(member->value(), out)) return false;
+  bool put(std::string text) {
+    if (open.empty()) {
+      done = std::move(text);
+      return true;
+    }
+    Open& outer = open.back();
+    if (!outer.name.empty()) {
+      outer.members.emplace_back(std::exchange(outer.name, {}), std::move(text));
+    } else {
+      outer.items += outer.items.size() > 1 ? "," + text : text;
+    }
+    return true;
   }
-  out += '}';
-  return true;
-}
-
-bool write_array(const bj::array& array, std::string& out) {
-  out += '[';
-  for (const bj::value& item : array) {
-    if (&item != array.data()) out += ',';
-    if (!write_value(item, out)) return false;
+  bool on_object_begin(Code&) { return begin(); }
+  bool on_array_begin(Code&) { return begin(); }
+  bool begin() {
+    open.emplace_back();
+    return true;
   }
-  out += ']';
-  return true;
-}
-
-bool write_value(const bj::value& value, std::string& out) {
-  switch (value.kind()) {
-    case bj::kind::object: return write_object(value.get_object(), out);
-    case bj::kind::array: return write_array(value.get_array(), out);
-    case bj::kind::string: out += quoted(view(value.get_string())); return true;
-    case bj::kind::int64: out += std::to_string(value.get_int64()); return true;
-    case bj::kind::uint64: out += std::to_string(value.get_uint64()); return true;
-    case bj::kind::double_: return write_double(value.get_double(), out);
-    case bj::kind::bool_: out += value.get_bool() ? "true" : "false"; return true;
-    case bj::kind::null: out += "null"; return true;
+  bool on_object_end(std::size_t, Code&) {
+    Open object = std::move(open.back());
+    open.pop_back();
+    std::ranges::sort(object.members);
+    std::string text = "{";
+    for (const auto& [name, value] : object.members) {
+      if (text.size() > 1) text += ',';
+      text += name + ":" + value;
+    }
+    return put(text + "}");
   }
-  return false;
+  bool on_array_end(std::size_t, Code&) {
+    std::string items = std::move(open.back().items);
+    open.pop_back();
+    return put(items + "]");
+  }
+  std::string take_quoted(Text part) {
+    add(part);
+    return mcp::Json::string(std::exchange(token, {})).text();
+  }
+  bool on_key(Text part, std::size_t, Code&) {
+    open.back().name = take_quoted(part);
+    return true;
+  }
+  bool on_string_part(Text part, std::size_t, Code&) { return add(part); }
+  bool on_string(Text part, std::size_t, Code&) { return put(take_quoted(part)); }
+  bool put_number(Text part) {
+    add(part);
+    std::string text = canonical_number(std::exchange(token, {}));
+    return !text.empty() && put(std::move(text));
+  }
+  bool on_int64(std::int64_t, Text part, Code&) { return put_number(part); }
+  bool on_uint64(std::uint64_t, Text part, Code&) { return put_number(part); }
+  bool on_double(double, Text part, Code&) { return put_number(part); }
+  bool on_bool(bool value, Code&) { return put(value ? "true" : "false"); }
+  bool on_null(Code&) { return put("null"); }
+};
+
+template <class Handler>
+bool parse(bj::basic_parser<Handler>& parser, std::string_view text) {
+  Code error;
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
+  return !error && used == text.size() && parser.done();
 }
 
-bj::parse_options depth_options() {
+bj::parse_options options() {
   bj::parse_options options;
   options.max_depth = limits::kUpstreamJsonDepthMax;
   return options;
@@ -133,19 +178,14 @@ bj::parse_options depth_options() {
 
 bool is_strict_json(std::string_view text) {
   if (text.empty() || !is_utf8(text)) return false;
-  bj::basic_parser<Names> parser(depth_options());
-  bj::error_code error;
-  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
-  return !error && !parser.handler().twice && used == text.size() && parser.done();
+  bj::basic_parser<Names> parser(options());
+  return parse(parser, text) && !parser.handler().twice;
 }
 
 std::optional<std::string> canonical(std::string_view value) {
-  bj::error_code error;
-  const bj::value parsed =
-      bj::parse(bj::string_view(value.data(), value.size()), error, {}, depth_options());
-  std::string out;
-  if (error || !write_value(parsed, out)) return std::nullopt;
-  return out;
+  bj::basic_parser<Canonical> parser(options());
+  if (!parse(parser, value)) return std::nullopt;
+  return std::move(parser.handler().done);
 }
 
 }  // namespace taper::upstream

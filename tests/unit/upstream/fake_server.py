@@ -174,6 +174,9 @@ def misbehave(ident, good, modern):
             send(NOISE)
     if MODE == "huge" and state.calls == 1:
         good = {"content": [{"type": "text", "text": "x" * 5_000_000}]}
+    if MODE == "huge-change":
+        state.version += 1
+        send(dict(CHANGED, params={"_meta": {"x": "x" * 5_000_000}}))
     if MODE == "wordy":
         sys.stderr.write("e" * 1_000_000)
     if MODE == "asks":
@@ -188,6 +191,9 @@ def misbehave(ident, good, modern):
     if MODE == "idle-changed":
         state.version += 1
         send(CHANGED)
+    if MODE == "huge-idle-change" and state.calls == 1:
+        state.version += 1
+        send(dict(CHANGED, params={"_meta": {"x": "x" * 5_000_000}}))
     if MODE == "idle-noise":
         for _ in range(5000):
             send(NOISE)
@@ -209,7 +215,8 @@ def handshake(message):
         return refuse(ident, -32601, "Method not found")
     if modern:
         tools = {"listChanged": True} if MODE != "silent" else {}
-        return answer(ident, {"supportedVersions": [MODERN], "capabilities": {"tools": tools},
+        versions = [MODERN] if MODE != "other-modern" else ["2027-01-01"]
+        return answer(ident, {"supportedVersions": versions, "capabilities": {"tools": tools},
                               "ttlMs": 0, "cacheScope": "private"}, True)
     legacy = [era for era in ERAS if era != MODERN]
     if not legacy:

@@ -104,6 +104,8 @@ TEST_CASE("a server of another era is drift of the era", "[upstream][R18]") {
   CHECK(call("2025-06-18", "2025-11-25") ==
         "upstream_drift era: expected 2025-11-25: got 2025-06-18");
   CHECK_THAT(call("2025-11-25", "2026-07-28"), StartsWith("upstream_drift era"));
+  Upstream other(Upstream::fake("2026-07-28", "other-modern"));
+  CHECK_THAT(told(other.call("2026-07-28")), StartsWith("upstream_drift era"));
   CHECK_THAT(call("2026-07-28", "2025-11-25"), StartsWith("upstream_drift era"));
   CHECK(call("1999-01-01", "auto") == "upstream_drift era: expected 2025-11-25: got 1999-01-01");
 }
@@ -286,6 +288,18 @@ TEST_CASE("an answer that is too large is dropped, and the server goes on", "[up
     CHECK(upstream.call(era).error.code() == Code::too_large);
     CHECK(echoed(upstream.call(era, "{}")) == "{}");
   }
+}
+
+TEST_CASE("the news of a change is not missed for its size", "[upstream][R18]") {
+  Upstream asked(Upstream::fake("2025-11-25", "huge-change"));
+  CHECK(asked.call("2025-11-25").error.code() == Code::too_large);
+  CHECK_THAT(told(asked.call("2025-11-25")), StartsWith("upstream_drift description"));
+  Upstream idle(Upstream::fake("2025-11-25", "huge-idle-change"));
+  CHECK(echoed(idle.call("2025-11-25", "{}")) == "{}");
+  // It comes before this call, or while it runs.
+  auto reply = idle.call("2025-11-25");
+  if (reply.error.code() == Code::too_large) reply = idle.call("2025-11-25");
+  CHECK_THAT(told(reply), StartsWith("upstream_drift description"));
 }
 
 TEST_CASE("a server's failures are told as the tool's", "[upstream]") {

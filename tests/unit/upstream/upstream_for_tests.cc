@@ -78,15 +78,7 @@ sandbox::BuiltinReply Upstream::reply() {
     return bytes;
   };
   const Bytes body = receive(ByteReader(receive(4)).u32());
-  // As of an upstream's cell; decode_reply takes a builtin's codes alone.
-  ByteReader in(body);
-  in.u8();
-  const auto code = static_cast<Code>(in.u16());
-  if (code == Code::upstream_drift || code == Code::upstream_broken) {
-    ErrorDetail detail{in.text(4096), in.text(4096), in.text(4096), ""};
-    return {Error(code, std::move(detail)), {}, 0};
-  }
-  Result<sandbox::BuiltinReply> reply = sandbox::decode_reply(body);
+  Result<sandbox::BuiltinReply> reply = sandbox::decode_reply(body, authority::ToolKind::upstream);
   REQUIRE(reply.ok());
   return std::move(reply).value();
 }

@@ -35,6 +35,15 @@ TEST_CASE("values are the same whatever their spelling", "[upstream]") {
   CHECK(canonical(R"({ "b" : [ 1.0, 2e0 , -0.5 ], "a" : "\u0041\n\u00e9" })") ==
         canonical("{\"a\":\"A\\n\xc3\xa9\",\"b\":[1,2,-5e-1]}"));
   CHECK(canonical("18446744073709551615") == "18446744073709551615");
+  CHECK(canonical("[-9223372036854775808, -0, -0.0, 1E2]") == "[-9223372036854775808,0,0,100]");
+  // Rounded as a reader of one text and of the other must: to the same double.
+  for (const char* number : {"18446744973704073709551619551615", "0.1e-7", "123456789.125e300"}) {
+    const std::optional<std::string> once = canonical(number);
+    REQUIRE(once);
+    CHECK(canonical(*once) == once);
+  }
+  CHECK(canonical("0.30000000000000004") != canonical("0.3"));
+  CHECK(canonical(R"({"":{"":1}, "b":[[],{}]})") == R"({"":{"":1},"b":[[],{}]})");
   CHECK(canonical("[true,false,null,{}]") == "[true,false,null,{}]");
   CHECK(canonical("1") != canonical("\"1\""));
   CHECK(canonical("[1,2]") != canonical("[2,1]"));

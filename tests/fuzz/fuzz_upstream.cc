@@ -1,0 +1,104 @@
+// links: taper_upstream
+// Bytes of an upstream MCP server, in every era. Whatever comes in, what goes to the broker is
+// strict JSON with the members that it knows, and only for the tool that was pinned.
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/limits.h"
+#include "runtime/edge/mcp/json.h"
+#include "runtime/upstream/client.h"
+#include "runtime/upstream/errors.h"
+#include "runtime/upstream/value.h"
+#include "tests/fuzz/planted.h"
+
+namespace {
+
+using namespace taper;
+using namespace taper::upstream;
+
+constexpr std::array<const char*, 6> kEras = {"auto",       "2026-07-28", "2025-11-25",
+                                              "2025-06-18", "2025-03-26", "2024-11-05"};
+constexpr const char* kPinned = R"({"name":"t","inputSchema":{"type":"object"}})";
+
+// A server that has written everything before it is asked, and keeps it when it is started again.
+class Written : public Link {
+ public:
+  explicit Written(std::string_view bytes) { lines_.feed(bytes); }
+  std::int64_t now_ms() const override { return 0; }
+  Status start() override { return success(); }
+  Status send(std::string_view line, std::int64_t /*until_ms*/) override {
+    TAPER_ASSERT(is_strict_json(line) && line.find('\n') == line.npos);
+    return success();
+  }
+  Result<Line> receive(std::int64_t /*until_ms*/) override {
+    std::optional<Line> line = lines_.next();
+    if (!line) return broken("ended", "");
+    return std::move(*line);
+  }
+
+ private:
+  LineBuffer lines_;
+};
+
+const std::string& text_of(const sandbox::BuiltinResult& result, std::size_t field) {
+  return std::get<std::string>(result.fields.at(field).value);
+}
+
+void check_error(const Error& error) {
+  const Code code = error.code();
+  TAPER_ASSERT(code == Code::tool_failed || code == Code::tool_input || code == Code::too_large ||
+               code == Code::upstream_drift || code == Code::upstream_broken);
+  for (const std::string& text : {error.detail().expected, error.detail().got}) {
+    TAPER_ASSERT(text.size() <= limits::kUpstreamTextShownBytes && text.find('\n') == text.npos);
+  }
+}
+
+void check_definitions(const Result<sandbox::BuiltinResult>& told) {
+  if (!told.ok()) return check_error(told.error());
+  TAPER_ASSERT(is_strict_json(text_of(*told, 0)));
+  for (const std::string_view item : mcp::read_array(text_of(*told, 0))) {
+    const std::optional<std::string> name = mcp::Object::read(item)->string("name");
+    TAPER_ASSERT(name && !name->empty());
+    // Every tool of the corpus is called t or u.
+    fuzz::planted_bug(*name != "t" && *name != "u");
+  }
+}
+
+void check_call(const Result<sandbox::BuiltinResult>& told) {
+  if (!told.ok()) return check_error(told.error());
+  const std::string& result = text_of(*told, 0);
+  TAPER_ASSERT(is_strict_json(result) && result.find('\n') == result.npos &&
+               result.find('\r') == result.npos);
+  const std::optional<mcp::Object> object = mcp::Object::read(result);
+  TAPER_ASSERT(object && mcp::kind_of(object->find("content").value_or("")) == mcp::Kind::array);
+  for (const mcp::Member& member : object->members()) {
+    TAPER_ASSERT(member.name == "content" || member.name == "structuredContent" ||
+                 member.name == "_meta");
+  }
+  const bool is_error = std::get<bool>(told->fields.at(1).value);
+  TAPER_ASSERT(told->fields.size() == (is_error ? 3 : 2));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  // The first byte says in which era, and whether a call comes first.
+  const std::string_view era = kEras.at(data[0] % kEras.size());
+  Written link(input.substr(1));
+  Client client(link, era);
+  const ToolCall call{"t", *mcp::Json::parse("{}"), kPinned};
+  const bool call_first = (data[0] & 0x40U) != 0;
+  if (!call_first) check_definitions(client.definitions(1));
+  for (int i = 0; i < 2; ++i) check_call(client.call(call, 1));
+  (void)client.take_unasked({"", false}, 1).ok();
+  if (call_first) check_definitions(client.definitions(1));
+
+  const std::optional<std::string> once =
+      is_strict_json(input.substr(1)) ? canonical(input.substr(1)) : std::nullopt;
+  if (once) TAPER_ASSERT(is_strict_json(*once) && canonical(*once) == once);
+  return 0;
+}
