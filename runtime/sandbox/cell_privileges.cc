@@ -178,8 +178,9 @@ Status separate_tool(CellPlan& plan) {
 Status limit_memory(CellPlan& plan) {
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  // The sanitizer's shadow memory would count. A command sheds it when it is executed.
-  if (plan.order.kind == authority::ToolKind::builtin) return success();
+  // The sanitizer's shadow memory would count. A command sheds it when it is executed; the helper
+  // of a server has its own.
+  if (plan.order.kind != authority::ToolKind::command) return success();
 #endif
 #endif
   return limit(RLIMIT_DATA, plan.order.caps.memory_bytes);

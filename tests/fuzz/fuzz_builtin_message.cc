@@ -18,6 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::planted_bug(reply.value().result.rows.size() == 3 && fields.size() == 1 &&
                       fields.front().value == sandbox::FieldValue(true));
   }
+  // A server's cell may answer with more codes, and with all that a builtin's may.
+  const auto servers = sandbox::decode_reply(bytes, authority::ToolKind::upstream);
+  TAPER_ASSERT(servers.ok() || !reply.ok());
   const Result<sandbox::BuiltinRequest> request = sandbox::decode_request(bytes);
   if (request.ok()) {
     authority::PermitFacts facts;

@@ -67,6 +67,20 @@ TEST_CASE("a hostile cell's reply is not believed", "[sandbox]") {
       CHECK_FALSE(decode_reply(out.bytes()).ok());
     }
   }
+  SECTION("a code that only a server's cell answers with") {
+    using enum authority::ToolKind;
+    for (const Code code : {Code::upstream_drift, Code::upstream_broken, Code::tool_failed}) {
+      const Bytes bytes =
+          encode_reply({Error(code, {.field = "x", .expected = "", .got = "", .fix = ""}), {}});
+      CHECK(decode_reply(bytes, upstream).ok());
+      CHECK(decode_reply(bytes, builtin).ok() == (code == Code::tool_failed));
+    }
+    for (const Code code : {Code::violation, Code::call_interrupted, Code::drift_ended}) {
+      const Bytes bytes =
+          encode_reply({Error(code, {.field = "", .expected = "", .got = "", .fix = ""}), {}});
+      CHECK_FALSE(decode_reply(bytes, upstream).ok());
+    }
+  }
   SECTION("a success that carries an error's text") {
     ByteWriter out;
     out.u8(1).u16(1).text("x").text("").text("").u16(0).text("").u32(0);

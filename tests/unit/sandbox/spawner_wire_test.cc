@@ -10,7 +10,7 @@ CellOrder sample_order() {
   order.cell = 7;
   order.kind = authority::ToolKind::command;
   order.deadline_boot_ms = -5;
-  order.trees = {{"/a", true, false}, {"/b/c", false, true}};
+  order.trees = {{"/a", true, false}, {"/b/c", false, true}, {"/d", true, false, true}};
   order.argv = {"/bin/true", "", "x"};
   return order;
 }
@@ -52,6 +52,12 @@ TEST_CASE("orders outside their limits are not taken", "[sandbox][cell]") {
   CHECK(refused([](CellOrder& order) { order.argv.clear(); }));
   CHECK(refused([](CellOrder& order) { order.argv.resize(limits::kArgvWordsMax + 1); }));
   CHECK(refused([](CellOrder& order) { order.trees.resize(limits::kTreesMax + 1); }));
+  CHECK(refused([](CellOrder& order) {
+    order.kind = authority::ToolKind::upstream;
+    order.argv.clear();
+  }));
+  CHECK(refused([](CellOrder& order) { order.kind = authority::ToolKind{4}; }));
+  CHECK(refused([](CellOrder& order) { order.trees[2].writable = true; }));
   CHECK(refused([](CellOrder& order) { order.trees[0].path = "relative"; }));
   CHECK(refused([](CellOrder& order) { order.trees[0].path = std::string("/a\0b", 4); }));
   CHECK(refused([](CellOrder& order) { order.argv[1] = std::string("a\0b", 3); }));
