@@ -24,6 +24,11 @@ Error not_a_message(std::string_view line) {
                 "no message of JSON-RPC: " + one_line(line, limits::kSchemaWordsBytesMax));
 }
 
+Error without_answer(std::string_view method, const Error& error) {
+  if (error.detail().field != "timeout") return error;
+  return broken("timeout", "no answer to " + std::string(method));
+}
+
 }  // namespace
 
 bool Client::is_era(std::string_view era) {
@@ -46,10 +51,12 @@ Status Client::send(std::string_view method, Json params, std::optional<std::int
 Result<Client::Answer> Client::ask(std::string_view method, ObjectWriter params) {
   if (modern()) params.json("_meta", request_meta());
   awaited_ = ++last_id_;
-  TAPER_CHECK(send(method, params.empty() ? Json() : std::move(params).end(), awaited_));
+  const Status sent = send(method, params.empty() ? Json() : std::move(params).end(), awaited_);
+  if (!sent.ok()) return without_answer(method, sent.error());
   for (;;) {
-    TAPER_TRY(const Line line, link_.receive(until_ms_));
-    if (line.overlong) {
+    const Result<Line> line = link_.receive(until_ms_);
+    if (!line.ok()) return without_answer(method, line.error());
+    if (line->overlong) {
       // Most likely the answer; should it come after all, nobody waits for it. Should it have been
       // the news of a change, that is not missed either.
       stale_ = true;
@@ -61,7 +68,7 @@ Result<Client::Answer> Client::ask(std::string_view method, ObjectWriter params)
                     .got = "more",
                     .fix = "ask for less"});
     }
-    TAPER_TRY(std::optional<Answer> answer, take(line));
+    TAPER_TRY(std::optional<Answer> answer, take(*line));
     if (answer) return std::move(*answer);
   }
 }

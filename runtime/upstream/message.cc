@@ -65,7 +65,7 @@ std::optional<std::vector<Message>> read_messages(std::string_view line, Batches
   std::vector<std::string_view> parts = {value};
   if (batches == Batches::taken && mcp::kind_of(value) == Kind::array) {
     parts = mcp::read_array(value);
-    if (parts.size() > limits::kMcpBatchMax) return std::nullopt;
+    if (parts.empty() || parts.size() > limits::kMcpBatchMax) return std::nullopt;
   }
   std::vector<Message> messages;
   for (const std::string_view part : parts) {

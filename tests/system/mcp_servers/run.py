@@ -158,8 +158,10 @@ def main():
                 bad += 1
                 continue
             for era in [*eras, "auto"]:
+                agreed = eras[-1] if era == "auto" else era
                 try:
-                    print(f"{name} {era}: ok ({try_one(program, argv, era, scratch, scenario, eras[-1] if era == 'auto' else era)})", flush=True)
+                    told = try_one(program, argv, era, scratch, scenario, agreed)
+                    print(f"{name} {era}: ok ({told})", flush=True)
                 except (AssertionError, Failure) as error:
                     bad += 1
                     print(f"{name} {era}: FAILED: {error!r}", flush=True)

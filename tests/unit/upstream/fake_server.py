@@ -96,7 +96,10 @@ def list_tools(ident, params, modern):
         tools = [others[page]] if page < 3 else [tool()]
         more = {"nextCursor": str(page + 1)} if page < 3 else {}
         return answer(ident, {"tools": tools, **more}, modern)
-    return answer(ident, {"tools": [tool()]}, modern)
+    answer(ident, {"tools": [tool()]}, modern)
+    if MODE == "deaf":
+        time.sleep(600)
+    return None
 
 
 def ask(method, ident):

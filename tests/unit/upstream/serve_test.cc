@@ -257,8 +257,12 @@ TEST_CASE("a server that goes, hangs or floods", "[upstream]") {
     CHECK_THAT(error("broken-handshake"), StartsWith("upstream_broken initialize"));
     const SystemClock clock;
     const std::int64_t begin = clock.now().boot_ms;
-    CHECK_THAT(error("slow", 1'500), StartsWith("upstream_broken timeout"));
+    CHECK(error("slow", 1'500) == "upstream_broken timeout: got no answer to tools/call");
     CHECK(clock.now().boot_ms - begin >= 1'500);
+    Upstream deaf(Upstream::fake(era, "deaf"));
+    const std::string more = R"({"text":")" + std::string(900'000, 'x') + "\"}";
+    CHECK_THAT(told(deaf.call(era, more, kEcho, 1'500)),
+               StartsWith("upstream_broken timeout: got no answer to tools/"));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@ const std::string kEcho =
 Upstream::Upstream(const std::vector<std::string>& argv) {
   int pair[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+  const timeval patience{.tv_sec = 60, .tv_usec = 0};
+  REQUIRE(::setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
   const std::string helper = std::string(TAPER_BIN_DIR) + "/taper-upstream";
   std::vector<std::string> words = {"taper-upstream"};
   words.insert(words.end(), argv.begin(), argv.end());

@@ -28,7 +28,7 @@ class Upstream {
   void ask(std::vector<authority::InputValue> inputs);
   // Requires that a reply comes.
   sandbox::BuiltinReply reply();
-  // Whether the socket was closed instead.
+  // Whether the socket was closed instead; waits for a minute.
   bool closed();
   sandbox::BuiltinReply definitions(const std::string& era);
   sandbox::BuiltinReply call(const std::string& era,

@@ -112,6 +112,7 @@ TEST_CASE("messages of JSON-RPC are told apart", "[upstream]") {
   REQUIRE(batch);
   CHECK(batch->size() == 2);
   CHECK_FALSE(read_messages(R"([{"jsonrpc":"2.0","method":"x"},1])", Batches::taken));
+  CHECK_FALSE(read_messages("[]", Batches::taken));
 }
 
 TEST_CASE("a definition is compared by value, member by member", "[upstream][R18]") {
