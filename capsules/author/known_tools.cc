@@ -98,7 +98,7 @@ KnownTools builtin_known_tools() {
 }
 
 Status add_known_tools(KnownTools& tools, std::string_view json) {
-  const Result<Value> parsed = parse_value(as_bytes(json), limits::kArgumentBytesMax);
+  const Result<Value> parsed = parse_value(as_bytes(json), limits::kToolListBytesMax);
   if (!parsed) {
     const ErrorDetail& detail = parsed.error().detail();
     return Error(Code::tool_file_malformed, {detail.field, detail.expected, detail.got,
@@ -106,7 +106,7 @@ Status add_known_tools(KnownTools& tools, std::string_view json) {
   }
   const Value* list = parsed->find("tools");
   const Array* array = list == nullptr ? nullptr : list->array();
-  if (array == nullptr || array->size() > limits::kToolFilesMax) {
+  if (array == nullptr || array->size() > limits::kToolsMax) {
     return malformed("tools", "a list of tools", list);
   }
   KnownTools added;

@@ -46,6 +46,10 @@ void add_upstream(const Tool& tool, Object& definition) {
 
 }  // namespace
 
+EntryFile entry_file(std::string path, ByteSpan bytes) {
+  return {std::move(path), crypto::hash(bytes)};
+}
+
 Hash tool_digest(std::string_view definition, const Hash& program) {
   const Bytes framed =
       ByteWriter().text("taper tool v1").text(definition).block(program.span()).bytes();

@@ -24,6 +24,7 @@ struct EntryFile {
   std::string path;
   Hash bytes;  // BLAKE2b-256
 };
+EntryFile entry_file(std::string path, ByteSpan bytes);
 
 struct Tool {
   std::string name;

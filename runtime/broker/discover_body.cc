@@ -6,6 +6,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/tool_schema.h"
 #include "runtime/broker/tool_words.h"
+#include "runtime/broker/upstream_words.h"
 
 namespace taper::broker {
 namespace {
@@ -53,7 +54,7 @@ bool has(const DiscoveredGrant& grant, Verb verb) {
 
 // Who makes a task must be able to ask how it went.
 bool may_be_task(const std::vector<const DiscoveredGrant*>& grants) {
-  return grants.front()->tool->kind == authority::ToolKind::command &&
+  return grants.front()->tool->kind != authority::ToolKind::builtin &&
          std::ranges::any_of(grants, [](const DiscoveredGrant* grant) {
            return has(*grant, Verb::call) && has(*grant, Verb::poll) && has(*grant, Verb::result);
          });
@@ -83,6 +84,8 @@ Value tool_body(const std::vector<const DiscoveredGrant*>& grants) {
     out.emplace_back("title", std::move(title));
   if (std::string words = tool_description(tool); !words.empty())
     out.emplace_back("description", std::move(words));
+  if (std::optional<Value> output = pinned_output_schema(tool))
+    out.emplace_back("output_schema", std::move(*output));
   return out;
 }
 

@@ -27,10 +27,11 @@ std::string describe_body(const TaskFacts& facts,
                           const std::vector<authority::DiscoveredGrant>& grants,
                           const authority::Remaining& remaining);
 
-// {"tools": [{"name", "title", "description", "input_schema", "annotations", "task"}], "fresh_ms",
-// "remaining"}: each tool once, by name; `title` and `description` where there are any; `task` is
-// "may" where a command's call can be asked about later by the same grant, else "never".
-// `fresh_ms`, how long the list may be kept, is cut to what is left of the lease.
+// {"tools": [{"name", "title", "description", "input_schema", "output_schema", "annotations",
+// "task"}], "fresh_ms", "remaining"}: each tool once, by name; `title`, `description` and
+// `output_schema` (a server's, as it was pinned) where there are any; `task` is
+// "may" where a call of what is no builtin can be asked about later by the same grant, else
+// "never". `fresh_ms`, how long the list may be kept, is cut to what is left of the lease.
 std::string discover_body(const std::vector<authority::DiscoveredGrant>& grants,
                           const authority::Remaining& remaining);
 

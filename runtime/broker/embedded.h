@@ -116,11 +116,39 @@ Status erase_read_result(const std::string& state, const TaskId& task, const Tas
 
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce);
 
-// The tools of a state: builtins and STATE/tools.d/*.toml. A file that is wrong is an error that
-// names it.
+// The tools of a state: builtins, and what tools.d has. A file that is wrong is an error that names
+// it.
 Result<authority::Tools> tools_list(const std::string& state);
 // The same as JSON, for `--tools` of lint and sign at the centre.
 std::string tools_json(const authority::Tools& tools);
+
+// Asks an MCP server of tools.d, in a cell that is thrown away, for the tools that it offers, and
+// writes them beside its file as NAME.pins.json. Pinning allows nothing.
+enum class PinMode : std::uint8_t { write, check };
+struct PinOptions {
+  std::string state;
+  std::string name;               // of the server
+  std::vector<std::string> with;  // absolute paths that its cell sees besides, read-only
+  PinMode mode = PinMode::write;  // check: nothing is written
+};
+enum class PinChange : std::uint8_t { same, fresh, changed, gone };  // against the pins of now
+struct ToolPin {
+  std::string name;  // NAME.TOOL
+  capsules::Effect effect = capsules::Effect::unset;
+  PinChange change = PinChange::same;
+  std::vector<std::string> members = {};  // changed: of its definition
+  std::string left_out = {};              // why it is no tool of this node; empty: it is one
+};
+// Whatever stands in it came from the server: whoever shows it escapes it.
+struct Pinning {
+  std::string path;                  // of the pins
+  std::string server, version;       // what the server calls itself; the revision of MCP
+  std::vector<ToolPin> tools;        // by name
+  std::vector<std::string> unknown;  // [tools.X] of the file that the server does not offer
+  bool differs = false;              // from the pins of now
+};
+// Errors: file_missing, tool_file_malformed, upstream_broken, those of sandbox::ask_upstream.
+Result<Pinning> pin_tools(const PinOptions& options);
 
 // Path of a program that stands beside this one. Error: program_missing.
 Result<std::string> sibling_program(const std::string& name);

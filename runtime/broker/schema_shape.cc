@@ -65,6 +65,18 @@ Types types_of(InputType type) {
   return 0;
 }
 
+std::size_t depth_of(const Value& value) {
+  std::size_t inner = 0;
+  if (const Array* items = value.array()) {
+    for (const Value& item : *items) inner = std::max(inner, depth_of(item));
+  } else if (const Object* members = value.object()) {
+    for (const auto& [name, member] : *members) inner = std::max(inner, depth_of(member));
+  } else {
+    return 0;
+  }
+  return inner + 1;
+}
+
 bool is_never(const Value& schema) { return schema.boolean() != nullptr && !*schema.boolean(); }
 
 void Shape::raise(const char* key, std::int64_t least) {

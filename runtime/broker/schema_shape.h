@@ -18,6 +18,9 @@ Types types_of(capsules::InputType type);
 // Says `false`.
 bool is_never(const capsules::Value& schema);
 
+// Of objects and arrays within each other; 0 for neither.
+std::size_t depth_of(const capsules::Value& value);
+
 class Shape {
  public:
   explicit Shape(Types types) : types_(types) {}

@@ -45,17 +45,43 @@ std::string_view status_of(const authority::CallView& call) {
 
 enum class Told : std::uint8_t { whole, text };
 
-std::string written(const CallResult& result, Told told, std::string_view remaining) {
-  const bool done = result.code == Code::ok;
-  std::string shown = done ? readable(result.json) : std::string(describe(result.code).text);
-  if (!done && !result.err.empty()) shown.append("\n").append(result.err);
+std::string text_block(std::string_view text) {
   Writer block;
   block.text("type", "text");
-  block.text("text", shown);
+  block.text("text", text);
+  return "[" + block.take() + "]";
+}
+
+// A server's result is what it gave itself, whose blocks are not told twice.
+void put_server_result(Writer& body, const capsules::Value& given) {
+  const capsules::Value* content = given.find("content");
+  body.raw("content", content == nullptr ? "[]" : write_canonical(*content));
+  if (const capsules::Value* structured = given.find("structuredContent"))
+    body.raw("structured", write_canonical(*structured));
+  if (const capsules::Value* meta = given.find("_meta")) body.raw("meta", write_canonical(*meta));
+}
+
+// No command and no builtin gives such an object.
+std::optional<capsules::Value> server_result(std::string_view json) {
+  if (!json.starts_with(R"({"mcp":)")) return std::nullopt;
+  const auto value = capsules::parse_value(as_bytes(json), limits::kResultBytesMax);
+  if (!value.ok() || value->object()->size() != 1) return std::nullopt;
+  return value->object()->front().second;
+}
+
+std::string written(const CallResult& result, Told told, std::string_view remaining) {
+  const bool done = result.code == Code::ok;
+  const auto given = done ? server_result(result.json) : std::nullopt;
   Writer body;
-  body.raw("content", "[" + block.take() + "]");
-  if (done && told == Told::whole && result.json.starts_with('{'))
-    body.raw("structured", result.json);
+  if (given) {
+    put_server_result(body, *given);
+  } else {
+    std::string shown = done ? readable(result.json) : std::string(describe(result.code).text);
+    if (!done && !result.err.empty()) shown.append("\n").append(result.err);
+    body.raw("content", text_block(shown));
+    if (done && told == Told::whole && result.json.starts_with('{'))
+      body.raw("structured", result.json);
+  }
   body.raw("is_error", done ? "false" : "true");
   body.number("code", describe(result.code).number);
   if (!result.decision.is_zero()) body.text("decision", result.decision.hex());

@@ -16,6 +16,7 @@ namespace taper::broker {
 namespace {
 
 constexpr std::string_view kSuffix = ".toml";
+constexpr std::string_view kPinsSuffix = ".pins.json";
 constexpr const char* kHostDirectory = "/etc/taper/tools.d";
 
 Error wrong(const std::string& file, std::string_view expected, std::string_view got = "") {
@@ -53,21 +54,44 @@ Status check_owner(const std::string& path, int fd, mode_t kind) {
 
 // Empty when there is no such file.
 Result<std::optional<std::string>> read_tool_file(const std::string& directory,
-                                                  const std::string& name) {
+                                                  const std::string& name, std::size_t most) {
   const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return not_opened(directory, "a directory that can be read", errno);
   TAPER_CHECK(check_owner(directory, folder.get(), S_IFDIR));
-  const std::string path = directory + "/" + name + std::string(kSuffix);
-  const Fd file(::openat(folder.get(), (name + std::string(kSuffix)).c_str(),
-                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const std::string path = directory + "/" + name;
+  const Fd file(
+      ::openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file && errno == ENOENT) return std::optional<std::string>();
   if (!file) return not_opened(path, "a regular file that can be read", errno);
   TAPER_CHECK(check_owner(path, file.get(), S_IFREG));
-  const Result<Bytes> bytes = read_fd(file.get(), path, limits::kToolFileBytesMax);
+  const Result<Bytes> bytes = read_fd(file.get(), path, most);
   if (bytes.code() == Code::too_large)
     return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
   if (!bytes.ok()) return Error(Code::os_failure, bytes.error().detail());
   return std::optional<std::string>(as_text(*bytes));
+}
+
+// What the first directory that has it says.
+struct Declared {
+  std::string directory;
+  std::string path;
+  ToolFile file;
+};
+Result<std::optional<Declared>> read_declared(const std::vector<std::string>& directories,
+                                              const std::string& name) {
+  for (const std::string& directory : directories) {
+    const std::string file = name + std::string(kSuffix);
+    TAPER_TRY(const std::optional<std::string> text,
+              read_tool_file(directory, file, limits::kToolFileBytesMax));
+    if (!text) continue;
+    const std::string path = directory + "/" + file;
+    if (capsules::find_builtin(name) != nullptr)
+      return wrong(path, "a name that is not a builtin's", name);
+    Result<ToolFile> parsed = parse_tool_file(name, *text);
+    if (!parsed.ok()) return in_file(path, parsed.error());
+    return std::optional(Declared{directory, path, std::move(parsed).value()});
+  }
+  return std::optional<Declared>();
 }
 
 Status add_names(const std::string& directory, std::set<std::string>& names) {
@@ -92,29 +116,128 @@ Status add_names(const std::string& directory, std::set<std::string>& names) {
   return status;
 }
 
-Result<LoadedTool> load_file(const std::string& path, const std::string& name,
-                             std::string_view text) {
-  if (authority::builtin_tools().contains(name))
-    return wrong(path, "a name that is not a builtin's", name);
-  Result<authority::Tool> parsed = parse_tool(name, text);
-  if (!parsed.ok()) return in_file(path, parsed.error());
-  Result<sandbox::Program> program = sandbox::Program::load(parsed->argv.front().literal);
+Result<std::optional<Pins>> read_pins(const std::string& directory, const UpstreamServer& server) {
+  const std::string name = server.name + std::string(kPinsSuffix);
+  TAPER_TRY(const std::optional<std::string> text,
+            read_tool_file(directory, name, limits::kUpstreamPinsBytesMax));
+  if (!text) return std::optional<Pins>();
+  Result<Pins> pins = parse_pins(*text);
+  if (!pins.ok()) return in_file(directory + "/" + name, pins.error());
+  return std::optional<Pins>(std::move(pins).value());
+}
+
+// Another revision may tell of a tool in other words.
+Result<std::optional<Pins>> pins_in_force(const std::string& directory,
+                                          const UpstreamServer& server) {
+  TAPER_TRY(std::optional<Pins> pins, read_pins(directory, server));
+  if (pins && pins->era != server.era)
+    return wrong(directory + "/" + server.name + std::string(kPinsSuffix) + ": era",
+                 server.era + ", as its file says: pin it again", pins->era);
+  return pins;
+}
+
+// What stands behind a path of argv is part of what runs, where it is a regular file.
+Result<std::vector<authority::EntryFile>> hash_entry(const UpstreamServer& server) {
+  std::vector<authority::EntryFile> entry;
+  for (std::size_t i = 1; i < server.argv.size(); ++i) {
+    const std::string& path = server.argv[i];
+    if (path.front() != '/') continue;
+    struct stat facts{};
+    const int failed = ::stat(path.c_str(), &facts) == 0 ? 0 : errno;
+    if (failed == ENOENT || failed == ENOTDIR || failed == ENAMETOOLONG) continue;
+    if (failed != 0) return not_opened(path, "a file that can be looked at", failed);
+    if (!S_ISREG(facts.st_mode)) continue;
+    const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    if (!file) return not_opened(path, "a file that can be read", errno);
+    const Result<Bytes> bytes = read_fd(file.get(), path, limits::kUpstreamEntryBytesMax);
+    if (bytes.code() == Code::too_large)
+      return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
+    if (!bytes.ok()) return Error(Code::os_failure, bytes.error().detail());
+    entry.push_back(authority::entry_file(path, *bytes));
+  }
+  return entry;
+}
+
+Result<std::vector<authority::GrantedTree>> look_at_files(const UpstreamServer& server) {
+  std::vector<authority::GrantedTree> files;
+  for (const std::string& path : server.files) {
+    struct stat facts{};
+    constexpr std::string_view kExpected = "a directory or a regular file";
+    if (::stat(path.c_str(), &facts) != 0) return not_opened("files: " + path, kExpected, errno);
+    if (!S_ISDIR(facts.st_mode) && !S_ISREG(facts.st_mode))
+      return wrong("files: " + path, kExpected);
+    files.push_back({.path = path, .directory = S_ISDIR(facts.st_mode), .program = true});
+  }
+  return files;
+}
+
+// What all tools of one server have in common.
+struct ServerProgram {
+  sandbox::Program program;
+  std::vector<authority::EntryFile> entry;
+  std::vector<authority::GrantedTree> files;
+};
+Result<ServerProgram> load_server_program(const UpstreamServer& server) {
+  TAPER_TRY(sandbox::Program program, sandbox::Program::load(server.argv.front()));
+  TAPER_TRY(std::vector<authority::EntryFile> entry, hash_entry(server));
+  TAPER_TRY(std::vector<authority::GrantedTree> files, look_at_files(server));
+  return ServerProgram{std::move(program), std::move(entry), std::move(files)};
+}
+
+Result<authority::Tool> defined_tool(const UpstreamServer& server, const Definition& definition,
+                                     const ServerProgram& program) {
+  TAPER_TRY(authority::Tool tool, upstream_tool(server, definition));
+  tool.entry = program.entry;
+  tool.files = program.files;
+  tool.program = program.program.hash();
+  authority::define_tool(tool);
+  return tool;
+}
+
+Result<LoadedTool> load_command(const std::string& path, authority::Tool tool) {
+  Result<sandbox::Program> program = sandbox::Program::load(tool.argv.front().literal);
   if (!program.ok()) return in_file(path, program.error());
-  LoadedTool loaded{.tool = std::move(parsed).value(), .program = std::move(program).value()};
-  loaded.tool.program = loaded.program.hash();
-  authority::define_tool(loaded.tool);
-  return loaded;
+  tool.program = program->hash();
+  authority::define_tool(tool);
+  return LoadedTool{std::move(tool), std::move(program).value()};
+}
+
+// The tool `name` of its server, where that has it.
+Result<std::optional<LoadedTool>> load_upstream(const std::vector<std::string>& directories,
+                                                const std::string& name) {
+  const std::size_t dot = name.find('.');
+  if (dot == std::string::npos) return std::optional<LoadedTool>();
+  TAPER_TRY(const std::optional<Declared> declared,
+            read_declared(directories, name.substr(0, dot)));
+  const auto* server = declared ? std::get_if<UpstreamServer>(&declared->file) : nullptr;
+  if (server == nullptr) return std::optional<LoadedTool>();
+  TAPER_TRY(const std::optional<Pins> pins, pins_in_force(declared->directory, *server));
+  if (!pins) return std::optional<LoadedTool>();
+  const auto definition = pins->tools.find(name.substr(dot + 1));
+  if (definition == pins->tools.end()) return std::optional<LoadedTool>();
+  Result<ServerProgram> program = load_server_program(*server);
+  if (!program.ok()) return in_file(declared->path, program.error());
+  Result<authority::Tool> tool = defined_tool(*server, definition->second, *program);
+  if (!tool.ok()) return in_file(declared->path + ": tool " + definition->first, tool.error());
+  return std::optional(LoadedTool{std::move(tool).value(), std::move(program->program)});
+}
+
+Status add_upstream_tools(const Declared& declared, const UpstreamServer& server,
+                          authority::Tools& tools) {
+  TAPER_TRY(const std::optional<Pins> pins, pins_in_force(declared.directory, server));
+  if (!pins) return success();
+  Result<ServerProgram> program = load_server_program(server);
+  if (!program.ok()) return in_file(declared.path, program.error());
+  for (const auto& [name, definition] : pins->tools) {
+    Result<authority::Tool> tool = defined_tool(server, definition, *program);
+    if (!tool.ok()) continue;
+    const std::string key = tool->name;
+    tools.try_emplace(key, std::move(tool).value());
+  }
+  return success();
 }
 
 }  // namespace
-
-bool is_tool_name(std::string_view name) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  if (name.empty() || name.size() > limits::kNameBytesMax || !letter(name.front())) return false;
-  return std::all_of(name.begin(), name.end(), [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  });
-}
 
 std::vector<std::string> tool_directories(const std::string& state) {
   std::vector<std::string> directories;
@@ -126,20 +249,49 @@ std::vector<std::string> tool_directories(const std::string& state) {
 Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& directories,
                                             const std::string& name) {
   if (!is_tool_name(name)) return std::optional<LoadedTool>();
-  for (const std::string& directory : directories) {
-    TAPER_TRY(const std::optional<std::string> text, read_tool_file(directory, name));
-    if (!text) continue;
-    const std::string path = directory + "/" + name + std::string(kSuffix);
-    TAPER_TRY(LoadedTool loaded, load_file(path, name, *text));
-    return std::optional<LoadedTool>(std::move(loaded));
-  }
-  return std::optional<LoadedTool>();
+  TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
+  if (!declared) return load_upstream(directories, name);
+  auto* command = std::get_if<authority::Tool>(&declared->file);
+  if (command == nullptr) return std::optional<LoadedTool>();
+  TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command)));
+  return std::optional<LoadedTool>(std::move(loaded));
 }
 
-Result<std::vector<std::string>> tool_names(const std::vector<std::string>& directories) {
+Result<authority::Tools> load_tools(const std::vector<std::string>& directories) {
   std::set<std::string> names;
   for (const std::string& directory : directories) TAPER_CHECK(add_names(directory, names));
-  return std::vector<std::string>(names.begin(), names.end());
+  authority::Tools tools;
+  std::vector<Declared> servers;
+  for (const std::string& name : names) {
+    TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
+    if (!declared) continue;
+    if (auto* command = std::get_if<authority::Tool>(&declared->file)) {
+      TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command)));
+      tools.emplace(name, std::move(loaded.tool));
+    } else {
+      servers.push_back(std::move(*declared));
+    }
+  }
+  for (const Declared& declared : servers) {
+    TAPER_CHECK(add_upstream_tools(declared, std::get<UpstreamServer>(declared.file), tools));
+    if (tools.size() > limits::kToolsMax)
+      return wrong(declared.path, "at most " + std::to_string(limits::kToolsMax) + " tools in all");
+  }
+  return tools;
+}
+
+Result<std::optional<ServerFile>> load_server(const std::vector<std::string>& directories,
+                                              const std::string& name) {
+  if (!is_server_name(name)) return std::optional<ServerFile>();
+  TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
+  if (!declared) return std::optional<ServerFile>();
+  auto* server = std::get_if<UpstreamServer>(&declared->file);
+  if (server == nullptr) return wrong(declared->path + ": kind", "mcp", "command");
+  ServerFile out;
+  out.pins_path = declared->directory + "/" + name + std::string(kPinsSuffix);
+  TAPER_TRY(out.pins, read_pins(declared->directory, *server));
+  out.server = std::move(*server);
+  return std::optional<ServerFile>(std::move(out));
 }
 
 }  // namespace taper::broker

@@ -1,14 +1,16 @@
-// Reading tools.d: one NAME.toml a tool. A file says what exists, never what is allowed.
-// docs/formats/tools.md
+// Reading tools.d: one NAME.toml a command, or a server with its tools NAME.TOOL. A file says what
+// exists, never what is allowed. docs/formats/tools.md
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "runtime/authority/tool.h"
 #include "runtime/base/result.h"
+#include "runtime/broker/upstream_server.h"
 #include "runtime/sandbox/spawner.h"
 
 namespace taper::broker {
@@ -16,10 +18,10 @@ namespace taper::broker {
 // A tool name is a file name without ".toml": letters, digits, '.', '_' and '-', a letter first.
 bool is_tool_name(std::string_view name);
 
-// What a file says, before its program is looked at: `program`, `digest` and `definition`
-// are not set.
-// Error: tool_file_malformed with the key in `field`.
-Result<authority::Tool> parse_tool(std::string_view name, std::string_view toml);
+// What a file says, before its program is looked at: of a command `program`, `digest` and
+// `definition` are not set. Error: tool_file_malformed with the key in `field`.
+using ToolFile = std::variant<authority::Tool, UpstreamServer>;
+Result<ToolFile> parse_tool_file(std::string_view name, std::string_view toml);
 
 struct LoadedTool {
   authority::Tool tool;
@@ -29,14 +31,28 @@ struct LoadedTool {
 // STATE/tools.d, then /etc/taper/tools.d; those that do not exist are left out.
 std::vector<std::string> tool_directories(const std::string& state);
 
-// The first directory that has the file decides; empty when none has it. Directory and file must be
-// owned by root or by us and not be writable by others. Errors: tool_file_malformed naming the
-// file; program_unfit; os_failure where the host could not look, such as for want of descriptors.
+// A command of that name, else the tool TOOL of the server NAME, where the name is NAME.TOOL and
+// the server's pins have it; empty when there is neither. The first directory that has the file
+// decides, and a server's pins lie beside its file. Directory and files must be owned by root or by
+// us and not be writable by others. Errors: tool_file_malformed naming the file, also for a tool
+// that cannot be one of ours; program_unfit; os_failure where the host could not look, such as for
+// want of descriptors.
 Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& directories,
                                             const std::string& name);
 
-// Names of every tool file there is, sorted. Errors: tool_file_malformed (name, owner, too many),
-// os_failure.
-Result<std::vector<std::string>> tool_names(const std::vector<std::string>& directories);
+// Every tool of every file. A command goes before a server's tool of its name; what cannot be one
+// of ours is left out of a server's. Errors: those of load_tool; tool_file_malformed (a file's
+// name, too many).
+Result<authority::Tools> load_tools(const std::vector<std::string>& directories);
+
+// A server's file and what was pinned, for pinning anew. Empty: no directory has such a file.
+struct ServerFile {
+  UpstreamServer server;
+  std::string pins_path;
+  std::optional<Pins> pins;  // empty: there is no such file
+};
+// Errors: tool_file_malformed, also where the file is a command's; os_failure.
+Result<std::optional<ServerFile>> load_server(const std::vector<std::string>& directories,
+                                              const std::string& name);
 
 }  // namespace taper::broker

@@ -8,6 +8,7 @@
 #include "runtime/broker/schema_shape.h"
 #include "runtime/broker/schema_value.h"
 #include "runtime/broker/tool_words.h"
+#include "runtime/broker/upstream_words.h"
 
 namespace taper::broker {
 namespace {
@@ -21,18 +22,6 @@ using capsules::Value;
 
 std::size_t size_of(const Value& value) { return write_canonical(value).size(); }
 
-std::size_t depth_of(const Value& value) {
-  std::size_t inner = 0;
-  if (const Array* items = value.array()) {
-    for (const Value& item : *items) inner = std::max(inner, depth_of(item));
-  } else if (const Object* members = value.object()) {
-    for (const auto& [name, member] : *members) inner = std::max(inner, depth_of(member));
-  } else {
-    return 0;
-  }
-  return inner + 1;
-}
-
 // One argument in one way. No schema: it cannot be given.
 struct Part {
   std::optional<Value> schema;
@@ -41,6 +30,7 @@ struct Part {
 
 struct Property {
   const InputSpec* input = nullptr;
+  Value open;                // where no rule says anything of it
   std::vector<Value> ways;   // no two the same
   std::size_t required = 0;  // by so many ways
 };
@@ -73,8 +63,14 @@ bool may_be_option(const Words& words, const std::string& input) {
 
 enum class Detail : std::uint8_t { all, types };
 
-Part part_of(const authority::Tool& tool, const GrantedArguments& way, const InputSpec& input,
+bool says_nothing(const std::vector<Constraint>& all) {
+  return std::ranges::all_of(
+      all, [](const Constraint& one) { return std::holds_alternative<capsules::AnyValue>(one); });
+}
+
+Part part_of(const authority::Tool& tool, const GrantedArguments& way, const Property& property,
              Detail detail) {
+  const InputSpec& input = *property.input;
   Part out{std::nullopt, !input.optional};
   std::vector<Constraint> all;
   bool granted = !way.levels.empty();
@@ -97,7 +93,7 @@ Part part_of(const authority::Tool& tool, const GrantedArguments& way, const Inp
   const bool option = may_be_option(tool.argv, input.name);
   if (option && input.type == capsules::InputType::integer) all.emplace_back(capsules::AtLeast{0});
   if (!granted) return out;
-  Value schema = value_schema(input.type, all);
+  Value schema = says_nothing(all) ? property.open : value_schema(input.type, all);
   if (is_never(schema)) return out;
   const bool listed = schema.find("const") != nullptr || schema.find("enum") != nullptr;
   if (option && input.type == capsules::InputType::string && !listed) {
@@ -124,6 +120,10 @@ bool asks_for_more(const GrantedArguments& way, const authority::Tool& tool) {
 
 Value base_schema(const InputSpec& input) { return value_schema(input.type, {}); }
 
+Property property_of(const InputSpec& input, const PinnedInputs& pinned) {
+  return {&input, pinned.property(input).value_or(base_schema(input)), {}};
+}
+
 // What each of the ways takes, where all are lists of values.
 std::optional<Array> values_of(const std::vector<Value>& ways) {
   Array out;
@@ -142,7 +142,7 @@ std::optional<Array> values_of(const std::vector<Value>& ways) {
 
 Value told(const Property& property) {
   const std::vector<Value>& ways = property.ways;
-  const Value base = base_schema(*property.input);
+  const Value& base = property.open;
   if (ways.size() == 1) return ways.front();
   if (std::ranges::find(ways, base) != ways.end()) return base;
   Object out;
@@ -157,15 +157,15 @@ Value told(const Property& property) {
 
 class ToolSchema {
  public:
-  explicit ToolSchema(const authority::Tool& tool) : tool_(tool) {
-    for (const InputSpec& input : tool.inputs) properties_.push_back({&input, {}});
+  explicit ToolSchema(const authority::Tool& tool) : tool_(tool), pinned_(tool) {
+    for (const InputSpec& input : tool.inputs) properties_.push_back(property_of(input, pinned_));
   }
 
   // A way by which no call can be allowed adds nothing.
   void add(const GrantedArguments& way) {
     std::vector<Part> parts;
-    for (const InputSpec& input : tool_.inputs) {
-      Part part = part_of(tool_, way, input, detail());
+    for (const Property& property : properties_) {
+      Part part = part_of(tool_, way, property, detail());
       if (part.required && !part.schema) return;
       if (part.schema) made_bytes_ += size_of(*part.schema);
       parts.push_back(std::move(part));
@@ -182,7 +182,7 @@ class ToolSchema {
   }
 
   Value schema() const {
-    if (ways_ == 0) return object({});
+    if (ways_ == 0) return object({}, Told::all);
     std::vector<Value> said;     // a place for each input; null: it cannot be given
     std::set<std::size_t> full;  // places of those that say all that they can
     for (std::size_t i = 0; i < properties_.size(); ++i) {
@@ -192,7 +192,9 @@ class ToolSchema {
     const auto shorten = [&](std::size_t i) {
       const std::size_t before = size_of(said[i]);
       said[i] = base_schema(*properties_[i].input);
-      add_words(said[i], "The grant asks more of it than can be told here.");
+      add_words(said[i], tool_.kind == authority::ToolKind::upstream
+                             ? "More is asked of it than can be told here."
+                             : "The grant asks more of it than can be told here.");
       full.erase(i);
       return before - std::min(before, size_of(said[i]));
     };
@@ -201,40 +203,49 @@ class ToolSchema {
       if (depth_of(said[i]) > limits::kToolSchemaDepthMax) shorten(i);
       sizes.push_back(size_of(said[i]));
     }
-    std::size_t total = size_of(object(said));
+    std::size_t total = size_of(object(said, Told::all));
     while (!full.empty() && total > limits::kToolSchemaBytesMax) {
       const auto size = [&sizes](std::size_t i) { return sizes[i]; };
       total -= shorten(*std::ranges::max_element(full, {}, size));
     }
-    return object(said);
+    const bool fits = total <= limits::kToolSchemaBytesMax;
+    return object(said, fits ? Told::all : Told::ours);
   }
 
  private:
+  enum class Told : std::uint8_t { all, ours };  // with a server's words, or without
   // A holder may keep one grant many times over.
   Detail detail() const {
     return made_bytes_ > limits::kToolSchemaWorkBytes ? Detail::types : Detail::all;
   }
 
-  Value object(const std::vector<Value>& said) const {
+  std::string words_of(const std::string& input, Told which) const {
+    if (tool_.kind == authority::ToolKind::builtin) return input_words(tool_.name, input);
+    return which == Told::all ? pinned_.description(input) : "";
+  }
+
+  Value object(const std::vector<Value>& said, Told which) const {
     Object properties;
     Array required;
     for (std::size_t i = 0; i < said.size(); ++i) {
       if (said[i].is_null()) continue;
       const InputSpec& input = *properties_[i].input;
-      const std::string words = input_words(tool_.name, input.name);
+      const std::string words = words_of(input.name, which);
       properties.emplace_back(input.name, said[i]);
-      if (tool_.kind == authority::ToolKind::builtin && !words.empty())
-        add_words(properties.back().second, words);
+      if (!words.empty()) add_words(properties.back().second, words);
       if (properties_[i].required == ways_) required.emplace_back(input.name);
     }
-    Object out{
-        {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+    Object out{{"type", "object"}, {"additionalProperties", false}};
+    const Value all = std::move(properties);
+    pinned_.add_definitions(out, all);
+    out.emplace_back("properties", all);
     if (!required.empty()) out.emplace_back("required", std::move(required));
     if (ways_ == 0) out.emplace_back("not", Object());
     return out;
   }
 
   const authority::Tool& tool_;
+  PinnedInputs pinned_;
   std::vector<Property> properties_;
   std::size_t ways_ = 0;  // by which a call may be allowed
   std::size_t made_bytes_ = 0;

@@ -1,4 +1,4 @@
-// The tools at hand in one run: the builtins, and the commands read from tools.d by name.
+// The tools at hand in one run: the builtins, and what is read from tools.d by name.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@ class ToolShelf {
  public:
   explicit ToolShelf(std::vector<std::string> directories);
 
-  // Reads a command's file and program again, so that what is decided is what is there now. On an
+  // Reads a tool's files and program again, so that what is decided is what is there now. On an
   // error, and where no directory has it, the tool is not on the shelf afterwards; a builtin always
   // is. Errors: those of load_tool.
   Status load(const std::string& name);
@@ -23,9 +23,12 @@ class ToolShelf {
   const sandbox::Program* program(const std::string& name) const;  // null pointer: none
 
  private:
+  void drop(const std::string& name);
+
   std::vector<std::string> directories_;
   authority::Tools tools_;
-  std::map<std::string, sandbox::Program> programs_;
+  // By hash: the tools of one server, and of one interpreter, share their copy.
+  std::map<Hash, sandbox::Program> programs_;
 };
 
 }  // namespace taper::broker

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "runtime/base/limits.h"
+#include "runtime/broker/upstream_words.h"
 
 namespace taper::broker {
 namespace {
@@ -86,6 +87,11 @@ std::string_view verb_name(capsules::Verb verb) {
   return kVerbs.at(static_cast<std::size_t>(verb));
 }
 
+std::string_view kind_word(ToolKind kind) {
+  constexpr std::array<std::string_view, 4> kKinds = {"unset", "builtin", "command", "mcp"};
+  return kKinds.at(static_cast<std::size_t>(kind));
+}
+
 std::string tool_title(const Tool& tool) {
   const BuiltinWords* words = words_of(tool);
   return words == nullptr ? tool.title : std::string(words->title);
@@ -93,6 +99,7 @@ std::string tool_title(const Tool& tool) {
 
 std::string tool_description(const Tool& tool) {
   const BuiltinWords* words = words_of(tool);
+  if (tool.kind == ToolKind::upstream) return pinned_description(tool);
   return words == nullptr ? tool.description : std::string(words->description);
 }
 
@@ -106,6 +113,9 @@ std::string input_words(std::string_view builtin, std::string_view input) {
 // A tool that writes may destroy what stood there, for all that its effect says. In a cell it
 // reaches no network, whatever it is.
 capsules::Value annotations(const Tool& tool, Repeats repeats) {
+  if (tool.kind == ToolKind::upstream) {
+    if (std::optional<capsules::Value> pinned = pinned_annotations(tool)) return *pinned;
+  }
   const bool reads = tool.effect == Effect::read;
   const bool appends = tool.kind == ToolKind::builtin && tool.name == "file.append";
   const bool replaces = tool.kind == ToolKind::builtin && tool.name == "file.write";

@@ -10,14 +10,17 @@ namespace taper::broker {
 
 std::string_view verb_name(capsules::Verb verb);  // "discover", "call", …
 
-// Builtins have words of their own, commands those of their file; empty: none.
+std::string_view kind_word(authority::ToolKind kind);  // "builtin", "command", "mcp"
+
+// Builtins have words of their own, commands those of their file, a server's tools those that were
+// pinned; empty: none.
 std::string tool_title(const authority::Tool& tool);
 std::string tool_description(const authority::Tool& tool);
 // Of one input of a builtin; empty: none.
 std::string input_words(std::string_view builtin, std::string_view input);
 
-// MCP's hints, from the tool's effect. `repeats`: a call made twice has no second effect, because
-// its grant counts each call's id once.
+// MCP's hints: as they were pinned, else from the tool's effect. `repeats`: a call made twice has
+// no second effect, because its grant counts each call's id once.
 enum class Repeats : std::uint8_t { unknown, harmless };
 capsules::Value annotations(const authority::Tool& tool, Repeats repeats);
 

@@ -2,6 +2,7 @@
 
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/tool_files.h"
+#include "runtime/broker/tool_words.h"
 
 namespace taper::broker {
 namespace {
@@ -13,13 +14,13 @@ json::object tool_json(const authority::Tool& tool) {
   for (const capsules::InputSpec& input : tool.inputs)
     inputs.emplace_back(json::object{
         {"name", input.name}, {"type", word(input.type)}, {"optional", input.optional}});
-  const bool command = tool.kind == authority::ToolKind::command;
+  const bool builtin = tool.kind == authority::ToolKind::builtin;
   json::object out{{"name", tool.name},
-                   {"kind", command ? "command" : "builtin"},
+                   {"kind", kind_word(tool.kind)},
                    {"effect", word(tool.effect)},
                    {"digest", nullptr},
                    {"inputs", std::move(inputs)}};
-  if (command) out["digest"] = tool.digest.hex();
+  if (!builtin) out["digest"] = tool.digest.hex();
   if (!tool.title.empty()) out["title"] = tool.title;
   if (!tool.description.empty()) out["description"] = tool.description;
   if (!tool.secrets.empty()) out["secrets"] = json::value_from(tool.secrets);
@@ -31,12 +32,8 @@ json::object tool_json(const authority::Tool& tool) {
 Result<authority::Tools> tools_list(const std::string& state) {
   TAPER_CHECK(node_record(state));
   authority::Tools tools = authority::builtin_tools();
-  const std::vector<std::string> directories = tool_directories(state);
-  TAPER_TRY(const std::vector<std::string> names, tool_names(directories));
-  for (const std::string& name : names) {
-    TAPER_TRY(std::optional<LoadedTool> loaded, load_tool(directories, name));
-    if (loaded) tools.insert_or_assign(name, std::move(loaded->tool));
-  }
+  TAPER_TRY(authority::Tools declared, load_tools(tool_directories(state)));
+  tools.merge(std::move(declared));
   return tools;
 }
 

@@ -46,6 +46,7 @@ void add_diff_verb(Command& command, CLI::App* capsule);
 void add_key_verbs(Command& command);
 void add_root_verbs(Command& command);
 void add_node_verbs(Command& command);
+void add_tools_verbs(Command& command);
 void add_capsule_verbs(Command& command);
 void add_run_verb(Command& command);
 void add_serve_verb(Command& command);

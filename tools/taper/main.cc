@@ -108,6 +108,7 @@ int run(int argc, char** argv) {
   add_key_verbs(command);
   add_root_verbs(command);
   add_node_verbs(command);
+  add_tools_verbs(command);
   add_capsule_verbs(command);
   add_run_verb(command);
   add_serve_verb(command);

@@ -49,24 +49,6 @@ Status import_root(const Import& options, Output& out) {
   return success();
 }
 
-Status tools_list(const std::string& state, Output& out) {
-  TAPER_TRY(const authority::Tools tools, broker::tools_list(state));
-  out.set_document(broker::tools_json(tools));
-  for (const auto& [name, tool] : tools) {
-    std::string line = escape_text(name);
-    line += tool.kind == authority::ToolKind::builtin ? "  builtin  " : "  command  ";
-    line += word(tool.effect);
-    line += "  {";
-    for (const capsules::InputSpec& input : tool.inputs) {
-      if (line.back() != '{') line += ", ";
-      line += escape_text(input.name) + (input.optional ? "?" : "") + ": ";
-      line += word(input.type);
-    }
-    out.line(line + "}");
-  }
-  return success();
-}
-
 }  // namespace
 
 void add_node_verbs(Command& command) {
@@ -88,15 +70,6 @@ void add_node_verbs(Command& command) {
   bring->add_option("FILE", import->file, "The trust root")->required();
   bring->add_option("--state", import->state, "The node's state")->required();
   bring->add_option("--fleet", import->fleet, "Refuse a root of any other fleet (64 hex digits)");
-
-  CLI::App* tools = command.group("tools", "The tools that this node has");
-  auto state = std::make_shared<std::string>();
-  CLI::App* list = command.verb(tools, "list",
-                                "List builtins and the tools declared in tools.d; declaring a tool "
-                                "grants nothing",
-                                "taper tools list --state ./state --json > tools.json",
-                                [&command, state] { return tools_list(*state, command.out); });
-  list->add_option("--state", *state, "The node's state")->required();
 }
 
 }  // namespace taper::tools

@@ -36,7 +36,7 @@ std::string finding_line(const capsules::Finding& finding) {
 Result<capsules::KnownTools> known_tools(const std::string& tools_file) {
   capsules::KnownTools tools = capsules::builtin_known_tools();
   if (tools_file.empty()) return tools;
-  TAPER_TRY(const Bytes bytes, read_file(tools_file, limits::kArgumentBytesMax));
+  TAPER_TRY(const Bytes bytes, read_file(tools_file, limits::kToolListBytesMax));
   TAPER_CHECK(capsules::add_known_tools(tools, as_text(bytes)));
   return tools;
 }

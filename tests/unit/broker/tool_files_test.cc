@@ -1,15 +1,8 @@
 // tools.d: what a file may say, who may write it, which file counts.
 #include "runtime/broker/tool_files.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <catch2/catch.hpp>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
 #include "runtime/base/limits.h"
+#include "tests/unit/broker/tools_folder.h"
 
 namespace taper::broker {
 namespace {
@@ -26,29 +19,16 @@ path = {type = "path"}
 most = {type = "integer", optional = true}
 )";
 
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/taper-tools-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-  void put(const std::string& name, const std::string& text, mode_t mode = 0644) const {
-    std::ofstream(path_ + "/" + name) << text;
-    REQUIRE(::chmod((path_ + "/" + name).c_str(), mode) == 0);
-  }
-
- private:
-  std::string path_;
-};
-
 std::string with(std::string_view what, std::string_view instead) {
   std::string text = kGrep;
   const std::size_t at = text.find(what);
   REQUIRE(at != std::string::npos);
   return text.replace(at, what.size(), instead);
+}
+
+Result<authority::Tool> parse_tool(std::string_view name, std::string_view toml) {
+  TAPER_TRY(ToolFile file, parse_tool_file(name, toml));
+  return std::get<authority::Tool>(std::move(file));
 }
 
 TEST_CASE("a whole tool file", "[broker][tools][R35]") {
@@ -101,7 +81,7 @@ TEST_CASE("a tool file that is wrong names the key", "[broker][tools][R7]") {
   } rows[] = {
       {"kind = ", "line 1"},
       {"", "kind"},
-      {with("\"command\"", "\"mcp\""), "kind"},
+      {with("\"command\"", "\"service\""), "kind"},
       {with("\"read\"", "\"delete\""), "effect"},
       {with("\"text\"", "\"xml\""), "output"},
       {with("output = \"text\"", ""), "output"},
@@ -146,7 +126,7 @@ TEST_CASE("tool names are plain file names", "[broker][tools]") {
 }
 
 TEST_CASE("the first directory that has the file decides", "[broker][tools]") {
-  const Folder first, second;
+  const ToolsFolder first, second;
   first.put("one.toml", kGrep);
   second.put("one.toml", "broken");
   second.put("two.toml", kGrep);
@@ -159,13 +139,15 @@ TEST_CASE("the first directory that has the file decides", "[broker][tools]") {
   const auto three = load_tool(both, "three");
   REQUIRE(three.ok());
   CHECK_FALSE(three->has_value());
-  const auto names = tool_names(both);
-  REQUIRE(names.ok());
-  CHECK(*names == std::vector<std::string>{"one", "two"});
+  const auto tools = load_tools(both);
+  REQUIRE(tools.ok());
+  CHECK(tools->size() == 2);
+  CHECK(tools->at("one").digest == (*one)->tool.digest);
+  CHECK(tools->contains("two"));
 }
 
 TEST_CASE("the digest follows definition and program", "[broker][tools][R18]") {
-  const Folder folder;
+  const ToolsFolder folder;
   folder.put("a.toml", kGrep);
   const auto before = load_tool({folder.path()}, "a");
   REQUIRE(before.ok());
@@ -181,7 +163,7 @@ TEST_CASE("the digest follows definition and program", "[broker][tools][R18]") {
 }
 
 TEST_CASE("files that others can write are refused", "[broker][tools][R7]") {
-  const Folder folder;
+  const ToolsFolder folder;
   folder.put("open.toml", kGrep, 0666);
   folder.put("group.toml", kGrep, 0664);
   folder.put("good.toml", kGrep);
@@ -199,7 +181,7 @@ TEST_CASE("files that others can write are refused", "[broker][tools][R7]") {
 }
 
 TEST_CASE("a builtin's name and a missing program are refused", "[broker][tools]") {
-  const Folder folder;
+  const ToolsFolder folder;
   folder.put("file.read.toml", kGrep);
   CHECK(load_tool({folder.path()}, "file.read").code() == Code::tool_file_malformed);
   folder.put("gone.toml", with("/usr/bin/env", "/usr/bin/no-such-program"));
