@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "crypto/crypto.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/limits.h"
 #include "runtime/sandbox/spawner.h"
 
@@ -46,8 +47,20 @@ Status check_owner(const std::string& path, const struct stat& found) {
   return success();
 }
 
-Result<std::size_t> check_program(const std::string& path, int file) {
-  struct stat found{};
+// Times of files tick in milliseconds, so what was written a moment ago may be again unseen.
+std::vector<std::int64_t> identity(const struct stat& found) {
+  constexpr std::int64_t kSettledS = 2;
+  if (wall_clock_s() - found.st_ctim.tv_sec < kSettledS) return {};
+  return {static_cast<std::int64_t>(found.st_dev),
+          static_cast<std::int64_t>(found.st_ino),
+          found.st_size,
+          found.st_mtim.tv_sec,
+          found.st_mtim.tv_nsec,
+          found.st_ctim.tv_sec,
+          found.st_ctim.tv_nsec};
+}
+
+Result<std::size_t> check_program(const std::string& path, int file, struct stat& found) {
   if (::fstat(file, &found) != 0) return unfit(path, "", std::strerror(errno));
   if (!S_ISREG(found.st_mode)) return unfit(path, "a regular file", "another kind of file");
   TAPER_CHECK(check_owner(path, found));
@@ -80,12 +93,21 @@ Result<Hash> hash_sealed(int memory, std::size_t size) {
 
 }  // namespace
 
-Result<Program> Program::load(const std::string& path) {
+Result<Program> Program::load(const std::string& path, const std::map<Hash, Program>& known) {
   TAPER_TRY(const std::string real, real_path(path));
   const Fd file(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!file) return unfit(path, "", std::strerror(errno));
-  TAPER_TRY(const std::size_t size, check_program(real, file.get()));
+  struct stat found{};
+  TAPER_TRY(const std::size_t size, check_program(real, file.get(), found));
   Program program;
+  program.file_ = identity(found);
+  for (const auto& [hash, same] : known) {
+    if (program.file_.empty() || same.file_ != program.file_) continue;
+    program.fd_ = Fd(::fcntl(same.fd(), F_DUPFD_CLOEXEC, 0));
+    program.hash_ = hash;
+    if (!program.fd_) return os_error("dup", errno);
+    return program;
+  }
   TAPER_TRY(program.fd_, memory_file());
   for (std::size_t copied = 0; copied < size;) {
     const ssize_t count = ::sendfile(program.fd_.get(), file.get(), nullptr, size - copied);

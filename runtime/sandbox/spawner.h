@@ -3,6 +3,7 @@
 // `wait_fd` when to look.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,12 +21,16 @@ namespace taper::sandbox {
 class Program {
  public:
   // Errors: program_unfit (missing, not absolute, not a regular ELF file, writable by others, too
-  // large).
-  static Result<Program> load(const std::string& path);
+  // large). A copy among `known` of the very file, unchanged since by its size and times, is given
+  // again, as large programs take long to read.
+  static Result<Program> load(const std::string& path, const std::map<Hash, Program>& known = {});
   const Hash& hash() const { return hash_; }
   int fd() const { return fd_.get(); }
 
  private:
+  // What tells a file that was not written to since: device, inode, size, modified and changed in
+  // seconds and nanoseconds. Empty: it was written to just then, so a later write may not show.
+  std::vector<std::int64_t> file_;
   Fd fd_;
   Hash hash_;
 };

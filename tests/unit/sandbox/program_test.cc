@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,40 @@ TEST_CASE("unfit programs are refused", "[sandbox][cell][R53]") {
   CHECK(refused(directory.add("world", elf, 0757)));
   REQUIRE(::chmod(directory.path().c_str(), 0777) == 0);
   CHECK(refused(directory.path() + "/good"));
+}
+
+TEST_CASE("a program is read again only where its file may have changed", "[sandbox][R18]") {
+  REQUIRE(crypto::initialise().ok());
+  const testing::ScratchDirectory directory;
+  std::string elf = testing::text_of("/bin/true");
+  const std::string path = directory.add("tool", elf, 0755);
+  // Under a hash that it does not have, so that it shows whether the file was read.
+  const Hash wrong;
+  const auto known_from = [&] {
+    std::map<Hash, Program> known;
+    auto program = Program::load(path);
+    REQUIRE(program.ok());
+    known.emplace(wrong, std::move(*program));
+    return known;
+  };
+  const auto reads = [&](const std::map<Hash, Program>& known) {
+    const auto program = Program::load(path, known);
+    REQUIRE(program.ok());
+    return program->hash() != wrong;
+  };
+  // Written to just now: a second write might bear the same times.
+  CHECK(reads(known_from()));
+  ::usleep(2'100'000);
+  const auto known = known_from();
+  CHECK_FALSE(reads(known));
+  CHECK(Program::load("/bin/true", known)->hash() == crypto::hash(as_bytes(elf)));
+  struct stat before{};
+  REQUIRE(::stat(path.c_str(), &before) == 0);
+  elf.back() ^= 1;
+  directory.add("tool", elf, 0755);
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+  CHECK(Program::load(path, known)->hash() == crypto::hash(as_bytes(elf)));
 }
 
 }  // namespace taper::sandbox
