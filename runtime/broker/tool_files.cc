@@ -177,8 +177,8 @@ struct ServerProgram {
   std::vector<authority::EntryFile> entry;
   std::vector<authority::GrantedTree> files;
 };
-Result<ServerProgram> load_server_program(const UpstreamServer& server) {
-  TAPER_TRY(sandbox::Program program, sandbox::Program::load(server.argv.front()));
+Result<ServerProgram> load_server_program(const UpstreamServer& server, const Programs& known) {
+  TAPER_TRY(sandbox::Program program, sandbox::Program::load(server.argv.front(), known));
   TAPER_TRY(std::vector<authority::EntryFile> entry, hash_entry(server));
   TAPER_TRY(std::vector<authority::GrantedTree> files, look_at_files(server));
   return ServerProgram{std::move(program), std::move(entry), std::move(files)};
@@ -194,8 +194,9 @@ Result<authority::Tool> defined_tool(const UpstreamServer& server, const Definit
   return tool;
 }
 
-Result<LoadedTool> load_command(const std::string& path, authority::Tool tool) {
-  Result<sandbox::Program> program = sandbox::Program::load(tool.argv.front().literal);
+Result<LoadedTool> load_command(const std::string& path, authority::Tool tool,
+                                const Programs& known) {
+  Result<sandbox::Program> program = sandbox::Program::load(tool.argv.front().literal, known);
   if (!program.ok()) return in_file(path, program.error());
   tool.program = program->hash();
   authority::define_tool(tool);
@@ -204,7 +205,7 @@ Result<LoadedTool> load_command(const std::string& path, authority::Tool tool) {
 
 // The tool `name` of its server, where that has it.
 Result<std::optional<LoadedTool>> load_upstream(const std::vector<std::string>& directories,
-                                                const std::string& name) {
+                                                const std::string& name, const Programs& known) {
   const std::size_t dot = name.find('.');
   if (dot == std::string::npos) return std::optional<LoadedTool>();
   TAPER_TRY(const std::optional<Declared> declared,
@@ -215,7 +216,7 @@ Result<std::optional<LoadedTool>> load_upstream(const std::vector<std::string>& 
   if (!pins) return std::optional<LoadedTool>();
   const auto definition = pins->tools.find(name.substr(dot + 1));
   if (definition == pins->tools.end()) return std::optional<LoadedTool>();
-  Result<ServerProgram> program = load_server_program(*server);
+  Result<ServerProgram> program = load_server_program(*server, known);
   if (!program.ok()) return in_file(declared->path, program.error());
   Result<authority::Tool> tool = defined_tool(*server, definition->second, *program);
   if (!tool.ok()) return in_file(declared->path + ": tool " + definition->first, tool.error());
@@ -226,7 +227,7 @@ Status add_upstream_tools(const Declared& declared, const UpstreamServer& server
                           authority::Tools& tools) {
   TAPER_TRY(const std::optional<Pins> pins, pins_in_force(declared.directory, server));
   if (!pins) return success();
-  Result<ServerProgram> program = load_server_program(server);
+  Result<ServerProgram> program = load_server_program(server, {});
   if (!program.ok()) return in_file(declared.path, program.error());
   for (const auto& [name, definition] : pins->tools) {
     Result<authority::Tool> tool = defined_tool(server, definition, *program);
@@ -247,13 +248,13 @@ std::vector<std::string> tool_directories(const std::string& state) {
 }
 
 Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& directories,
-                                            const std::string& name) {
+                                            const std::string& name, const Programs& known) {
   if (!is_tool_name(name)) return std::optional<LoadedTool>();
   TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
-  if (!declared) return load_upstream(directories, name);
+  if (!declared) return load_upstream(directories, name, known);
   auto* command = std::get_if<authority::Tool>(&declared->file);
   if (command == nullptr) return std::optional<LoadedTool>();
-  TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command)));
+  TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command), known));
   return std::optional<LoadedTool>(std::move(loaded));
 }
 
@@ -266,7 +267,7 @@ Result<authority::Tools> load_tools(const std::vector<std::string>& directories)
     TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
     if (!declared) continue;
     if (auto* command = std::get_if<authority::Tool>(&declared->file)) {
-      TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command)));
+      TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command), {}));
       tools.emplace(name, std::move(loaded.tool));
     } else {
       servers.push_back(std::move(*declared));

@@ -2,6 +2,7 @@
 // exists, never what is allowed. docs/formats/tools.md
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,9 +37,10 @@ std::vector<std::string> tool_directories(const std::string& state);
 // decides, and a server's pins lie beside its file. Directory and files must be owned by root or by
 // us and not be writable by others. Errors: tool_file_malformed naming the file, also for a tool
 // that cannot be one of ours; program_unfit; os_failure where the host could not look, such as for
-// want of descriptors.
+// want of descriptors. `known` spares reading programs again, see Program::load.
+using Programs = std::map<Hash, sandbox::Program>;
 Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& directories,
-                                            const std::string& name);
+                                            const std::string& name, const Programs& known = {});
 
 // Every tool of every file. A command goes before a server's tool of its name; what cannot be one
 // of ours is left out of a server's. Errors: those of load_tool; tool_file_malformed (a file's

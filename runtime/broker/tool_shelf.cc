@@ -20,11 +20,11 @@ void ToolShelf::drop(const std::string& name) {
 Status ToolShelf::load(const std::string& name) {
   const authority::Tool* known = find(name);
   if (known != nullptr && known->kind == authority::ToolKind::builtin) return success();
-  Result<std::optional<LoadedTool>> loaded = load_tool(directories_, name);
+  Result<std::optional<LoadedTool>> loaded = load_tool(directories_, name, programs_);
   drop(name);
   if (!loaded.ok()) return loaded.error();
   if (!*loaded) return success();
-  programs_.try_emplace((*loaded)->tool.program, std::move((*loaded)->program));
+  programs_.insert_or_assign((*loaded)->tool.program, std::move((*loaded)->program));
   tools_.emplace(name, std::move((*loaded)->tool));
   return success();
 }

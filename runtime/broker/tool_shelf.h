@@ -1,7 +1,6 @@
 // The tools at hand in one run: the builtins, and what is read from tools.d by name.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -13,9 +12,9 @@ class ToolShelf {
  public:
   explicit ToolShelf(std::vector<std::string> directories);
 
-  // Reads a tool's files and program again, so that what is decided is what is there now. On an
-  // error, and where no directory has it, the tool is not on the shelf afterwards; a builtin always
-  // is. Errors: those of load_tool.
+  // Reads a tool's files again, and its program where that may have changed, so that what is
+  // decided is what is there now. On an error, and where no directory has it, the tool is not on
+  // the shelf afterwards; a builtin always is. Errors: those of load_tool.
   Status load(const std::string& name);
 
   const authority::Tools& tools() const { return tools_; }
@@ -28,7 +27,7 @@ class ToolShelf {
   std::vector<std::string> directories_;
   authority::Tools tools_;
   // By hash: the tools of one server, and of one interpreter, share their copy.
-  std::map<Hash, sandbox::Program> programs_;
+  Programs programs_;
 };
 
 }  // namespace taper::broker
