@@ -89,7 +89,7 @@ void PlanRun::went_wrong(const Unit& unit, const CallId& call, Code code) {
 // in a call, may have done its work for all that: again only where doing it twice does no harm.
 bool PlanRun::may_repeat(const CallId& call, Code code) const {
   if (code == Code::call_interrupted || code == Code::violation) return false;
-  if (code != Code::output_cap && code != Code::tool_output_malformed &&
+  if (code != Code::output_cap && code != Code::tool_output_malformed && code != Code::too_large &&
       code != Code::upstream_broken && code != Code::upstream_drift)
     return true;
   const std::vector<authority::PastCall> calls = life_->parts().authority.past_calls(task());
