@@ -88,6 +88,12 @@ def everything(node, directories):
         need(kinds == {"text", "image"}, kinds)
         need(client.call("every.get-structured-content", location="Chicago")["structuredContent"], "structured")
         client.end()
+    # As a task, whose result is handed out by its handle.
+    client = Client(node, capsule, LEGACY)
+    made = client.ask("tools/call", {"name": "every.echo", "arguments": {"message": "later"}, "task": {}})["result"]
+    told = client.ask("tasks/result", {"taskId": made["task"]["taskId"]})["result"]
+    need(told["content"] == [{"type": "text", "text": "Echo: later"}] and not told["isError"], told)
+    client.end()
 
 
 def killed(node, directories):
