@@ -94,12 +94,15 @@ std::string_view kind_word(ToolKind kind) {
 
 std::string tool_title(const Tool& tool) {
   const BuiltinWords* words = words_of(tool);
+  if (tool.kind == ToolKind::upstream)
+    return cut_text(tool.title, limits::kToolDescriptionBytesMax);
   return words == nullptr ? tool.title : std::string(words->title);
 }
 
 std::string tool_description(const Tool& tool) {
   const BuiltinWords* words = words_of(tool);
-  if (tool.kind == ToolKind::upstream) return pinned_description(tool);
+  if (tool.kind == ToolKind::upstream)
+    return cut_text(tool.description, limits::kToolSchemaBytesMax);
   return words == nullptr ? tool.description : std::string(words->description);
 }
 

@@ -1,8 +1,10 @@
 #include <boost/json.hpp>
 
+#include "runtime/base/limits.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/tool_files.h"
 #include "runtime/broker/tool_words.h"
+#include "runtime/broker/upstream_words.h"
 
 namespace taper::broker {
 namespace {
@@ -21,8 +23,13 @@ json::object tool_json(const authority::Tool& tool) {
                    {"digest", nullptr},
                    {"inputs", std::move(inputs)}};
   if (!builtin) out["digest"] = tool.digest.hex();
-  if (!tool.title.empty()) out["title"] = tool.title;
-  if (!tool.description.empty()) out["description"] = tool.description;
+  const auto put = [&out](const char* name, const std::string& words) {
+    const bool fits = words.size() <= limits::kToolDescriptionBytesMax;
+    if (!words.empty())
+      out[name] = fits ? words : cut_text(words, limits::kToolDescriptionBytesMax);
+  };
+  put("title", tool.title);
+  put("description", tool.description);
   if (!tool.secrets.empty()) out["secrets"] = json::value_from(tool.secrets);
   return out;
 }

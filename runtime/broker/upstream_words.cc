@@ -27,37 +27,24 @@ const Value* object_in(const Value* parent, std::string_view name) {
   return member == nullptr || member->object() == nullptr ? nullptr : member;
 }
 
-std::optional<Value> told_object(const authority::Tool& tool, std::string_view name) {
+std::optional<Value> told_object(const authority::Tool& tool, std::string_view name,
+                                 std::size_t most) {
   const Value definition = definition_of(tool);
   const Value* found = object_in(&definition, name);
-  if (found == nullptr || write_canonical(*found).size() > limits::kToolSchemaBytesMax ||
+  if (found == nullptr || write_canonical(*found).size() > most ||
       depth_of(*found) > limits::kToolSchemaDepthMax)
     return std::nullopt;
   return *found;
 }
 
-// As long in a message as `most` at the most, and whole characters.
-std::string cut(std::string_view text, std::size_t most) {
-  constexpr std::string_view kMark = "…";
-  const auto size = [](std::string_view part) {
-    std::string quoted;
-    capsules::append_json_string(quoted, part);
-    return quoted.size();
-  };
-  if (size(text) <= most) return std::string(text);
-  std::size_t length = std::min(text.size(), most);
-  do {
-    length -= std::min(length, std::max<std::size_t>(length / 8, kMark.size() + 2));
-    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0U) == 0x80U) --length;
-  } while (length > 0 && size(text.substr(0, length)) + kMark.size() > most);
-  return std::string(text.substr(0, length)) + std::string(kMark);
-}
-
 std::string text_in(const Value* parent, std::string_view name, std::size_t most) {
   const Value* member = parent == nullptr ? nullptr : parent->find(name);
   const std::string* text = member == nullptr ? nullptr : member->text();
-  return text == nullptr ? "" : cut(*text, most);
+  return text == nullptr ? "" : cut_text(*text, most);
 }
+
+// MCP has five hints, one of them a title.
+constexpr std::size_t kHintsBytesMax = 4 * limits::kToolDescriptionBytesMax;
 
 enum class Refers : std::uint8_t { nowhere, to_definitions, elsewhere };
 
@@ -87,17 +74,28 @@ Refers refers(const Value& schema) {
 
 }  // namespace
 
-std::string pinned_description(const authority::Tool& tool) {
-  const Value definition = definition_of(tool);
-  return text_in(&definition, "description", limits::kToolSchemaBytesMax);
+std::string cut_text(std::string_view text, std::size_t most) {
+  constexpr std::string_view kMark = "…";
+  const auto size = [](std::string_view part) {
+    std::string quoted;
+    capsules::append_json_string(quoted, part);
+    return quoted.size();
+  };
+  if (size(text) <= most) return std::string(text);
+  std::size_t length = std::min(text.size(), most);
+  do {
+    length -= std::min(length, std::max<std::size_t>(length / 8, kMark.size() + 2));
+    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0U) == 0x80U) --length;
+  } while (length > 0 && size(text.substr(0, length)) + kMark.size() > most);
+  return std::string(text.substr(0, length)) + std::string(kMark);
 }
 
 std::optional<Value> pinned_annotations(const authority::Tool& tool) {
-  return told_object(tool, "annotations");
+  return told_object(tool, "annotations", kHintsBytesMax);
 }
 
 std::optional<Value> pinned_output_schema(const authority::Tool& tool) {
-  return told_object(tool, "outputSchema");
+  return told_object(tool, "outputSchema", limits::kToolSchemaBytesMax);
 }
 
 PinnedInputs::PinnedInputs(const authority::Tool& tool) {

@@ -4,13 +4,14 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "runtime/authority/tool.h"
 
 namespace taper::broker {
 
-// Cut where it is longer than can be told.
-std::string pinned_description(const authority::Tool& tool);
+// As long in a message as `most` at the most, and whole characters.
+std::string cut_text(std::string_view text, std::size_t most);
 // Whole, or empty where there is none or it is longer or deeper than can be told.
 std::optional<capsules::Value> pinned_annotations(const authority::Tool& tool);
 std::optional<capsules::Value> pinned_output_schema(const authority::Tool& tool);

@@ -24,6 +24,7 @@ void tell(const authority::Tool& tool) {
   TAPER_ASSERT(is_utf8(text));
   TAPER_ASSERT(text.size() <= limits::kToolSchemaBytesMax);
   TAPER_ASSERT(broker::tool_description(tool).size() <= limits::kToolSchemaBytesMax);
+  TAPER_ASSERT(broker::tool_title(tool).size() <= limits::kToolDescriptionBytesMax);
   (void)broker::annotations(tool, broker::Repeats::unknown);
   (void)broker::pinned_output_schema(tool);
 }

@@ -30,7 +30,10 @@ authority::Tool server_tool(const std::string& definition,
   tool.effect = capsules::Effect::irreversible;
   tool.inputs = std::move(inputs);
   tool.remote = "t";
-  tool.pinned = write_canonical(json(definition));
+  const Value pinned = json(definition);
+  tool.pinned = write_canonical(pinned);
+  if (const Value* title = pinned.find("title")) tool.title = *title->text();
+  if (const Value* words = pinned.find("description")) tool.description = *words->text();
   return tool;
 }
 
@@ -162,12 +165,14 @@ TEST_CASE("hints and the output's schema are told as they were pinned",
         R"("readOnlyHint":false})");
   CHECK(bare.find("output_schema") == nullptr);
   const std::string words(limits::kToolSchemaBytesMax + 1, 'x');
-  const Value cut = tool_body(server_tool("{" + schema + R"(,"description":"é)" + words +
-                                              R"(","annotations":{"title":")" + words +
-                                              R"("},"outputSchema":{"title":")" + words + "\"}}",
-                                          kText));
+  const Value cut =
+      tool_body(server_tool("{" + schema + R"(,"title":")" + words + R"(","description":"é)" +
+                                words + R"(","annotations":{"title":")" + words +
+                                R"("},"outputSchema":{"title":")" + words + "\"}}",
+                            kText));
   CHECK(cut.find("output_schema") == nullptr);
   CHECK(cut.at_pointer("/annotations/title") == nullptr);
+  CHECK(cut.find("title")->text()->size() <= limits::kToolDescriptionBytesMax);
   const std::string& description = *cut.find("description")->text();
   CHECK(description.starts_with("éxxx"));
   CHECK(description.ends_with("x…"));
@@ -175,8 +180,9 @@ TEST_CASE("hints and the output's schema are told as they were pinned",
   CHECK(description.size() > limits::kToolSchemaBytesMax / 2);
   std::string accents;
   while (accents.size() < limits::kToolSchemaBytesMax) accents += "ééé\x01";
-  const std::string whole = pinned_description(
-      server_tool(write_canonical(capsules::Object{{"name", "t"}, {"description", accents}}), {}));
+  const std::string whole = cut_text(accents, limits::kToolSchemaBytesMax);
+  CHECK(cut_text("né", 5) == "né");
+  CHECK(cut_text("nné", 5) == "…");
   CHECK(is_utf8(whole));
   CHECK(whole.ends_with("…"));
 }
