@@ -178,12 +178,19 @@ inline constexpr std::size_t kUpstreamPinsBytesMax = kUpstreamListBytesMax + 64 
 // Broker.
 inline constexpr std::size_t kMaskedBytesMin = 6;  // shorter secrets would mask what is harmless
 inline constexpr std::size_t kMaskedLineBytesMin = 16;
-inline constexpr std::size_t kControlMessageBytesMax = 64 * 1024;
+// A capsule or a root, and a plan's inputs.
+inline constexpr std::size_t kControlMessageBytesMax = 256 * 1024;
 inline constexpr std::size_t kControlPeersMax = 16;
-inline constexpr std::int64_t kControlPauseMs = 200;  // when no peer can be taken up for now
-inline constexpr std::size_t kSessionAsksMax = 64;    // requests of one session without an answer
-inline constexpr std::size_t kAgentPeersMax = 256;    // of agent.sock
-inline constexpr std::size_t kAgentUnprovenMax = 32;  // of them, without a session yet
+inline constexpr std::size_t kControlRunsMax = 64;  // plans that run beside each other in one owner
+inline constexpr std::size_t kControlKeysMax = 64;  // key files that a run's tools are not given
+inline constexpr std::size_t kControlPartBytes = 64 * 1024;  // of a result, in one message
+// What a peer has not read yet; above that it is cut off.
+inline constexpr std::size_t kControlQueueBytesMost = kResultBytesMax + 4 * 1024 * 1024;
+inline constexpr std::int64_t kControlWorkMs = 60'000;  // until an import or an activation is done
+inline constexpr std::int64_t kControlPauseMs = 200;    // when no peer can be taken up for now
+inline constexpr std::size_t kSessionAsksMax = 64;      // requests of one session without an answer
+inline constexpr std::size_t kAgentPeersMax = 256;      // of agent.sock
+inline constexpr std::size_t kAgentUnprovenMax = 32;    // of them, without a session yet
 static_assert(kAgentUnprovenMax + 8 < kChallengesMax);
 inline constexpr std::size_t kAgentSessionsPerTaskMax = 32;
 inline constexpr std::size_t kAgentRefusedPerSMax = 64;      // openings of one user looked at

@@ -1,9 +1,11 @@
 // Asking the process that owns a state, over its control.sock.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "runtime/base/file.h"
+#include "runtime/base/limits.h"
 #include "runtime/broker/messages.h"
 
 namespace taper::broker {
@@ -23,8 +25,37 @@ class ControlAddress {
   std::string path_;
 };
 
-// Waits at most limits::kControlTimeoutMs. Errors: control_unreachable (nobody listens, no answer
+// One conversation with the owner. Errors of all: control_unreachable (nobody listens, no answer
 // in time, gone before it answered), message_malformed.
+class ControlTalk {
+ public:
+  static Result<ControlTalk> with_owner(const std::string& state);
+
+  Status send(const ControlRequest& request) const;
+  // The next answer; waits no longer than `within_ms`, where given.
+  Result<ControlAnswer> next(
+      std::optional<std::int64_t> within_ms = limits::kControlTimeoutMs) const;
+  // The same where no other kind is in place. The error of a ControlReply is returned as it is.
+  template <class Answer>
+  Result<Answer> expect(std::int64_t within_ms = limits::kControlTimeoutMs) const {
+    TAPER_TRY(ControlAnswer answer, next(within_ms));
+    if (auto* wanted = std::get_if<Answer>(&answer)) return std::move(*wanted);
+    return refusal(answer);
+  }
+  int fd() const { return socket_.get(); }  // readable: `next` has an answer, or will not get one
+
+  // What an answer says that was none of those expected.
+  static Error refusal(const ControlAnswer& answer);
+
+ private:
+  explicit ControlTalk(Fd socket) : socket_(std::move(socket)) {}
+  Fd socket_;
+};
+
+// control_unreachable, of a live task whose plan nobody goes on with: `how` the owner went.
+Error owner_gone(const TaskId& task, std::string how);
+
+// One question and its answer.
 Result<ControlReply> ask_owner(const std::string& state, const ControlRequest& request);
 
 }  // namespace taper::broker

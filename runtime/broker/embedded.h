@@ -13,6 +13,7 @@
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
 #include "runtime/base/file.h"
+#include "runtime/broker/messages.h"
 #include "runtime/sandbox/probe.h"
 
 namespace taper::broker {
@@ -21,29 +22,10 @@ namespace taper::broker {
 Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name);
 Result<authority::NodeRecord> node_record(const std::string& state);
 
-// Error: state_locked when another process owns the state, and those of Authority::import_root.
-struct Imported {
-  std::uint64_t version = 0;
-  Hash fleet;
-  bool first = false;
-};
+// Asks the owner where a daemon has the state. Errors: state_locked when another process owns it,
+// those of Authority::import_root.
 Result<Imported> import_root(const std::string& state, ByteSpan file,
                              const std::optional<Hash>& fleet);
-
-// One step's progress, for people watching.
-struct StepReport {
-  std::string id;  // of the step, or "step[3]" for one of its items
-  std::string tool;
-  DecisionId decision;
-  // "allow", "deny", "skipped" (a need failed, or the task ended first); empty where nothing was
-  // asked: a reference led nowhere, there were too many items or none.
-  std::string verdict;
-  Code code = Code::ok;   // of the denial, or of the outcome
-  std::string outcome;    // "done", "failed", "killed", "interrupted", "" where it never ran
-  Error error{Code::ok};  // detail for the operator
-  std::string result;     // JSON; empty where none
-  std::string err;        // what a command that failed said on stderr: cut and escaped
-};
 
 struct RunOptions {
   std::string state;
@@ -66,8 +48,10 @@ struct RunReport {
   Code code = Code::ok;  // ok only when completed; else why (exit code follows from its kind)
 };
 
-// Activates the capsule, runs its plan, ends the task in a terminal state. SIGINT and SIGTERM
-// cancel it. An error means that there is no task (refused, locked, host cannot).
+// Activates the capsule, runs its plan, ends the task in a terminal state; all of that in the
+// daemon where one owns the state (run_through.h). SIGINT and SIGTERM cancel it. An error means
+// that there is no task (refused, locked, host cannot), or names the live one that nobody goes on
+// with.
 Result<RunReport> run(const RunOptions& options);
 
 // Owns the state and serves its sessions on STATE/agent.sock until SIGINT, SIGTERM or `stop`; then
@@ -90,9 +74,9 @@ Result<authority::DecisionView> why(const std::string& state, const DecisionId& 
 // task's ending is durable. Errors: unknown_task, task_terminal, control_unreachable.
 Status task_cancel(const std::string& state, const TaskId& task);
 
-// Reads one kept result as one of its readers; the read is counted on success. Takes the state, and
-// has given it back when it returns. Errors, none of which counts a read: result_refused,
-// result_missing, store_corrupt, state_locked, those of `prepare`.
+// Reads one kept result as one of its readers; the read is counted on success. Asks the daemon that
+// owns the state, or takes it and has given it back when it returns. Errors, none of which counts a
+// read: result_refused, result_missing, store_corrupt, state_locked, those of `prepare`.
 struct ResultQuery {
   std::string state;
   TaskId task;

@@ -59,7 +59,7 @@ void drain_timer(int fd) {
 
 }  // namespace
 
-struct EventLoop::State {
+struct EventLoop::State final : ControlServer::Host {
   State()
       : io(1),
         signals(io),
@@ -72,6 +72,7 @@ struct EventLoop::State {
         alive(io) {}
 
   Status prepare(const std::string& state);
+  Status drive(TaskHost& task_host, Guest& its_guest, Heard its_heard);
   Status start(TaskHost& task_host, Guest& its_guest);
   void settle_down();  // after every event
   void take_step();
@@ -85,7 +86,8 @@ struct EventLoop::State {
   void await_stop();
   void await_alive();
   void hand_out_last();
-  ControlReply control(const ControlRequest& request);
+  void take(ControlServer::Peer& peer, ControlRequest request) override;
+  void gone(ControlServer::Peer& peer) override;
 
   asio::io_context io;
   asio::signal_set signals;
@@ -95,7 +97,9 @@ struct EventLoop::State {
   std::unique_ptr<AgentServer> agents;
   TaskHost* host = nullptr;
   Guest* guest = nullptr;
+  ControlServer::Host* desk = nullptr;
   Heard heard;
+  std::function<void()> reload;
   bool step_posted = false, beating = false, tending = false;
 };
 
@@ -122,8 +126,7 @@ Status EventLoop::State::start(TaskHost& task_host, Guest& its_guest) {
   await_boot();
   await_wall();
   await_report();
-  server->serve([this](const ControlRequest& request) { return control(request); },
-                [this] { settle_down(); });
+  server->serve(*this, [this] { settle_down(); });
   if (agents) agents->serve({.after = [this] { settle_down(); }});
   if (stop.is_open()) await_stop();
   host->look_at_time();
@@ -163,9 +166,9 @@ void EventLoop::State::look_at_time() {
 }
 
 void EventLoop::State::await_signal() {
-  signals.async_wait([this](const error_code& error, int) {
+  signals.async_wait([this](const error_code& error, int number) {
     if (error) return;
-    guest->interrupted();
+    number == SIGHUP ? reload() : guest->interrupted();
     await_signal();
     settle_down();
   });
@@ -246,12 +249,21 @@ void EventLoop::State::await_persist() {
   });
 }
 
-ControlReply EventLoop::State::control(const ControlRequest& request) {
-  if (request.verb == ControlVerb::show)
-    return {.code = host->knows(request.task) ? Code::ok : Code::unknown_task, .detail = ""};
-  const Status ended = host->cancel(request.task);
-  if (ended.ok()) return {.code = Code::ok, .detail = ""};
-  return {.code = ended.code(), .detail = to_line(ended.error())};
+void EventLoop::State::take(ControlServer::Peer& peer, ControlRequest request) {
+  if (request.verb == ControlVerb::show) {
+    peer.end(ControlReply{host->knows(request.task) ? Code::ok : Code::unknown_task});
+  } else if (request.verb == ControlVerb::cancel) {
+    const Status ended = host->cancel(request.task);
+    peer.end(ended.ok() ? ControlReply{Code::ok} : reply_of(ended.error()));
+  } else if (desk != nullptr) {
+    desk->take(peer, std::move(request));
+  } else {
+    peer.end(ControlReply{Code::state_locked});
+  }
+}
+
+void EventLoop::State::gone(ControlServer::Peer& peer) {
+  if (desk != nullptr) desk->gone(peer);
 }
 
 EventLoop::EventLoop(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -267,18 +279,38 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create(const std::string& state) {
   }
 }
 
-// What was answered last is still to be written. Sessions go before their host.
+Status EventLoop::State::drive(TaskHost& task_host, Guest& its_guest, Heard its_heard) {
+  TAPER_CHECK(start(task_host, its_guest));
+  heard = std::move(its_heard);
+  if (heard.started) heard.started();
+  await_alive();
+  io.run();
+  TAPER_ASSERT(guest->over());
+  hand_out_last();
+  return success();
+}
+
+// What was answered last is still to be written. Who asks goes before those who are asked.
 void EventLoop::State::hand_out_last() {
   constexpr int kRounds = 64;
-  io.restart();
-  for (int round = 0; agents && round < kRounds && io.poll() > 0; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
+    io.restart();
+    if (io.poll() == 0) return;
   }
-  agents.reset();
 }
 
 Status EventLoop::serve_agents(const std::string& path, Session::Host& sessions) {
   TAPER_TRY(state_->agents, AgentServer::listen(state_->io, path, sessions));
   return success();
+}
+
+void EventLoop::serve_operators(ControlServer::Host& desk) { state_->desk = &desk; }
+
+Status EventLoop::reload_with(std::function<void()> reload) {
+  boost::system::error_code error;
+  state_->reload = std::move(reload);
+  state_->signals.add(SIGHUP, error);
+  return error ? Status(os_error("watch", error.value())) : success();
 }
 
 Status EventLoop::stop_with(Fd pipe) {
@@ -289,18 +321,15 @@ Status EventLoop::stop_with(Fd pipe) {
 }
 
 Status EventLoop::drive(TaskHost& host, Guest& guest, Heard heard) {
+  Status driven = success();
   try {
-    TAPER_CHECK(state_->start(host, guest));
-    state_->heard = std::move(heard);
-    if (state_->heard.started) state_->heard.started();
-    state_->await_alive();
-    state_->io.run();
-    TAPER_ASSERT(guest.over());
-    state_->hand_out_last();
+    driven = state_->drive(host, guest, std::move(heard));
   } catch (const boost::system::system_error& error) {
-    return os_error("watch", error.code().value());
+    driven = os_error("watch", error.code().value());
   }
-  return success();
+  state_->agents.reset();
+  state_->server.reset();
+  return driven;
 }
 
 }  // namespace taper::broker

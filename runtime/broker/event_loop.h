@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "runtime/broker/control_server.h"
 #include "runtime/broker/session.h"
 #include "runtime/broker/task_host.h"
 
@@ -45,6 +46,11 @@ class EventLoop {
   // Binds agent.sock at `path`; who connects is served by `sessions` from `drive` on. Errors: those
   // of AgentServer::listen.
   Status serve_agents(const std::string& path, Session::Host& sessions);
+  // What control.sock asks beyond showing and cancelling is for `desk`; without one it is answered
+  // with state_locked. Before `drive`, which it outlives.
+  void serve_operators(ControlServer::Host& desk);
+  // From here on SIGHUP, which is death otherwise, is told to `reload`, by `drive`.
+  Status reload_with(std::function<void()> reload);
   // The guest is interrupted when the other end of this pipe is closed, and no more by signals:
   // those are for whoever has that end.
   Status stop_with(Fd pipe);

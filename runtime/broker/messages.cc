@@ -1,19 +1,25 @@
 #include "runtime/broker/messages.h"
 
-#include <algorithm>
-
 #include "messages_generated.h"
-#include "runtime/broker/wire.h"
+#include "runtime/broker/control_wire.h"
 
 namespace taper::broker {
 namespace {
 
-constexpr std::uint32_t kVersion = 1;
+using flatbuffers::FlatBufferBuilder;
+using flatbuffers::Offset;
 
-Bytes finish(flatbuffers::FlatBufferBuilder& builder, wire::Body kind,
-             flatbuffers::Offset<void> body) {
-  wire::FinishControlMessageBuffer(builder, wire::CreateControlMessage(builder, kind, body));
-  return built(builder);
+wire::Request kind_of(ControlVerb verb) {
+  switch (verb) {
+    case ControlVerb::show: return wire::Request::show;
+    case ControlVerb::cancel: return wire::Request::cancel;
+    case ControlVerb::challenge: return wire::Request::challenge;
+    case ControlVerb::import_root: return wire::Request::import_root;
+    case ControlVerb::result: return wire::Request::result;
+    case ControlVerb::run: return wire::Request::run;
+    case ControlVerb::unset: break;
+  }
+  return wire::Request::none;
 }
 
 Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
@@ -21,66 +27,126 @@ Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
   switch (*request) {
     case wire::Request::show: return ControlVerb::show;
     case wire::Request::cancel: return ControlVerb::cancel;
+    case wire::Request::challenge: return ControlVerb::challenge;
+    case wire::Request::import_root: return ControlVerb::import_root;
+    case wire::Request::result: return ControlVerb::result;
+    case wire::Request::run: return ControlVerb::run;
     case wire::Request::none: break;
   }
   return malformed("a known request kind");
 }
 
-}  // namespace
+bool has_task(ControlVerb verb) {
+  return verb != ControlVerb::challenge && verb != ControlVerb::import_root &&
+         verb != ControlVerb::run;
+}
+bool has_file(ControlVerb verb) {
+  return verb == ControlVerb::import_root || verb == ControlVerb::run;
+}
+bool has_proof(ControlVerb verb) { return verb == ControlVerb::result || verb == ControlVerb::run; }
 
-Bytes encode(const ControlRequest& request) {
-  flatbuffers::FlatBufferBuilder builder;
-  const auto task = builder.CreateVector(request.task.bytes.data(), request.task.bytes.size());
-  const wire::Request kind = request.verb == ControlVerb::show     ? wire::Request::show
-                             : request.verb == ControlVerb::cancel ? wire::Request::cancel
-                                                                   : wire::Request::none;
-  const auto body = wire::CreateControlRequest(builder, kVersion, kind, task);
-  return finish(builder, wire::Body::ControlRequest, body.Union());
+using Inputs = flatbuffers::Vector<Offset<wire::ControlInput>>;
+using Texts = flatbuffers::Vector<Offset<flatbuffers::String>>;
+
+Offset<Inputs> put_inputs(FlatBufferBuilder& builder, const ControlRequest& request) {
+  std::vector<Offset<wire::ControlInput>> inputs;
+  for (const auto& [name, value] : request.inputs) {
+    const auto its_name = builder.CreateString(name);
+    inputs.push_back(wire::CreateControlInput(builder, its_name, builder.CreateString(value)));
+  }
+  return builder.CreateVector(inputs);
 }
 
-Bytes encode(const ControlReply& reply) {
-  flatbuffers::FlatBufferBuilder builder;
-  const std::size_t length = std::min(reply.detail.size(), limits::kControlDetailBytesMax);
-  const auto detail = builder.CreateString(reply.detail.data(), length);
-  const auto body =
-      wire::CreateControlReply(builder, kVersion, static_cast<std::uint16_t>(reply.code), detail);
-  return finish(builder, wire::Body::ControlReply, body.Union());
+Status take_inputs(const Inputs* inputs, ControlRequest& request) {
+  if (inputs == nullptr || inputs->size() > limits::kInputsMax) return malformed("inputs");
+  for (const wire::ControlInput* input : *inputs) {
+    if (input->name() == nullptr || input->value() == nullptr) return malformed("a whole input");
+    request.inputs[input->name()->str()] = input->value()->str();
+  }
+  return success();
+}
+
+Status take_keys(const Texts* keys, ControlRequest& request) {
+  if (keys == nullptr || keys->size() > limits::kControlKeysMax) return malformed("keys");
+  for (const flatbuffers::String* key : *keys) {
+    if (key->size() > limits::kTextBytesMax || !key->str().starts_with("/"))
+      return malformed("absolute paths of keys");
+    request.keys.push_back(key->str());
+  }
+  return success();
+}
+
+Status take_proof(const wire::ControlRequest& body, ControlRequest& request) {
+  TAPER_TRY(request.challenge, id_of<Nonce>(body.challenge(), "a challenge of 32 bytes"));
+  const ByteSpan proof = span_of(body.proof());
+  if (proof.size() != request.proof.size()) return malformed("a signature of 64 bytes");
+  std::copy(proof.begin(), proof.end(), request.proof.begin());
+  return success();
+}
+
+// What does not belong to the verb is left out here, and shows when it is encoded again.
+Result<ControlRequest> take_request(const wire::ControlRequest& body) {
+  ControlRequest request;
+  TAPER_TRY(request.verb, verb_of(body.request()));
+  if (has_task(request.verb)) {
+    TAPER_TRY(request.task, id_of<TaskId>(body.task(), "a task of 16 bytes"));
+  }
+  if (has_file(request.verb)) {
+    if (body.file() == nullptr || body.file()->size() > limits::kCapsuleBytesMax)
+      return malformed("a file of at most 64 KiB");
+    request.file = to_bytes(span_of(body.file()));
+  }
+  if (request.verb == ControlVerb::import_root && body.fleet() != nullptr) {
+    TAPER_TRY(request.fleet, id_of<Hash>(body.fleet(), "a fleet of 32 bytes"));
+  }
+  if (has_proof(request.verb)) TAPER_CHECK(take_proof(body, request));
+  if (request.verb == ControlVerb::result) {
+    TAPER_TRY(request.reader, id_of<PublicKey>(body.reader(), "a reader of 32 bytes"));
+    TAPER_TRY(request.step, text_of(body.step(), limits::kTextBytesMax));
+    if (!body.room()) return malformed("room");
+    request.room = *body.room();
+  }
+  if (request.verb == ControlVerb::run) {
+    TAPER_CHECK(take_inputs(body.inputs(), request));
+    TAPER_CHECK(take_keys(body.keys(), request));
+  }
+  return request;
+}
+
+}  // namespace
+
+static_assert(limits::kRootBytesMax <= limits::kCapsuleBytesMax);
+
+Bytes encode(const ControlRequest& request) {
+  FlatBufferBuilder builder;
+  const ControlVerb verb = request.verb;
+  const bool reads = verb == ControlVerb::result;
+  const bool runs = verb == ControlVerb::run;
+  const auto task = has_task(verb) ? put(builder, request.task.bytes) : 0;
+  const auto file = has_file(verb) ? put(builder, request.file) : 0;
+  const bool names_fleet = verb == ControlVerb::import_root && request.fleet;
+  const auto fleet = names_fleet ? put(builder, request.fleet->bytes) : 0;
+  const auto challenge = has_proof(verb) ? put(builder, request.challenge.bytes) : 0;
+  const auto proof = has_proof(verb) ? put(builder, request.proof) : 0;
+  const auto reader = reads ? put(builder, request.reader.bytes) : 0;
+  const auto step = reads ? builder.CreateString(request.step) : 0;
+  const auto inputs = runs ? put_inputs(builder, request) : 0;
+  const auto keys = runs ? builder.CreateVectorOfStrings(request.keys) : 0;
+  flatbuffers::Optional<std::uint64_t> room;
+  if (reads) room = request.room;
+  const auto body = wire::CreateControlRequest(builder, kind_of(verb), task, file, fleet, challenge,
+                                               proof, reader, step, room, inputs, keys);
+  return finish_control(builder, wire::Body::ControlRequest, body.Union());
 }
 
 Result<ControlRequest> decode_request(ByteSpan message) {
   const Bytes copy = to_bytes(message);
-  TAPER_TRY(const wire::ControlMessage* root,
-            verified<wire::ControlMessage>(copy, wire::ControlMessageIdentifier(),
-                                           limits::kControlMessageBytesMax));
+  TAPER_TRY(const wire::ControlMessage* root, control_message(copy));
   const wire::ControlRequest* body = root->body_as_ControlRequest();
   if (body == nullptr) return malformed("a request");
-  if (body->version() != kVersion) return malformed("version 1");
-  ControlRequest request;
-  TAPER_TRY(request.verb, verb_of(body->request()));
-  if (body->task() == nullptr) return malformed("a task");
-  const std::optional<TaskId> task = TaskId::from({body->task()->data(), body->task()->size()});
-  if (!task) return malformed("a task of 16 bytes");
-  request.task = *task;
+  TAPER_TRY(ControlRequest request, take_request(*body));
   if (encode(request) != copy) return malformed("the one encoding of this request");
   return request;
-}
-
-Result<ControlReply> decode_reply(ByteSpan message) {
-  const Bytes copy = to_bytes(message);
-  TAPER_TRY(const wire::ControlMessage* root,
-            verified<wire::ControlMessage>(copy, wire::ControlMessageIdentifier(),
-                                           limits::kControlMessageBytesMax));
-  const wire::ControlReply* body = root->body_as_ControlReply();
-  if (body == nullptr) return malformed("a reply");
-  if (body->version() != kVersion) return malformed("version 1");
-  if (!body->code() || body->detail() == nullptr) return malformed("a code and a detail");
-  if (body->detail()->size() > limits::kControlDetailBytesMax) return malformed("a shorter detail");
-  ControlReply reply;
-  reply.code = static_cast<Code>(describe_number(*body->code()).number);
-  if (static_cast<std::uint16_t>(reply.code) != *body->code()) return malformed("a known code");
-  reply.detail = body->detail()->str();
-  if (encode(reply) != copy) return malformed("the one encoding of this reply");
-  return reply;
 }
 
 }  // namespace taper::broker

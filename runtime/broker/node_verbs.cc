@@ -33,15 +33,15 @@ Result<authority::NodeRecord> node_record(const std::string& state) {
 
 Result<Imported> import_root(const std::string& state, ByteSpan file,
                              const std::optional<Hash>& fleet) {
-  const SystemClock clock;
-  TAPER_TRY(const OwnedState owned, own_state(state, "", clock.now()));
-  authority::Authority& authority = *owned.authority;
-  const bool first = authority.root() == nullptr;
-  TAPER_CHECK(authority.import_root(file, fleet, clock.now()));
-  TAPER_CHECK(owned.store->sync_marker());
-  const capsules::TrustRoot* root = authority.root();
-  TAPER_ASSERT(root != nullptr);
-  return Imported{.version = root->data().version, .fleet = root->fleet(), .first = first};
+  TAPER_TRY(const auto reached, own_or_reach(state, ""));
+  if (const auto* owned = std::get_if<OwnedState>(&reached))
+    return take_in_root(*owned, file, fleet, SystemClock().now());
+  const auto& talk = std::get<ControlTalk>(reached);
+  // More than a root may have is none, and no message bears it.
+  if (file.size() > limits::kRootBytesMax) return capsules::open_root(file).error();
+  TAPER_CHECK(
+      talk.send({.verb = ControlVerb::import_root, .file = to_bytes(file), .fleet = fleet}));
+  return talk.expect<Imported>(limits::kControlWorkMs);
 }
 
 Result<std::vector<authority::TaskView>> task_list(const std::string& state) {
@@ -108,8 +108,7 @@ Status task_cancel(const std::string& state, const TaskId& task) {
     const ControlRequest request{.verb = ControlVerb::cancel, .task = task};
     const Result<ControlReply> reply = ask_owner(state, request);
     if (reply.ok() && reply->code == Code::ok) return success();
-    if (reply.ok())
-      return Error(reply->code, {.field = "", .expected = "", .got = reply->detail, .fix = ""});
+    if (reply.ok()) return Error(reply->code, reply->detail);
     const Status alone = cancel_alone(state, task);
     if (alone.ok() || alone.code() != Code::state_locked)
       return alone.ok() ? success() : Status(alone.error());

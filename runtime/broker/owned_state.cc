@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -108,6 +109,31 @@ void add_aliases(const std::vector<MountPoint>& mounts, std::vector<std::string>
 
 }  // namespace
 
+Result<std::vector<std::string>> keys_of_holder(const std::string& holder_key) {
+  std::vector<std::string> keys;
+  if (holder_key.empty()) return keys;
+  TAPER_TRY(const std::string real, real_path(holder_key));
+  keys.push_back(real);
+  TAPER_CHECK(add_keys_beside(real, keys));
+  return keys;
+}
+
+Status look_at_host(const std::string& state, const std::vector<std::string>& keys,
+                    authority::NodeFacts& facts) {
+  TAPER_TRY(std::string real_state, real_path(state));
+  facts.forbidden_trees = {std::move(real_state)};
+  for (const std::string& directory : tool_directories(state)) {
+    TAPER_TRY(std::string real, real_path(directory));
+    facts.forbidden_trees.push_back(std::move(real));
+  }
+  facts.forbidden_trees.insert(facts.forbidden_trees.end(), keys.begin(), keys.end());
+  TAPER_TRY(const std::vector<MountPoint> mounts, read_mounts());
+  add_aliases(mounts, facts.forbidden_trees);
+  facts.mount_points.clear();
+  for (const MountPoint& mount : mounts) facts.mount_points.push_back(mount.point);
+  return success();
+}
+
 Result<authority::NodeFacts> node_facts(const std::string& state,
                                         const authority::NodeRecord& record,
                                         const std::string& holder_key) {
@@ -116,20 +142,8 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
   facts.incarnation = record.incarnation;
   facts.name = record.name;
   facts.tier = capsules::Tier::t2;
-  TAPER_TRY(std::string real_state, real_path(state));
-  facts.forbidden_trees.push_back(std::move(real_state));
-  for (const std::string& directory : tool_directories(state)) {
-    TAPER_TRY(std::string real, real_path(directory));
-    facts.forbidden_trees.push_back(std::move(real));
-  }
-  if (!holder_key.empty()) {
-    TAPER_TRY(const std::string real, real_path(holder_key));
-    facts.forbidden_trees.push_back(real);
-    TAPER_CHECK(add_keys_beside(real, facts.forbidden_trees));
-  }
-  TAPER_TRY(const std::vector<MountPoint> mounts, read_mounts());
-  add_aliases(mounts, facts.forbidden_trees);
-  for (const MountPoint& mount : mounts) facts.mount_points.push_back(mount.point);
+  TAPER_TRY(const std::vector<std::string> keys, keys_of_holder(holder_key));
+  TAPER_CHECK(look_at_host(state, keys, facts));
   return facts;
 }
 
@@ -151,6 +165,33 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   // A crash between the two halves of an end leaves results behind; others were kept long enough.
   TAPER_CHECK(store::ResultFiles(state).erase_all_but(kept));
   return owned;
+}
+
+Result<std::variant<OwnedState, ControlTalk>> own_or_reach(const std::string& state,
+                                                           const std::string& holder_key) {
+  using Either = std::variant<OwnedState, ControlTalk>;
+  constexpr int kAttempts = 5;
+  constexpr int kPauseMs = 100;
+  for (int left = kAttempts;; --left) {
+    Result<OwnedState> owned = own_state(state, holder_key, SystemClock().now());
+    if (owned.ok()) return Either(std::move(*owned));
+    if (owned.code() != Code::state_locked || left == 0) return owned.error();
+    Result<ControlTalk> talk = ControlTalk::with_owner(state);
+    if (talk.ok()) return Either(std::move(*talk));
+    if (talk.code() != Code::control_unreachable) return talk.error();
+    ::poll(nullptr, 0, kPauseMs);
+  }
+}
+
+Result<Imported> take_in_root(const OwnedState& owned, ByteSpan file,
+                              const std::optional<Hash>& fleet, const Now& now) {
+  authority::Authority& authority = *owned.authority;
+  const bool first = authority.root() == nullptr;
+  TAPER_CHECK(authority.import_root(file, fleet, now));
+  TAPER_CHECK(owned.store->sync_marker());
+  const capsules::TrustRoot* root = authority.root();
+  TAPER_ASSERT(root != nullptr);
+  return Imported{.version = root->data().version, .fleet = root->fleet(), .first = first};
 }
 
 Status take_signer(OwnedState& owned, const std::string& state) {

@@ -3,17 +3,28 @@
 
 #include <memory>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
+#include "runtime/broker/control_client.h"
 #include "store/results.h"
 #include "store/store.h"
 
 namespace taper::broker {
 
-// What the authority is told about this host. The paths never given to a tool are the real ones of
-// the state, both tools.d, `holder_key` and every other *.key beside it, and those at which bind
-// mounts show the same. `holder_key` may be empty. Errors: os_failure, those of read_file.
+// The real path of the holder's key, and those of every other *.key beside it; none for "".
+// Error: os_failure.
+Result<std::vector<std::string>> keys_of_holder(const std::string& holder_key);
+
+// Fills in the paths never given to a tool, which are the real ones of the state, both tools.d and
+// `keys`, and those at which bind mounts show the same; and the mount points. Errors: os_failure,
+// those of read_file.
+Status look_at_host(const std::string& state, const std::vector<std::string>& keys,
+                    authority::NodeFacts& facts);
+
+// What the authority is told about this host. `holder_key` may be empty. Errors: those of both.
 Result<authority::NodeFacts> node_facts(const std::string& state,
                                         const authority::NodeRecord& record,
                                         const std::string& holder_key);
@@ -34,6 +45,15 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
 
 // Fills `owned.signer`, for whoever serves sessions. Errors: those of authority::read_signing_key.
 Status take_signer(OwnedState& owned, const std::string& state);
+
+// The same, or a conversation with the owner where another process has the state and can be
+// reached; he may come or go, so it is tried for a moment.
+Result<std::variant<OwnedState, ControlTalk>> own_or_reach(const std::string& state,
+                                                           const std::string& holder_key);
+
+// Imports a trust root into it; durable on success. Errors: those of Authority::import_root.
+Result<Imported> take_in_root(const OwnedState& owned, ByteSpan file,
+                              const std::optional<Hash>& fleet, const Now& now);
 
 // That no key of the state has a second name, which could lie in a granted tree. Asked by whatever
 // runs tools; ending a task never needs it. Errors: key_file_exposed, os_failure.

@@ -160,6 +160,7 @@ Result<RunReport> PlanRun::take_report() {
     report.verdict = "skipped";
     publish(std::move(report));
   }
+  report_.steps = steps_.take();
   return std::move(report_);
 }
 

@@ -131,12 +131,7 @@ StepReport PlanRun::begin_report(const Unit& unit) const {
 
 void PlanRun::publish(StepReport report) {
   if (on_step_) on_step_(report);
-  // Thousands of items each have a result: what is kept of all together is bounded too.
-  report.result = shown_result(report.result, shown_left_);
-  shown_left_ -= std::min(shown_left_, report.result.size());
-  if (report.err.size() > shown_left_) report.err.clear();
-  shown_left_ -= report.err.size();
-  report_.steps.push_back(std::move(report));
+  steps_.keep(std::move(report));
 }
 
 void PlanRun::take_past(const Unit& unit, const authority::PastCall& past) {

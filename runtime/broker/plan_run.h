@@ -29,7 +29,8 @@ class PlanRun final : public Guest {
   void interrupted() override;  // cancels the task
   void fail(const Error& error) override;
   bool over() const override { return life_->over() || failure_; }
-  Result<RunReport> take_report();  // once over; the last steps are published here
+  bool calling() const { return calling_; }  // a call of its own runs, and will tell it of its end
+  Result<RunReport> take_report();           // once over; the last steps are published here
 
  private:
   // What one call is made for: a step, or one item of it.
@@ -112,7 +113,7 @@ class PlanRun final : public Guest {
   Code ending_code_ = Code::ok;
   std::optional<Error> failure_;
   RunReport report_;
-  std::size_t shown_left_ = limits::kRunResultsShownBytes;  // for results and stderr in it
+  StepReports steps_;
 };
 
 }  // namespace taper::broker

@@ -2,24 +2,12 @@
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/event_loop.h"
 #include "runtime/broker/owned_state.h"
+#include "runtime/broker/plan_entry.h"
 #include "runtime/broker/plan_run.h"
+#include "runtime/broker/run_through.h"
 
 namespace taper::broker {
 namespace {
-
-// Refused before anything is consumed: another kind of entry would end as an empty plan.
-Status check_entry(const capsules::Capsule& capsule) {
-  if (capsule.entry == capsules::EntryKind::plan) return success();
-  return Error(Code::entry_other,
-               {.field = "entry", .expected = "a plan", .got = "a session", .fix = ""});
-}
-
-// The tools that the capsule names and this node describes. One whose file is wrong refuses the
-// whole run, before anything is consumed.
-Status load_tools(ToolShelf& shelf, const capsules::Capsule& capsule) {
-  for (const capsules::Grant& grant : capsule.grants) TAPER_CHECK(shelf.load(grant.tool));
-  return success();
-}
 
 // Builds what the holder signs and activates. A capsule that does not open is handed on without a
 // proof: the authority says what is wrong with it and counts it.
@@ -34,8 +22,7 @@ Result<authority::Activation> activate(const OwnedState& owned, const RunOptions
     const Result<capsules::VerifiedCapsule> opened =
         capsules::open(request.capsule_file, *authority.root());
     if (opened.ok()) {
-      TAPER_CHECK(check_entry(opened->root()));
-      TAPER_CHECK(load_tools(shelf, opened->root()));
+      TAPER_CHECK(prepare_plan(opened->root(), shelf));
       request.proof = options.prove(authority::activation_statement(
           authority.root()->fleet(), owned.facts.node, owned.facts.incarnation, opened->chain(),
           request.challenge, options.inputs));
@@ -44,14 +31,9 @@ Result<authority::Activation> activate(const OwnedState& owned, const RunOptions
   return authority.activate(request, shelf.tools(), clock.now());
 }
 
-}  // namespace
-
-Result<RunReport> run(const RunOptions& options) {
-  TAPER_CHECK(check_boot_clock());
-  TAPER_TRY(Bytes file, read_file(options.capsule_path, limits::kCapsuleBytesMax));
-  TAPER_TRY(const std::string spawnd, sibling_program("taper-spawnd"));
+Result<RunReport> run_alone(const OwnedState& owned, const RunOptions& options, Bytes file,
+                            const std::string& spawnd) {
   const SystemClock clock;
-  TAPER_TRY(const OwnedState owned, own_state(options.state, options.holder_key_path, clock.now()));
   TAPER_CHECK(check_key_links(options.state));
   TAPER_TRY(const auto loop, EventLoop::create(options.state));
   TAPER_TRY(const auto spawner, sandbox::Spawner::launch(spawnd));
@@ -71,6 +53,18 @@ Result<RunReport> run(const RunOptions& options) {
   const Status synced = owned.store->sync_marker();
   if (report.ok() && !synced.ok()) return synced.error();
   return report;
+}
+
+}  // namespace
+
+Result<RunReport> run(const RunOptions& options) {
+  TAPER_CHECK(check_boot_clock());
+  TAPER_TRY(Bytes file, read_file(options.capsule_path, limits::kCapsuleBytesMax));
+  TAPER_TRY(const std::string spawnd, sibling_program("taper-spawnd"));
+  TAPER_TRY(const auto reached, own_or_reach(options.state, options.holder_key_path));
+  if (const auto* owned = std::get_if<OwnedState>(&reached))
+    return run_alone(*owned, options, std::move(file), spawnd);
+  return run_through(std::get<ControlTalk>(reached), options, std::move(file));
 }
 
 }  // namespace taper::broker

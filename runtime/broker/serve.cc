@@ -1,10 +1,25 @@
+#include "runtime/broker/diagnostics.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/event_loop.h"
+#include "runtime/broker/guests.h"
+#include "runtime/broker/operator_desk.h"
 #include "runtime/broker/owned_state.h"
 #include "runtime/broker/service_manager.h"
 #include "runtime/broker/session_host.h"
 
 namespace taper::broker {
+namespace {
+
+// Every call reads its tool anew, so there is nothing to take over: a file that is wrong is told of
+// now, and not first by the call that needs it. Kept results whose time is over go.
+void look_again(const std::string& state, OperatorDesk& desk) {
+  const auto tools = tools_list(state);
+  if (!tools.ok()) warn(to_line(tools.error()));
+  const Status erased = desk.erase_over();
+  if (!erased.ok()) warn(to_line(erased.error()));
+}
+
+}  // namespace
 
 Status serve(ServeOptions options) {
   const ServiceManager manager = ServiceManager::from_environment();
@@ -25,9 +40,20 @@ Status serve(ServeOptions options) {
                   .tools = shelf,
                   .clock = clock});
   SessionHost sessions(owned, tasks);
+  OperatorDesk desk(owned, tasks, options.state);
+  Guests both({&desk, &sessions});
   TAPER_CHECK(loop->serve_agents(options.state + "/agent.sock", sessions));
-  if (options.stop) TAPER_CHECK(loop->stop_with(std::move(options.stop)));
-  Status driven = loop->drive(tasks, sessions,
+  loop->serve_operators(desk);
+  if (options.stop) {
+    TAPER_CHECK(loop->stop_with(std::move(options.stop)));
+  } else {
+    TAPER_CHECK(loop->reload_with([&] {
+      manager.reloading();
+      look_again(options.state, desk);
+      manager.ready();
+    }));
+  }
+  Status driven = loop->drive(tasks, both,
                               {.started =
                                    [&] {
                                      manager.ready();

@@ -14,6 +14,7 @@ class ServiceManager {
   static ServiceManager from_environment();
 
   void ready() const { say("READY=1"); }
+  void reloading() const { say("RELOADING=1"); }  // until `ready`
   void stopping() const { say("STOPPING=1"); }
   void alive() const { say("WATCHDOG=1"); }
   // How often `alive` is due: half of what systemd waits. Empty: it does not wait.

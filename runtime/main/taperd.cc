@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
     std::fputs(
         "usage: taperd --state DIR\n"
         "Owns the node's state in DIR, made by 'taper node init', and serves agents on\n"
-        "DIR/agent.sock and operators on DIR/control.sock until SIGTERM.\n",
+        "DIR/agent.sock and operators on DIR/control.sock until SIGTERM; SIGHUP has it\n"
+        "tell which files of tools.d are wrong.\n",
         asked ? stdout : stderr);
     return asked ? 0 : kUsage;
   }

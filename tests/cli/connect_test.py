@@ -301,6 +301,26 @@ def gone_before_the_answer(daemon):
     assert daemon.process.poll() is None, daemon.process.returncode
 
 
+def plan_beside():
+    """A plan runs in the daemon while a session lives there; each is told of its own."""
+    make_capsule("three")
+    client = Client("three")
+    client.open()
+    waiting = client.send("tools/call", {"name": "sleep", "arguments": {"seconds": "3"}})
+    with open("plan.toml", "w", encoding="utf-8") as file:
+        file.write(SOURCE.format(here=os.getcwd()) + """
+[plan]
+steps = [{ id = "read", tool = "file.read", args = { path = "%s/logs/a.log" } }]
+""" % os.getcwd())
+    taper("capsule", "sign", "plan.toml", "--key", "centre/issuer.key", "--root", "centre/root.tpr", "--node",
+          "state/node.pub", "--holder", "agent/agent.pub", "--tools", "tools.json", "--out", "plan.capsule")
+    run = json.loads(taper("run", "plan.capsule", "--key", "agent/agent.key", "--state", "state", "--json"))
+    assert run["state"] == "completed" and [step["outcome"] for step in run["steps"]] == ["done"], run
+    assert run["task"] != client.task()
+    assert not client.answer(waiting)["result"]["isError"]
+    client.end()
+
+
 def with_daemon():
     daemon = Daemon()
     daemon.start()
@@ -308,6 +328,7 @@ def with_daemon():
         task = tools_and_denials()
         tasks_of_both_eras(task)
         complete(task)
+        plan_beside()
         gone_before_the_answer(daemon)
         restarted_node(daemon)
         signalled()

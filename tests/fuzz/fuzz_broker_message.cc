@@ -20,8 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(taper::broker::encode(*request) == taper::to_bytes(message));
     taper::fuzz::planted_bug(request->task.bytes[0] >= 0x80);
   }
-  const auto reply = taper::broker::decode_reply(message);
-  if (reply.ok()) require(taper::broker::encode(*reply) == taper::to_bytes(message));
-  require(!(request.ok() && reply.ok()));
+  const auto answer = taper::broker::decode_answer(message);
+  if (answer.ok()) require(taper::broker::encode(*answer) == taper::to_bytes(message));
+  require(!(request.ok() && answer.ok()));
   return 0;
 }

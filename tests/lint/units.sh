@@ -7,6 +7,7 @@ trap 'rm -rf "$scratch"' EXIT
 sed 's#^ExecStart=/usr/bin/taperd#ExecStart=/bin/true#' "$units/taperd.service" >"$scratch/taperd.service"
 said=$(systemd-analyze verify "$scratch/taperd.service" 2>&1)
 [ -z "$said" ] || { echo "$said"; exit 1; }
+grep -q '^ExecReload=.* -HUP ' "$scratch/taperd.service"
 mkdir -p "$scratch/root"
 systemd-sysusers --dry-run --root="$scratch/root" - <"$units/taper.sysusers" 2>&1 | grep -q "user 'taper'"
 # Read, and nothing made: no line is below that prefix.
