@@ -86,7 +86,7 @@ struct Authority::State::Staged {
   std::optional<CallRecord> call_before;  // where it is cancelled
   std::vector<DiscoveredGrant> found;
   TaskRecord record_before;
-  bool stopped_before = false;
+  EndReason stopping_before = EndReason::none;
 
   void write_down(const Object& told, std::vector<Answer> answers) {
     body = capsules::write_canonical(told);
@@ -114,7 +114,7 @@ void Authority::State::Staged::apply() {
 void Authority::State::Staged::undo() {
   if (task == nullptr) return;
   task->record = record_before;
-  task->stopped = stopped_before;
+  task->stopping = stopping_before;
   if (call_before) task->calls[number] = *call_before;
   if (!call) return;
   for (std::size_t i = 0; i < call->spent_before.size(); ++i) {
@@ -189,7 +189,7 @@ void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
   if (ends != EndReason::none) body.emplace_back("ends_task", end_reason_name(ends));
   staged.ends_task = ends;
   staged.write_down(body, explain(task, around(), c.request, c.ruling, c.now));
-  if (ends != EndReason::none) task.stopped = true;
+  if (ends != EndReason::none) task.stopping = ends;
 }
 
 Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
@@ -251,7 +251,7 @@ Result<Authority::State::Staged> Authority::State::stage_case(LiveTask& task, Ca
   staged.task = &task;
   staged.decision = c.decision;
   staged.record_before = task.record;
-  staged.stopped_before = task.stopped;
+  staged.stopping_before = task.stopping;
   if (c.ruling.error) {
     stage_denial(task, c, staged);
   } else if (c.ruling.about == About::call) {

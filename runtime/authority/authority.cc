@@ -153,7 +153,7 @@ void Authority::count_refused(Code code, const Now& now) {
 
 std::optional<Authority::Due> Authority::next_due(const TaskId& task, const Now& now) const {
   const LiveTask* live = state_->find(task);
-  if (live == nullptr || live->stopped || live->record.state != TaskState::active)
+  if (live == nullptr || live->stopped() || live->record.state != TaskState::active)
     return std::nullopt;
   if (const EndReason over = check_time(task, now); over != EndReason::none)
     return Due{now.boot_ms, over};
@@ -177,6 +177,7 @@ EndReason Authority::check_time(const TaskId& task, const Now& now) const {
   const LiveTask* live = state_->find(task);
   if (live == nullptr) return EndReason::none;
   if (live->record.state == TaskState::ending) return live->record.reason;
+  if (live->stopped()) return live->stopping;  // what ends it could not be written yet
   return lapse(*live, state_->around(), now).ends_task;
 }
 

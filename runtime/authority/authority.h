@@ -201,7 +201,8 @@ struct PastCall {
   Code code = Code::ok;
   // Its effect is `read`, or it bears an id: an interrupted one may be decided anew.
   bool repeatable = false;
-  Hash result;  // of the kept result's bytes; zero: none
+  Hash result;            // of the kept result's bytes; zero: none
+  std::size_t grant = 0;  // of the root block
 };
 
 // Its cell was refused before the tool started: nothing that it does was done.

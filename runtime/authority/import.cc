@@ -79,7 +79,7 @@ Status Authority::State::reverify(const Now& now) {
     // In memory is enough: after a restart such a chain is not attached again.
     for (const Hash& chain : closed) task.chains.at(chain).ended = true;
     if (!closed.contains(task.record.chain) || task.record.state != TaskState::active) continue;
-    task.stopped = true;
+    task.stopping = EndReason::revocation;
     TaskRecord next = task.record;
     advance(next, !task.running.empty(), now);
     TAPER_CHECK(commit(now, [&, &its_id = id](store::WriteTxn& txn) {

@@ -79,13 +79,14 @@ struct LiveTask {
     std::vector<const LiveGrant*> line;  // the grants that were charged
     Charge charge;                       // of each; the sum is each one's own
   };
-  std::map<CallId, Running> running;  // authorised in this process, no outcome yet
-  bool stopped = false;               // it stops acting, whether or not that is durable yet
+  std::map<CallId, Running> running;     // authorised in this process, no outcome yet
+  EndReason stopping = EndReason::none;  // why it acts no more, whether or not that is durable yet
 
   // Puts the call in its place, or at the end, and remembers what later decisions ask of it.
   void keep_call(std::size_t number, const CallRecord& call);
   const capsules::Capsule& root() const { return capsule.root(); }
-  bool acting() const { return !stopped && record.state == TaskState::active; }
+  bool stopped() const { return stopping != EndReason::none; }
+  bool acting() const { return !stopped() && record.state == TaskState::active; }
   const Branch* branch(const Hash& chain) const;  // null where it is not attached
   void attach(Branch branch);  // once load_branch was durable; the same chain again is fine
   std::int64_t active_ms(const Now& now) const;

@@ -174,7 +174,8 @@ std::vector<PastCall> past_calls_of(const std::vector<CallRecord>& calls, const 
   for (const CallRecord& call : calls) {
     const bool repeatable = call.read_only || !call.once.is_zero();
     past.push_back({call.step, call.id, caller_of(chains, call.chain).holder, call.decision,
-                    call.state, call.code, repeatable, call.result});
+                    call.state, call.code, repeatable, call.result,
+                    static_cast<std::size_t>(call.grant)});
   }
   return past;
 }

@@ -192,11 +192,11 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   task.keep_call(run.number, record);
   task.record = next;
   task.running.erase(call);
-  if (task.stopped || next.state != TaskState::active) return EndReason::none;
+  if (task.stopped() || next.state != TaskState::active) return EndReason::none;
   const EndReason reason = reason_of(outcome, task.root().end_on);
   if (reason == EndReason::failure && no_failure(task, record, state_->around(), now))
     return EndReason::none;
-  task.stopped = reason != EndReason::none;
+  task.stopping = reason;
   return reason;
 }
 
@@ -205,7 +205,7 @@ Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& 
   LiveTask* live = state_->find(task);
   if (live == nullptr) return state_->not_live(task);
   // In memory it stops at once, whatever becomes of the write.
-  live->stopped = true;
+  if (!live->stopped()) live->stopping = reason;
   if (live->record.state == TaskState::ending) return success();
   TaskRecord next = live->record;
   advance(next, !live->running.empty(), now);

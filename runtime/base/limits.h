@@ -193,6 +193,9 @@ inline constexpr std::size_t kAgentPeersMax = 256;      // of agent.sock
 inline constexpr std::size_t kAgentUnprovenMax = 32;    // of them, without a session yet
 static_assert(kAgentUnprovenMax + 8 < kChallengesMax);
 inline constexpr std::size_t kAgentSessionsPerTaskMax = 32;
+inline constexpr std::size_t kAgentSessionsPerBranchMax = 8;  // of one whom its holder handed it to
+inline constexpr std::size_t kCallsPerTaskMax = 32;           // at once, of sessions
+static_assert(kCallsPerTaskMax <= kCellsMax / 2);
 inline constexpr std::size_t kAgentRefusedPerSMax = 64;      // openings of one user looked at
 inline constexpr std::int64_t kAgentOpenTimeoutMs = 10'000;  // to prove to be a holder
 inline constexpr std::int64_t kAgentPauseMs = 200;           // when no peer can be taken up for now

@@ -59,6 +59,7 @@ Result<RunReport> run(const RunOptions& options);
 // file_exists, what this host lacks.
 struct ServeOptions {
   std::string state;
+  std::string agents = {};  // another socket for agents, beside STATE/agent.sock; may be empty
   std::string holder_key_path = {};  // its folder is never given to a tool; may be empty
   // Of a pipe: closing its other end stops the service, and signals do not.
   Fd stop = {};

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <functional>
 #include <limits>
+#include <vector>
 
 #include "runtime/base/limits.h"
 #include "runtime/broker/agent_server.h"
@@ -94,7 +95,7 @@ struct EventLoop::State final : ControlServer::Host {
   asio::posix::stream_descriptor boot, wall, reports, stop;
   asio::steady_timer beat, persist, alive;
   std::unique_ptr<ControlServer> server;
-  std::unique_ptr<AgentServer> agents;
+  std::vector<std::unique_ptr<AgentServer>> agents;
   TaskHost* host = nullptr;
   Guest* guest = nullptr;
   ControlServer::Host* desk = nullptr;
@@ -127,7 +128,7 @@ Status EventLoop::State::start(TaskHost& task_host, Guest& its_guest) {
   await_wall();
   await_report();
   server->serve(*this, [this] { settle_down(); });
-  if (agents) agents->serve({.after = [this] { settle_down(); }});
+  for (const auto& one : agents) one->serve({.after = [this] { settle_down(); }});
   if (stop.is_open()) await_stop();
   host->look_at_time();
   settle_down();
@@ -137,7 +138,7 @@ Status EventLoop::State::start(TaskHost& task_host, Guest& its_guest) {
 void EventLoop::State::settle_down() {
   if (guest->over()) {
     server->stop();
-    if (agents) agents->stop();
+    for (const auto& one : agents) one->stop();
     io.stop();
     return;
   }
@@ -300,7 +301,8 @@ void EventLoop::State::hand_out_last() {
 }
 
 Status EventLoop::serve_agents(const std::string& path, Session::Host& sessions) {
-  TAPER_TRY(state_->agents, AgentServer::listen(state_->io, path, sessions));
+  TAPER_TRY(auto listening, AgentServer::listen(state_->io, path, sessions));
+  state_->agents.push_back(std::move(listening));
   return success();
 }
 
@@ -327,7 +329,7 @@ Status EventLoop::drive(TaskHost& host, Guest& guest, Heard heard) {
   } catch (const boost::system::system_error& error) {
     driven = os_error("watch", error.code().value());
   }
-  state_->agents.reset();
+  state_->agents.clear();
   state_->server.reset();
   return driven;
 }

@@ -43,8 +43,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Binds agent.sock at `path`; who connects is served by `sessions` from `drive` on. Errors: those
-  // of AgentServer::listen.
+  // Binds a socket for agents at `path`; who connects is served by `sessions` from `drive` on. Each
+  // path has room of its own. Errors: those of AgentServer::listen.
   Status serve_agents(const std::string& path, Session::Host& sessions);
   // What control.sock asks beyond showing and cancelling is for `desk`; without one it is answered
   // with state_locked. Before `drive`, which it outlives.

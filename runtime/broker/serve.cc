@@ -43,6 +43,7 @@ Status serve(ServeOptions options) {
   OperatorDesk desk(owned, tasks, options.state);
   Guests both({&desk, &sessions});
   TAPER_CHECK(loop->serve_agents(options.state + "/agent.sock", sessions));
+  if (!options.agents.empty()) TAPER_CHECK(loop->serve_agents(options.agents, sessions));
   loop->serve_operators(desk);
   if (options.stop) {
     TAPER_CHECK(loop->stop_with(std::move(options.stop)));

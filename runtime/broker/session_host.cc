@@ -30,6 +30,14 @@ SessionHost::SessionHost(const OwnedState& owned, TaskHost& tasks) : owned_(owne
   TAPER_ASSERT(owned_.signer);
 }
 
+// One whom a capsule was handed to, and all whom he hands it to, share their places.
+bool SessionHost::has_room(const Hash& capsule, const PublicKey& branch) const {
+  const auto taken = std::ranges::count_if(peers_, [&](const auto& entry) {
+    return entry.second.capsule == capsule && entry.second.branch == branch;
+  });
+  return static_cast<std::size_t>(taken) < limits::kAgentSessionsPerBranchMax;
+}
+
 Challenge SessionHost::challenge() {
   const capsules::TrustRoot* root = authority().root();
   return {.fleet = root != nullptr ? root->fleet() : Hash(),
@@ -43,14 +51,18 @@ Result<authority::NodeAnswer> SessionHost::admit(Session& session, const Challen
                                                  const Open& open) {
   if (parking_) return Error(Code::session_busy);
   ToolShelf& shelf = tasks_.parts().tools;
-  authority::Terms terms;
+  Peer peer;
   if (authority().root() != nullptr) {
     const Result<capsules::VerifiedCapsule> capsule =
         capsules::open(open.capsule, *authority().root());
     if (capsule.ok()) {
       for (const capsules::Grant& grant : capsule->root().grants)
         TAPER_CHECK(shelf.load(grant.tool));
-      terms = authority::terms(capsule->root(), capsule->blocks());
+      peer.terms = authority::terms(capsule->root(), capsule->blocks());
+      peer.capsule = capsule->id();
+      peer.branch =
+          capsule->blocks().empty() ? capsule->root().holder : capsule->blocks().front().holder;
+      if (!has_room(peer.capsule, peer.branch)) return Error(Code::session_busy);
     }
   }
   const authority::ActivationRequest request{.capsule_file = open.capsule,
@@ -61,11 +73,12 @@ Result<authority::NodeAnswer> SessionHost::admit(Session& session, const Challen
   TAPER_TRY(const authority::Activation activation,
             authority().activate(request, shelf.tools(), now()));
   // First of all its time is watched, whatever becomes of the opening.
-  const std::shared_ptr<TaskLife> life = tasks_.life(activation.task);
+  peer.chain = activation.chain;
+  peer.life = tasks_.life(activation.task);
   TAPER_TRY(
       authority::NodeAnswer answer,
       authority::answer_open(challenge, open, activation.task, activation.resumed, *owned_.signer));
-  peers_[&session] = {activation.chain, terms, life};
+  peers_[&session] = std::move(peer);
   return answer;
 }
 
@@ -156,6 +169,9 @@ TaskFacts SessionHost::facts_of(const Peer& peer, const capsules::Capsule& root)
 
 void SessionHost::call(const Asked& asked, SessionRequest&& request) {
   const Peer& peer = peers_.at(asked.session);
+  // A task that starts many does not take the cells that others need.
+  if (peer.life->calls() >= limits::kCallsPerTaskMax)
+    return asked.session->reply(asked.number, Code::session_busy, "{}");
   authority::CallRequest wanted{.task = peer.life->task(),
                                 .chain = peer.chain,
                                 .verb = Verb::call,

@@ -45,6 +45,8 @@ class SessionHost final : public Session::Host, public Guest {
  private:
   struct Peer {
     Hash chain;
+    Hash capsule;            // id of the root payload
+    PublicKey branch;        // to whom its first holder handed it, or that holder
     authority::Terms terms;  // of its blocks
     std::shared_ptr<TaskLife> life;
   };
@@ -67,6 +69,7 @@ class SessionHost final : public Session::Host, public Guest {
 
   authority::Authority& authority() const { return *owned_.authority; }
   Now now() const { return tasks_.parts().clock.now(); }
+  bool has_room(const Hash& capsule, const PublicKey& branch) const;
   static bool is_orphan(const Session& session, const Peer& peer);
   std::string remaining(const Peer& peer, std::optional<std::size_t> grant = {}) const;
   void deny(const Asked& asked, const authority::Denial& denial);

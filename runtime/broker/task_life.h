@@ -82,6 +82,7 @@ class TaskLife {
   const Parts& parts() const { return parts_; }
   const TaskId& task() const { return task_; }
   bool running() const { return !running_.empty(); }
+  std::size_t calls() const { return running_.size(); }  // that run
   bool ending() const { return ending_ != authority::EndReason::none; }
   bool over() const { return over_; }  // terminal, or failed
   const std::optional<Error>& failure() const { return failure_; }

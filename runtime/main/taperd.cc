@@ -23,12 +23,14 @@ int main(int argc, char** argv) {
     return 0;
   }
   const bool asked = argc == 2 && std::string_view(argv[1]) == "--help";
-  if (argc != 3 || std::string_view(argv[1]) != "--state") {
+  const bool more = argc == 5 && std::string_view(argv[3]) == "--agents";
+  if ((argc != 3 && !more) || std::string_view(argv[1]) != "--state") {
     std::fputs(
-        "usage: taperd --state DIR\n"
+        "usage: taperd --state DIR [--agents SOCKET]\n"
         "Owns the node's state in DIR, made by 'taper node init', and serves agents on\n"
         "DIR/agent.sock and operators on DIR/control.sock until SIGTERM; SIGHUP has it\n"
-        "tell which files of tools.d are wrong.\n",
+        "tell which files of tools.d are wrong. With --agents it serves agents on that\n"
+        "socket too, for users who may not enter DIR.\n",
         asked ? stdout : stderr);
     return asked ? 0 : kUsage;
   }
@@ -38,6 +40,7 @@ int main(int argc, char** argv) {
     return fail(ready.error());
   taper::broker::ServeOptions options;
   options.state = argv[2];
+  if (more) options.agents = argv[4];
   options.on_ready = [] { std::fputs("taperd: ready\n", stderr); };
   const taper::Status served = taper::broker::serve(std::move(options));
   return served.ok() ? 0 : fail(served.error());

@@ -55,7 +55,7 @@ def taper(*words, code=0):
 
 
 def make_fleet():
-    for folder in ("centre", "agent", "logs"):
+    for folder in ("centre", "agent", "logs", "door"):
         os.mkdir(folder)
     for role, key in (("root", "centre/root"), ("issuer", "centre/issuer"), ("holder", "agent/agent")):
         taper("key", "new", "--role", role, "--out", key + ".key", "--no-passphrase")
@@ -85,7 +85,7 @@ class Daemon:
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen(["taperd", "--state", "state"], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(["taperd", "--state", "state", "--agents", "door/agents.sock"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         ready = self.process.stderr.readline()
         assert "ready" in ready, ready
@@ -99,11 +99,11 @@ class Daemon:
 class Client:
     """One process of taper connect; every line of its stdout must be a message."""
 
-    def __init__(self, capsule, *options):
+    def __init__(self, capsule, *options, node=("--state", "state")):
         self.last = 0
         self.told = []
         self.process = subprocess.Popen(["taper", "connect", capsule + ".capsule", "--key", "agent/agent.key",
-                                         "--state", "state", *options], stdin=subprocess.PIPE,
+                                         *node, *options], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def send(self, method, params=None):
@@ -191,6 +191,14 @@ def tools_and_denials():
     taper("why", decision, "--state", "state")
     assert state_of(task) == "active"
     return task
+
+
+def another_socket(task):
+    """For users who may not enter the state."""
+    client = Client("one", node=("--socket", "door/agents.sock"))
+    client.open()
+    assert client.task() == task
+    client.end()
 
 
 def tasks_of_both_eras(task):
@@ -326,6 +334,7 @@ def with_daemon():
     daemon.start()
     try:
         task = tools_and_denials()
+        another_socket(task)
         tasks_of_both_eras(task)
         complete(task)
         plan_beside()

@@ -8,12 +8,14 @@ namespace taper::tools {
 
 void add_serve_verb(Command& command) {
   auto state = std::make_shared<std::string>();
+  auto agents = std::make_shared<std::string>();
   CLI::App* verb = command.verb(
       &command.app, "serve", "Own a node's state and serve its sessions, as taperd does",
-      "taper serve --state ./state", [&command, state]() -> Status {
+      "taper serve --state ./state", [&command, state, agents]() -> Status {
         std::signal(SIGPIPE, SIG_IGN);  // whoever reads its warnings may go
         broker::ServeOptions options;
         options.state = *state;
+        options.agents = *agents;
         // On stderr: stdout is for what a verb has found out, and this one only ends.
         options.on_ready = [state] {
           std::fputs(("serving " + *state + "/agent.sock\n").c_str(), stderr);
@@ -23,6 +25,8 @@ void add_serve_verb(Command& command) {
         return success();
       });
   verb->add_option("--state", *state, "The node's state")->required();
+  verb->add_option("--agents", *agents,
+                   "Another socket for agents, for users who may not enter the state");
 }
 
 }  // namespace taper::tools

@@ -72,11 +72,18 @@ Array chains_value(const TaskView& view) {
   return out;
 }
 
+// Empty where the capsule is not known any more.
+std::string tool_of(const TaskView& view, const authority::PastCall& call) {
+  const bool known = view.said && call.grant < view.said->root.grants.size();
+  return known ? view.said->root.grants[call.grant].tool : "";
+}
+
 Array calls_value(const TaskView& view) {
   Array out;
   for (const authority::PastCall& call : view.calls)
     out.push_back(
         Object{{"step", text_value(call.step)},
+               {"tool", text_value(tool_of(view, call))},
                {"call", call.call.hex()},
                {"decision", call.decision.hex()},
                {"state", authority::call_state_name(call.state)},
@@ -214,7 +221,11 @@ void show_steps(const TaskView& view, const Output& out) {
 
 void show_calls(const TaskView& view, const Output& out) {
   for (const authority::PastCall& call : view.calls) {
-    std::string line = "call       " + escape_text(call.step) + "  ";
+    // One of a session has no step, and is asked about by its own id.
+    std::string line = "call       ";
+    line += call.step.empty() ? escape_text(tool_of(view, call)) + "  " + call.call.hex()
+                              : escape_text(call.step);
+    line += "  ";
     line += authority::call_state_name(call.state);
     if (call.code != Code::ok) {
       const CodeInfo& info = describe(call.code);

@@ -65,6 +65,8 @@ TEST_CASE("an ending that could not be written still stops the task", "[authorit
   CHECK(node.authority->authorise(request, node.tools, node.clock.now()).code() ==
         Code::store_full);
   CHECK_FALSE(node.authority->next_due(task, node.clock.now()));
+  // Whoever looks at its time ends it, as soon as that can be written.
+  CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::cancelled);
   // A disk that has room again does not wake it.
   node.store->fail_at(0, MapStore::Failure::none);
   CHECK(node.refused(task, "file.read", kRead) == Code::task_not_live);

@@ -172,6 +172,25 @@ TEST_CASE("another's handle is as unknown as none", "[broker][session][R4][R49]"
   CHECK(text_at(json(served.life->about(owner, Ask::poll, handle).body), "/status") == "working");
 }
 
+TEST_CASE("one whom a capsule was handed to leaves room for the others", "[broker][session]") {
+  Served served([](capsules::Capsule& capsule) { capsule.max_depth = 2; });
+  const std::string narrowed = served.node.narrow(served.file, sleeping_block());
+  for (std::size_t i = 0; i < limits::kAgentSessionsPerBranchMax; ++i)
+    REQUIRE(served.life->open(narrowed, As::narrowed).opened);
+  CHECK(served.life->open(narrowed, As::narrowed).ended == Code::session_busy);
+  CHECK(served.life->open(served.file).opened);
+}
+
+TEST_CASE("one task's calls leave cells for others", "[broker][session]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  for (std::size_t i = 0; i < limits::kCallsPerTaskMax; ++i) served.create(agent, "30");
+  const char* arguments = R"({"seconds":"0"})";
+  CHECK(served.life->call(agent, "sleep", arguments).code == Code::session_busy);
+  CHECK(served.life->call(agent, "sleep", arguments, Ask::create).code == Code::session_busy);
+  CHECK(served.state(agent.opened->answer.task) == TaskState::active);
+}
+
 TEST_CASE("quick polls are held, and make no more records", "[broker][session]") {
   Served served;
   Agent& agent = served.life->open(served.file);

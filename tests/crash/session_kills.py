@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Kills the processes of a session at random moments and counts what its calls have done.
+
+usage: session_kills.py BIN_DIRECTORY [KILLS] [SEED]
+
+An MCP client asks `taper connect` for appends, each with an id of its own, and for tasks that sleep.
+Again and again one of taperd, taper-spawnd and taper connect is killed in the middle and started
+anew. In the end: each append stands in the file at most once, and exactly once where it was told
+done; each task that was told made is still known; there was one activation; the log verifies.
+"""
+import collections
+import json
+import os
+import queue
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+WAIT_S = 60
+SOURCE = """
+[capsule]
+purpose = "Be killed"
+requester = "test"
+agent = "test"
+window = {{ for = "1h" }}
+lease = {{ ttl = "1h" }}
+end_on = {{ denials = 1000 }}
+activations = 1
+[[grant]]
+tool = "file.append"
+args = {{ path = {{ equals = "{here}/data/effects" }}, content = "any" }}
+idempotency = "content"
+[[grant]]
+tool = "sleep"
+effect = "read"
+digest = "unpinned"
+args = {{ seconds = "any" }}
+"""
+SLEEP = """
+kind = "command"
+effect = "read"
+output = "text"
+argv = ["/usr/bin/sleep", "--", {arg = "seconds"}]
+[input]
+seconds = {type = "string"}
+"""
+
+
+def taper(*words):
+    done = subprocess.run(["taper", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S,
+                          check=False)
+    assert done.returncode == 0, (words, done)
+    return done.stdout
+
+
+def make_fleet():
+    os.mkdir("data")
+    for role in ("root", "issuer", "holder"):
+        taper("key", "new", "--role", role, "--out", role + ".key", "--no-passphrase")
+    taper("root", "init", "--key", "root.key", "--issuer", "issuer.pub", "--max-ttl", "1h", "--out", "root.tpr")
+    taper("node", "init", "--state", "state", "--name", "edge-7")
+    taper("import", "--state", "state", "root.tpr")
+    with open("state/tools.d/sleep.toml", "w", encoding="utf-8") as file:
+        file.write(SLEEP)
+    with open("tools.json", "w", encoding="utf-8") as file:
+        file.write(taper("tools", "list", "--state", "state", "--json"))
+    with open("task.toml", "w", encoding="utf-8") as file:
+        file.write(SOURCE.format(here=os.getcwd()))
+    taper("capsule", "sign", "task.toml", "--key", "issuer.key", "--root", "root.tpr", "--node", "state/node.pub",
+          "--holder", "holder.pub", "--tools", "tools.json", "--out", "task.capsule")
+
+
+class Daemon:
+    def __init__(self):
+        self.process = None
+
+    def up(self):
+        """The daemon ends by itself when its spawner is gone."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        for _ in range(20):
+            self.process = subprocess.Popen(["taperd", "--state", "state"], stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if "ready" in self.process.stderr.readline():
+                return
+            self.process.wait(WAIT_S)
+            time.sleep(0.1)
+        sys.exit("taperd does not start any more")
+
+    def spawner(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="utf-8") as file:
+            children = file.read().split()
+        return int(children[0]) if children else None
+
+
+class Client:
+    """One process of taper connect, and every answer it gave."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["taper", "connect", "task.capsule", "--key", "holder.key", "--state", "state"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.lines = queue.Queue()
+        self.last = 0
+        threading.Thread(target=self.read, daemon=True).start()
+        self.answers = {}
+        self.ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {"tasks": {}},
+                                "clientInfo": {"name": "test", "version": "1"}})
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def send(self, method, params):
+        self.last += 1
+        line = json.dumps({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params})
+        try:
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return self.last
+
+    def gather(self, numbers):
+        """Waits for these answers, or for the end of the process."""
+        end = time.monotonic() + WAIT_S
+        while not all(number in self.answers for number in numbers):
+            line = self.lines.get(timeout=max(0.1, end - time.monotonic()))
+            if line is None:
+                return
+            message = json.loads(line)
+            if "id" in message:
+                self.answers[message["id"]] = message
+
+    def ask(self, method, params):
+        number = self.send(method, params)
+        self.gather([number])
+        return self.answers.get(number)
+
+    def call(self, tool, arguments, **more):
+        return self.send("tools/call", {"name": tool, "arguments": arguments, **more})
+
+
+class Run:
+    def __init__(self, kills, seed):
+        self.kills, self.random = kills, random.Random(seed)
+        self.daemon, self.client = Daemon(), None
+        self.asked, self.done, self.made = 0, set(), set()
+        self.killed = collections.Counter()
+
+    def volley(self):
+        appends, sleeps = {}, []
+        for _ in range(self.random.randrange(1, 12)):
+            self.asked += 1
+            appends[self.client.call("file.append", {"path": os.getcwd() + "/data/effects",
+                                                     "content": f"{self.asked}\n"})] = self.asked
+        for _ in range(self.random.randrange(3)):
+            sleeps.append(self.client.call("sleep", {"seconds": f"0.{self.random.randrange(10)}"}, task={}))
+        return appends, sleeps
+
+    def kill(self):
+        victim = self.random.choice(["taperd", "taper-spawnd", "taper connect"])
+        pid = {"taperd": self.daemon.process.pid, "taper-spawnd": self.daemon.spawner(),
+               "taper connect": self.client.process.pid}[victim]
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGKILL)
+        self.killed[victim] += 1
+        if victim == "taperd":
+            self.daemon.process.wait(WAIT_S)
+        elif victim == "taper-spawnd":
+            self.daemon.process.wait(WAIT_S)
+        else:
+            self.client.process.wait(WAIT_S)
+
+    def note(self, client, appends, sleeps):
+        for number, value in appends.items():
+            answer = client.answers.get(number, {})
+            if "result" in answer and not answer["result"].get("isError"):
+                self.done.add(value)
+        for number in sleeps:
+            task = client.answers.get(number, {}).get("result", {}).get("task")
+            if task:
+                self.made.add(task["taskId"])
+
+    def run(self):
+        while sum(self.killed.values()) < self.kills:
+            self.daemon.up()
+            if self.client is None or self.client.process.poll() is not None:
+                self.client = Client()
+            appends, sleeps = self.volley()
+            time.sleep(self.random.random() * self.random.choice([0.002, 0.02, 0.1]))
+            self.kill()
+            self.daemon.up()
+            self.client.gather([*appends, *sleeps])
+            self.note(self.client, appends, sleeps)
+            if sum(self.killed.values()) % 50 == 0:
+                print(f"{sum(self.killed.values())} kills", flush=True)
+        self.daemon.up()
+        self.client = Client()
+
+    def check(self):
+        with open("data/effects", encoding="utf-8") as file:
+            counts = collections.Counter(int(line) for line in file.read().split())
+        problems = [f"append {value} was done {count} times" for value, count in counts.items() if count != 1]
+        problems += [f"append {value} was told done and is not there" for value in self.done if counts[value] != 1]
+        problems += [f"append {value} was never asked" for value in counts if not 0 < value <= self.asked]
+        states = collections.Counter()
+        for task in sorted(self.made):
+            answer = self.client.ask("tasks/get", {"taskId": task})
+            states[(answer or {}).get("result", {}).get("status", "unknown")] += 1
+        if states["unknown"]:
+            problems.append(f"{states['unknown']} tasks that were told made are not known")
+        tasks = json.loads(taper("task", "list", "--state", "state", "--json"))["tasks"]
+        if len(tasks) != 1 or tasks[0]["state"] != "active":
+            problems.append(f"not one live task: {tasks}")
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.daemon.process.wait(WAIT_S)
+        taper("audit", "export", "--state", "state", "--out", "log.tpa")
+        taper("audit", "verify", "log.tpa", "--node", "state/node.pub")
+        print(f"{sum(self.killed.values())} kills {dict(self.killed)}: {self.asked} asked, {len(counts)} done, "
+              f"{len(self.done)} of them told; {len(self.made)} tasks {dict(states)}; {len(problems)} problems")
+        return problems
+
+
+def main():
+    os.environ["PATH"] = os.path.abspath(sys.argv[1]) + os.pathsep + os.environ["PATH"]
+    kills = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else time.time_ns()
+    print(f"seed {seed}")
+    with tempfile.TemporaryDirectory(prefix="taper-kills-") as folder:
+        os.chdir(folder)
+        make_fleet()
+        run = Run(kills, seed)
+        try:
+            run.run()
+            problems = run.check()
+        finally:
+            for process in (run.daemon.process, run.client and run.client.process):
+                if process is not None and process.poll() is None:
+                    process.kill()
+        os.chdir("/")
+    for problem in problems:
+        print(problem)
+    sys.exit(1 if problems else 0)
+
+
+main()
