@@ -150,10 +150,17 @@ TEST_CASE("the daemon activates nothing without the holder's proof", "[broker][R
 TEST_CASE("no tool of a run beside the daemon is shown the holder's keys", "[broker][R24]") {
   Beside beside;
   capsules::Capsule capsule = beside.reading();
-  capsule.grants[0].args[0].all = {capsules::Under{beside.node.folder()}};
-  const std::string file = beside.node.sign(capsule);
-  CHECK(run(beside.node.options(file)).code() == Code::tree_refused);
-  CHECK(task_list(beside.node.state())->empty());
+  const std::string mine = beside.node.folder() + "/mine";
+  REQUIRE(std::filesystem::create_directory(mine));
+  capsule.grants[0].args[0].all = {capsules::Under{mine}};
+  RunOptions options = beside.node.options(beside.node.sign(capsule));
+  std::filesystem::copy(options.holder_key_path, mine + "/other.key");
+  CHECK(run(options).code() == Code::ok);
+  capsule.serial += 1000;
+  options = beside.node.options(beside.node.sign(capsule));
+  options.holder_key_path = mine + "/other.key";
+  CHECK(run(options).code() == Code::tree_refused);
+  CHECK(task_list(beside.node.state())->size() == 1);
 }
 
 TEST_CASE("runs beside each other, one for each task", "[broker][R8]") {
