@@ -177,6 +177,7 @@ struct Writer {
 
 template <class Table>
 Result<ControlAnswer> answer_of(const Table* body) {
+  if (body == nullptr) return malformed("an answer of its kind");
   auto taken = take(*body);
   if (!taken.ok()) return taken.error();
   return ControlAnswer(std::move(*taken));

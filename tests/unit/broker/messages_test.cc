@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 
 namespace taper::broker {
@@ -141,6 +142,25 @@ TEST_CASE("an answer is no request and the other way round", "[broker][messages]
   for (const ControlRequest& request : all_requests())
     CHECK(decode_answer(encode(request)).code() == Code::message_malformed);
   CHECK(decode_request(encode(ControlRequest{})).code() == Code::message_malformed);
+}
+
+// The kind is told and the table is not there.
+TEST_CASE("an answer without its content is refused", "[broker][messages]") {
+  for (const ControlAnswer& answer : all_answers()) {
+    const Bytes whole = encode(answer);
+    for (std::size_t at = 0; at < std::min<std::size_t>(whole.size(), 200); ++at) {
+      for (const std::uint8_t value : Bytes{0x00, 0x01, 0x14, 0xff}) {
+        Bytes changed = whole;
+        changed[at] = value;
+        const Result<ControlAnswer> read = decode_answer(changed);
+        if (read.ok()) CHECK(encode(*read) == changed);
+      }
+    }
+  }
+  const auto kind_alone =
+      read_file(TAPER_SOURCE_DIR "/tests/fuzz/corpus/broker_message/kind_alone", 4096);
+  REQUIRE(kind_alone.ok());
+  CHECK(decode_answer(*kind_alone).code() == Code::message_malformed);
 }
 
 TEST_CASE("a message above the cap is refused", "[broker][messages]") {
