@@ -55,11 +55,15 @@ Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, E
   auto& allowed = std::get<authority::Allowed>(*decision);
   const Started started{allowed.call, allowed.decision, allowed.grant};
   const authority::PermitFacts& facts = allowed.permit.facts();
+  // Nobody asks again for what a plain call of a session gave, unless its capsule has readers.
+  const bool asked_later = request.handle_ttl_ms || !request.step.empty() ||
+                           parts_.authority.capsule(task_)->root().result;
   running_[started.call] = {.decision = started.decision,
                             .tool = *parts_.tools.find(request.tool),
                             .ended = std::move(ended),
                             .output_bytes = facts.caps.output_bytes,
                             .deadline_boot_ms = facts.deadline_boot_ms,
+                            .asked_later = asked_later,
                             .masker = Masker(allowed.permit.secrets())};
   start(std::move(allowed), request.tool);
   return Answer(started);
@@ -130,9 +134,9 @@ void TaskLife::take_report(sandbox::RunReport report) {
   settle(outcome, std::move(end));
 }
 
-// Writes the result's file, so that it is durable before the outcome that names it. A tool that was
-// done has not failed where the host cannot write: the call counts as interrupted, which keeps all
-// its charges and never is a reason to make it again.
+// Writes the file of a result that is asked for later, so that it is durable before the outcome
+// that names it. A tool that was done has not failed where the host cannot write: the call counts
+// as interrupted, which keeps all its charges and never is a reason to make it again.
 void TaskLife::keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
                            CallEnd& end) const {
   Result<RenderedResult> rendered =
@@ -144,9 +148,9 @@ void TaskLife::keep_result(Running& running, sandbox::RunReport report, authorit
                       .expected = "at most " + std::to_string(running.output_bytes) + " bytes",
                       .got = std::to_string(rendered->result_bytes),
                       .fix = ""});
-  const Status written = rendered.ok()
-                             ? parts_.results.write(task_, end.call, as_bytes(rendered->json))
-                             : Status(rendered.error());
+  Status written = rendered.ok() ? success() : Status(rendered.error());
+  if (rendered.ok() && running.asked_later)
+    written = parts_.results.write(task_, end.call, as_bytes(rendered->json));
   if (!written.ok()) {
     outcome.state = rendered.ok() ? CallState::interrupted : CallState::failed;
     outcome.code = written.code();

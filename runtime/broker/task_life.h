@@ -30,8 +30,8 @@ struct CallEnd {
   authority::CallState state = authority::CallState::unset;
   Code code = Code::ok;
   Error error{Code::ok};    // for the operator; ok where the call is done
-  std::string json = {};    // what it gave, whole; kept under `result`; empty where it is not done
-  Hash result = {};         // zero: none
+  std::string json = {};    // what it gave, whole; empty where it is not done
+  Hash result = {};         // of that; zero: none
   std::string err = {};     // of a command that is not done: its stderr, masked, cut and escaped
   Status host = success();  // an error: this host had no room to run it, or to keep what it gave
   bool acts = true;         // the task goes on, as far as this call is concerned
@@ -98,7 +98,8 @@ class TaskLife {
     Ended ended;
     std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;
-    Masker masker;  // of what the call was given
+    bool asked_later = true;  // its result, by a later step, by its handle, by a reader
+    Masker masker;            // of what the call was given
     bool cancelled = false;
   };
 

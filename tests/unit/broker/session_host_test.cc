@@ -2,8 +2,10 @@
 #include "runtime/broker/session_host.h"
 
 #include <csignal>
+#include <filesystem>
 
 #include "capsules/value.h"
+#include "crypto/crypto.h"
 #include "runtime/broker/session_bodies.h"
 #include "tests/unit/broker/session_life.h"
 
@@ -93,6 +95,20 @@ TEST_CASE("a holder calls, is refused, and is told what is left", "[broker][sess
   CHECK(refused.body.find("passwd") == std::string::npos);
   CHECK(text_at(json(refused.body), "/decision").size() == 16);
   CHECK(served.life->call(agent, "file.write", "{}").code == Code::tool_not_granted);
+}
+
+TEST_CASE("a result is kept where somebody may ask for it later", "[broker][session][R4]") {
+  const bool readers = GENERATE(false, true);
+  Served served([readers](capsules::Capsule& capsule) {
+    if (readers) capsule.result = {{Hash{crypto::key_id(capsule.holder).bytes}}, 60'000, 1};
+  });
+  Agent& agent = served.life->open(served.file);
+  const std::string kept = served.node.state() + "/results/" + agent.opened->answer.task.hex();
+  CHECK(served.life->call(agent, "file.read", served.path()).code == Code::ok);
+  CHECK(std::filesystem::exists(kept) == readers);
+  const CallId handle = served.create(agent, "0");
+  CHECK(served.life->about(agent, Ask::result, handle).code == Code::ok);
+  CHECK(std::filesystem::exists(kept + "/" + handle.hex()));
 }
 
 TEST_CASE("discovery and use are parted", "[broker][session][R34]") {
