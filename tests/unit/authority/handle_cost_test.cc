@@ -1,6 +1,6 @@
 // What handles cost: whether the time of a refusal tells a foreign one from one that never was, and
-// how much memory those hold that wait. Named runs: the first needs a quiet machine, the second
-// much memory.
+// how much memory those hold that wait. Named runs: the first wants a quiet machine; the second
+// takes minutes, as the store of these tests copies all that it holds at each commit.
 #include <malloc.h>
 
 #include <algorithm>
