@@ -197,12 +197,8 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
   return success();
 }
 
-Status Authority::State::check_proof(const ActivationRequest& request,
-                                     const VerifiedCapsule& capsule) {
-  const auto found = std::find(challenges.begin(), challenges.end(), request.challenge);
-  if (found == challenges.end())
-    return refusal(Code::proof_wrong, "challenge", "one of this node's, used once", "another");
-  challenges.erase(found);
+bool Authority::State::proof_holds(const ActivationRequest& request,
+                                   const VerifiedCapsule& capsule) const {
   const bool session = capsule.root().entry == capsules::EntryKind::session;
   const Bytes statement =
       session ? session_statement({root->fleet(), node.node, node.incarnation, capsule.chain(),
@@ -210,7 +206,16 @@ Status Authority::State::check_proof(const ActivationRequest& request,
               : activation_statement(root->fleet(), node.node, node.incarnation, capsule.chain(),
                                      request.challenge, request.inputs);
   const auto type = session ? crypto::statement::kSession : crypto::statement::kActivation;
-  if (crypto::verify(capsule.holder(), type, statement, request.proof)) return success();
+  return crypto::verify(capsule.holder(), type, statement, request.proof);
+}
+
+Status Authority::State::check_proof(const ActivationRequest& request,
+                                     const VerifiedCapsule& capsule) {
+  const auto found = std::find(challenges.begin(), challenges.end(), request.challenge);
+  if (found == challenges.end())
+    return refusal(Code::proof_wrong, "challenge", "one of this node's, used once", "another");
+  challenges.erase(found);
+  if (proof_holds(request, capsule)) return success();
   return refusal(Code::proof_wrong, "holder", capsule.holder().hex(), "another key's signature");
 }
 
@@ -303,6 +308,11 @@ Result<Activation> Authority::State::join(Candidate candidate, const ActivationR
   task.chains[caller.chain] = record;
   task.attach(std::move(branch));
   return Activation{task.id, caller.chain, caller.holder, true, !known};
+}
+
+bool Authority::proves(const ActivationRequest& request,
+                       const capsules::VerifiedCapsule& capsule) const {
+  return state_->root && state_->proof_holds(request, capsule);
 }
 
 Result<Activation> Authority::activate(const ActivationRequest& request, const Tools& tools,

@@ -308,6 +308,10 @@ class Authority {
   // number, and in the log with the next write that is due.
   void count_refused(Code code, const Now& now);
 
+  // Whether the request's proof is its last holder's, to be asked before anything costly is done
+  // for it. Says nothing about the challenge, which `activate` spends.
+  bool proves(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule) const;
+
   // admit: opens the capsule, asks audience → root → time and window → revocation → activations →
   // node policy → proof, and makes a task, or attaches this chain to the live one of its root
   // payload: that spends no activation and gives back no time, denial, label or budget. Refused: no

@@ -56,7 +56,13 @@ void add_tree(std::vector<GrantedTree>& trees, GrantedTree tree) {
 }
 
 // What is executed must not be what the same cell may write.
-Status check_programs(const std::vector<GrantedTree>& trees) {
+Status check_programs(const std::vector<GrantedTree>& trees, const std::vector<EntryFile>& entry) {
+  for (const EntryFile& script : entry) {
+    for (const GrantedTree& tree : trees) {
+      if (tree.writable && is_under(script.path, tree.path))
+        return refused(script.path, "a path apart from what the tool may write", tree.path);
+    }
+  }
   for (const GrantedTree& program : trees) {
     for (const GrantedTree& tree : trees) {
       const bool touch = is_under(tree.path, program.path) || is_under(program.path, tree.path);
@@ -91,7 +97,7 @@ Result<std::vector<GrantedTree>> compile_trees(const std::vector<ArgRule>& args,
     }
   }
   for (const GrantedTree& tree : trees) TAPER_CHECK(check_tree(tree, forbidden));
-  TAPER_CHECK(check_programs(trees));
+  TAPER_CHECK(check_programs(trees, tool.entry));
   if (!builtin) TAPER_CHECK(check_shown(forbidden));
   if (trees.size() > limits::kTreesMax)
     return refused("trees", "at most " + std::to_string(limits::kTreesMax),

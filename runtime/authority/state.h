@@ -44,6 +44,8 @@ struct Authority::State {
   // For one call: what its grant, of the root block, names and nothing else.
   Result<std::vector<CallSecret>> release(const capsules::Capsule& capsule,
                                           const capsules::Grant& grant) const;
+  bool proof_holds(const ActivationRequest& request,
+                   const capsules::VerifiedCapsule& capsule) const;
   Status check_proof(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule);
   Status keep_evidence(const capsules::VerifiedCapsule& capsule, const Hash& known, const Now& now);
   // A refused activation: counted, and in the log with the next write that is due. Whoever asks

@@ -34,7 +34,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
 
-Status remove_stale(const std::string& path) {
+Status remove_stale(const std::string& path, const sockaddr_un& address) {
   struct stat found{};
   if (::lstat(path.c_str(), &found) != 0)
     return errno == ENOENT ? success() : Status(os_error("stat agent.sock", errno));
@@ -43,6 +43,13 @@ Status remove_stale(const std::string& path) {
                                      .expected = "a socket, or nothing",
                                      .got = "another file",
                                      .fix = "move agent.sock out of the way"});
+  const Fd tried(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (tried &&
+      ::connect(tried.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0)
+    return Error(Code::file_exists, {.field = path,
+                                     .expected = "a socket that nobody serves",
+                                     .got = "one that somebody does",
+                                     .fix = "give another path"});
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("unlink agent.sock", errno);
   return success();
 }
@@ -54,7 +61,7 @@ Result<Fd> bind_socket(const std::string& path) {
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) return os_error("agent.sock", ENAMETOOLONG);
   std::memcpy(address.sun_path, path.c_str(), path.size());
-  TAPER_CHECK(remove_stale(path));
+  TAPER_CHECK(remove_stale(path, address));
   // The mode of the socket itself bounds that of its name, so it is never open to others.
   if (::fchmod(socket.get(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0)
     return os_error("fchmod", errno);

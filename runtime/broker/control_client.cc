@@ -88,12 +88,13 @@ Error ControlTalk::refusal(const ControlAnswer& answer) {
 }
 
 Error owner_gone(const TaskId& task, std::string how) {
-  return Error(Code::control_unreachable,
-               {.field = "task " + task.hex(),
-                .expected = "its owner, until it ends",
-                .got = std::move(how),
-                .fix = "run the capsule again, which takes the task up, or end it with 'taper task "
-                       "cancel'"});
+  return Error(
+      Code::control_unreachable,
+      {.field = "task " + task.hex(),
+       .expected = "its owner, until it ends",
+       .got = std::move(how),
+       .fix = "look first: 'taper task show'. One that is active goes on, or is taken up by "
+              "running the capsule again; one that is over would be begun anew"});
 }
 
 Result<ControlReply> ask_owner(const std::string& state, const ControlRequest& request) {

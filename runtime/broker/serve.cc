@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "runtime/broker/diagnostics.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/event_loop.h"
@@ -17,6 +19,20 @@ void look_again(const std::string& state, OperatorDesk& desk) {
   if (!tools.ok()) warn(to_line(tools.error()));
   const Status erased = desk.erase_over();
   if (!erased.ok()) warn(to_line(erased.error()));
+}
+
+// The state's own sockets must not be replaced by it.
+Status check_apart(const std::string& agents, const std::string& state) {
+  const auto folder_of = [](const std::filesystem::path& path) {
+    std::error_code error;
+    return std::filesystem::weakly_canonical(path, error);
+  };
+  if (folder_of(std::filesystem::absolute(agents).parent_path()) != folder_of(state))
+    return success();
+  return Error(Code::file_exists, {.field = "--agents",
+                                   .expected = "a path outside the state",
+                                   .got = agents,
+                                   .fix = "put it in a folder of its own"});
 }
 
 }  // namespace
@@ -43,8 +59,12 @@ Status serve(ServeOptions options) {
   OperatorDesk desk(owned, tasks, options.state);
   Guests both({&desk, &sessions});
   TAPER_CHECK(loop->serve_agents(options.state + "/agent.sock", sessions));
-  if (!options.agents.empty()) TAPER_CHECK(loop->serve_agents(options.agents, sessions));
-  loop->serve_operators(desk);
+  if (!options.agents.empty()) {
+    TAPER_CHECK(check_apart(options.agents, options.state));
+    TAPER_CHECK(loop->serve_agents(options.agents, sessions));
+  }
+  // A node inside somebody's program goes when that does, and takes no plan of others along.
+  if (!options.stop) loop->serve_operators(desk);
   if (options.stop) {
     TAPER_CHECK(loop->stop_with(std::move(options.stop)));
   } else {

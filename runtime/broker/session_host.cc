@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <set>
 
 #include "runtime/base/limits.h"
 #include "runtime/broker/diagnostics.h"
@@ -30,12 +31,34 @@ SessionHost::SessionHost(const OwnedState& owned, TaskHost& tasks) : owned_(owne
   TAPER_ASSERT(owned_.signer);
 }
 
-// One whom a capsule was handed to, and all whom he hands it to, share their places.
-bool SessionHost::has_room(const Hash& capsule, const PublicKey& branch) const {
-  const auto taken = std::ranges::count_if(peers_, [&](const auto& entry) {
-    return entry.second.capsule == capsule && entry.second.branch == branch;
-  });
-  return static_cast<std::size_t>(taken) < limits::kAgentSessionsPerBranchMax;
+// Each tool once; reading many takes long, and the spawner wants to hear of us meanwhile.
+Status SessionHost::load_tools(const capsules::Capsule& root) {
+  std::set<std::string> names;
+  for (const capsules::Grant& grant : root.grants) names.insert(grant.tool);
+  Status all = success();
+  for (const std::string& name : names) {
+    const Status loaded = tasks_.parts().tools.load(name);
+    if (!loaded.ok() && loaded.code() != Code::tool_file_malformed) return loaded.error();
+    if (!loaded.ok()) all = loaded.error();
+    (void)tasks_.parts().spawner.beat();
+  }
+  return all;
+}
+
+// One whom a capsule was handed to, and all whom he hands it to, share their places; all such
+// together leave some to its first holder.
+bool SessionHost::has_room(const Peer& peer) const {
+  std::size_t same = 0;
+  std::size_t handed_on = 0;
+  for (const auto& [session, other] : peers_) {
+    if (other.capsule != peer.capsule) continue;
+    same += other.branch == peer.branch ? 1 : 0;
+    handed_on += other.branch == other.first ? 0 : 1;
+  }
+  const bool first = peer.branch == peer.first;
+  return same < limits::kAgentSessionsPerBranchMax &&
+         (first ||
+          handed_on + limits::kAgentSessionsPerBranchMax < limits::kAgentSessionsPerTaskMax);
 }
 
 Challenge SessionHost::challenge() {
@@ -51,25 +74,25 @@ Result<authority::NodeAnswer> SessionHost::admit(Session& session, const Challen
                                                  const Open& open) {
   if (parking_) return Error(Code::session_busy);
   ToolShelf& shelf = tasks_.parts().tools;
-  Peer peer;
-  if (authority().root() != nullptr) {
-    const Result<capsules::VerifiedCapsule> capsule =
-        capsules::open(open.capsule, *authority().root());
-    if (capsule.ok()) {
-      for (const capsules::Grant& grant : capsule->root().grants)
-        TAPER_CHECK(shelf.load(grant.tool));
-      peer.terms = authority::terms(capsule->root(), capsule->blocks());
-      peer.capsule = capsule->id();
-      peer.branch =
-          capsule->blocks().empty() ? capsule->root().holder : capsule->blocks().front().holder;
-      if (!has_room(peer.capsule, peer.branch)) return Error(Code::session_busy);
-    }
-  }
   const authority::ActivationRequest request{.capsule_file = open.capsule,
                                              .challenge = challenge.challenge,
                                              .proof = open.signature,
                                              .inputs = {},
                                              .exchange = open.exchange};
+  Peer peer;
+  if (authority().root() != nullptr) {
+    const Result<capsules::VerifiedCapsule> capsule =
+        capsules::open(open.capsule, *authority().root());
+    // For a stranger with a stolen file no tool is read.
+    if (capsule.ok() && authority().proves(request, *capsule)) {
+      peer.capsule = capsule->id();
+      peer.first = capsule->root().holder;
+      peer.branch = capsule->blocks().empty() ? peer.first : capsule->blocks().front().holder;
+      if (!has_room(peer)) return Error(Code::session_busy);
+      TAPER_CHECK(load_tools(capsule->root()));
+      peer.terms = authority::terms(capsule->root(), capsule->blocks());
+    }
+  }
   TAPER_TRY(const authority::Activation activation,
             authority().activate(request, shelf.tools(), now()));
   // First of all its time is watched, whatever becomes of the opening.
@@ -134,13 +157,11 @@ void SessionHost::deny(const Asked& asked, const authority::Denial& denial) {
 // Both tell of grants, which is a decision and a record of its own.
 void SessionHost::discover(const Asked& asked) {
   const Peer& peer = peers_.at(asked.session);
-  ToolShelf& shelf = tasks_.parts().tools;
+  const ToolShelf& shelf = tasks_.parts().tools;
   const capsules::VerifiedCapsule& capsule = *authority().capsule(peer.life->task());
-  for (const capsules::Grant& grant : capsule.root().grants) {
-    const Status loaded = shelf.load(grant.tool);
-    if (!loaded.ok() && loaded.code() != Code::tool_file_malformed)
-      return asked.session->reply(asked.number, loaded.code(), "{}");
-  }
+  const Status loaded = load_tools(capsule.root());
+  if (!loaded.ok() && loaded.code() != Code::tool_file_malformed)
+    return asked.session->reply(asked.number, loaded.code(), "{}");
   const Result<authority::Discovery> found =
       authority().discover(peer.life->task(), peer.chain, shelf.tools(), now());
   if (!found.ok()) return asked.session->reply(asked.number, found.code(), "{}");

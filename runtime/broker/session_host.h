@@ -46,7 +46,8 @@ class SessionHost final : public Session::Host, public Guest {
   struct Peer {
     Hash chain;
     Hash capsule;            // id of the root payload
-    PublicKey branch;        // to whom its first holder handed it, or that holder
+    PublicKey first;         // its first holder
+    PublicKey branch;        // to whom that one handed it, or that one
     authority::Terms terms;  // of its blocks
     std::shared_ptr<TaskLife> life;
   };
@@ -69,7 +70,9 @@ class SessionHost final : public Session::Host, public Guest {
 
   authority::Authority& authority() const { return *owned_.authority; }
   Now now() const { return tasks_.parts().clock.now(); }
-  bool has_room(const Hash& capsule, const PublicKey& branch) const;
+  bool has_room(const Peer& peer) const;
+  // Those that its grants name. A file that went bad is told last.
+  Status load_tools(const capsules::Capsule& root);
   static bool is_orphan(const Session& session, const Peer& peer);
   std::string remaining(const Peer& peer, std::optional<std::size_t> grant = {}) const;
   void deny(const Asked& asked, const authority::Denial& denial);

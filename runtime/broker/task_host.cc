@@ -54,6 +54,8 @@ void TaskHost::spawner_reported() {
         lost.push_back(std::move(report));
       } else if (const auto found = lives_.find(report.task); found != lives_.end()) {
         found->second->take_report(std::move(report));
+        // Long results, one behind the other, take longer than the spawner waits for us.
+        (void)parts_.spawner.beat();
       }
     }
   }

@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <set>
 
 #include "runtime/base/limits.h"
 
 namespace taper::broker {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = ".toml";
 constexpr std::string_view kPinsSuffix = ".pins.json";
@@ -147,8 +150,12 @@ Result<std::vector<authority::EntryFile>> hash_entry(const UpstreamServer& serve
     if (failed == ENOENT || failed == ENOTDIR || failed == ENAMETOOLONG) continue;
     if (failed != 0) return not_opened(path, "a file that can be looked at", failed);
     if (!S_ISREG(facts.st_mode)) continue;
-    const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    std::error_code error;
+    if (fs::canonical(path, error) != path)
+      return wrong(path, "the script's real path, with no link on the way", "a link");
+    const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
     if (!file) return not_opened(path, "a file that can be read", errno);
+    TAPER_CHECK(check_owner(path, file.get(), S_IFREG));
     const Result<Bytes> bytes = read_fd(file.get(), path, limits::kUpstreamEntryBytesMax);
     if (bytes.code() == Code::too_large)
       return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
@@ -223,11 +230,11 @@ Result<std::optional<LoadedTool>> load_upstream(const std::vector<std::string>& 
   return std::optional(LoadedTool{std::move(tool).value(), std::move(program->program)});
 }
 
-Status add_upstream_tools(const Declared& declared, const UpstreamServer& server,
+Status add_upstream_tools(const Declared& declared, const UpstreamServer& server, Programs& known,
                           authority::Tools& tools) {
   TAPER_TRY(const std::optional<Pins> pins, pins_in_force(declared.directory, server));
   if (!pins) return success();
-  Result<ServerProgram> program = load_server_program(server, {});
+  Result<ServerProgram> program = load_server_program(server, known);
   if (!program.ok()) return in_file(declared.path, program.error());
   for (const auto& [name, definition] : pins->tools) {
     Result<authority::Tool> tool = defined_tool(server, definition, *program);
@@ -235,6 +242,8 @@ Status add_upstream_tools(const Declared& declared, const UpstreamServer& server
     const std::string key = tool->name;
     tools.try_emplace(key, std::move(tool).value());
   }
+  const Hash hash = program->program.hash();
+  known.insert_or_assign(hash, std::move(program->program));
   return success();
 }
 
@@ -262,19 +271,22 @@ Result<authority::Tools> load_tools(const std::vector<std::string>& directories)
   std::set<std::string> names;
   for (const std::string& directory : directories) TAPER_CHECK(add_names(directory, names));
   authority::Tools tools;
+  Programs known;  // an interpreter of many is read once
   std::vector<Declared> servers;
   for (const std::string& name : names) {
     TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
     if (!declared) continue;
     if (auto* command = std::get_if<authority::Tool>(&declared->file)) {
-      TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command), {}));
+      TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command), known));
       tools.emplace(name, std::move(loaded.tool));
+      known.insert_or_assign(loaded.program.hash(), std::move(loaded.program));
     } else {
       servers.push_back(std::move(*declared));
     }
   }
   for (const Declared& declared : servers) {
-    TAPER_CHECK(add_upstream_tools(declared, std::get<UpstreamServer>(declared.file), tools));
+    TAPER_CHECK(
+        add_upstream_tools(declared, std::get<UpstreamServer>(declared.file), known, tools));
     if (tools.size() > limits::kToolsMax)
       return wrong(declared.path, "at most " + std::to_string(limits::kToolsMax) + " tools in all");
   }

@@ -111,6 +111,7 @@ Result<Program> Program::load(const std::string& path, const std::map<Hash, Prog
   TAPER_TRY(program.fd_, memory_file());
   for (std::size_t copied = 0; copied < size;) {
     const ssize_t count = ::sendfile(program.fd_.get(), file.get(), nullptr, size - copied);
+    if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return unfit(path, "", count < 0 ? std::strerror(errno) : "it shrank");
     copied += static_cast<std::size_t>(count);
   }

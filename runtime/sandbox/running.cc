@@ -65,7 +65,12 @@ RunReport report_of(const authority::PermitFacts& facts, const CellGone& gone) {
   if (whole || gone.end == CellEnd::refused) report.cpu_ms = gone.cpu_ms;
   switch (gone.end) {
     case CellEnd::exited: set_exited(report, facts, gone.value); break;
-    case CellEnd::signalled: set_signalled(report, gone.value); break;
+    case CellEnd::signalled:
+      set_signalled(report, gone.value);
+      // What the server did before is not known, so no plan may do it again.
+      if (facts.kind == authority::ToolKind::upstream && report.end == RunEnd::signalled)
+        return report_broken(facts, "ended", "its cell was killed by " + signal_name(gone.value));
+      break;
     case CellEnd::deadline:
       report.end = RunEnd::deadline;
       report.error = ended(Code::tool_killed, "deadline", "reached");

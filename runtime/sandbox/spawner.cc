@@ -136,6 +136,7 @@ void Spawner::State::add_ready(RunReport report) {
 
 Status Spawner::State::start_command(authority::PermitFacts facts, const Program& program,
                                      const std::vector<authority::CallSecret>& secrets) {
+  TAPER_CHECK(make_room(facts.task));
   TAPER_TRY(Pair out, output_pipe());
   TAPER_TRY(Pair err, output_pipe());
   const std::uint64_t id = next_cell++;
@@ -151,8 +152,42 @@ Status Spawner::State::start_command(authority::PermitFacts facts, const Program
   return success();
 }
 
+// An idle builtin cell gives way: it holds nothing that the next one would not. One task does not
+// take the room of all.
+Status Spawner::State::make_room(const TaskId& task) {
+  constexpr std::size_t kOfOneTask = limits::kCellsMax / 4 * 3;
+  std::map<TaskId, std::size_t> counts;
+  std::size_t all = 0;
+  for (const auto& [id, cell] : cells) {
+    if (cell.kill_asked) continue;
+    ++counts[cell.task];
+    ++all;
+  }
+  const bool own = counts[task] >= kOfOneTask;
+  if (!own && all < limits::kCellsMax) return success();
+  auto idle = cells.end();
+  for (auto one = cells.begin(); one != cells.end(); ++one) {
+    const BrokerCell& cell = one->second;
+    if (!cell.queue || cell.timer || cell.kill_asked || !cell.queue->idle()) continue;
+    if (own ? cell.task == task
+            : idle == cells.end() || counts[cell.task] > counts[idle->second.task])
+      idle = one;
+  }
+  if (idle == cells.end())
+    return Error(Code::sandbox_setup,
+                 {.field = "cells",
+                  .expected = "at most " + std::to_string(own ? kOfOneTask : limits::kCellsMax) +
+                              (own ? " of one task" : ""),
+                  .got = "",
+                  .fix = ""});
+  idle->second.kill_asked = true;
+  kill({idle->first});
+  return success();
+}
+
 Status Spawner::State::start_resident(authority::PermitFacts facts, const Program* program,
                                       const std::vector<authority::CallSecret>& secrets) {
+  TAPER_CHECK(make_room(facts.task));
   TAPER_TRY(Pair sockets, request_socket());
   const std::uint64_t id = next_cell++;
   const Bytes bytes = encode_order(order_of(id, facts, secrets));
@@ -392,12 +427,6 @@ Status Spawner::run(authority::Permit&& permit, const Program* program) {
   authority::PermitFacts facts = std::move(permit).consume();
   State& state = *state_;
   if (state.health != State::Health::alive) return Error(Code::spawner_lost);
-  if (state.cells.size() >= limits::kCellsMax) {
-    return Error(Code::sandbox_setup, {.field = "cells",
-                                       .expected = "at most " + std::to_string(limits::kCellsMax),
-                                       .got = "",
-                                       .fix = ""});
-  }
   // A resident cell outlives the call that a secret is for.
   if (facts.kind == authority::ToolKind::builtin && !secrets.empty()) {
     return Error(Code::secret_unsealed,

@@ -51,6 +51,7 @@ struct Spawner::State {
   Health health = Health::alive;
 
   Status open();
+  Status make_room(const TaskId& task);  // error: sandbox_setup "cells"
   Status start_command(authority::PermitFacts facts, const Program& program,
                        const std::vector<authority::CallSecret>& secrets);
   Status start_resident(authority::PermitFacts facts, const Program* program,

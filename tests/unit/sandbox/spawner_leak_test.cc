@@ -85,19 +85,48 @@ TEST_CASE("more cells than the limit are refused and none is lost", "[sandbox][c
   const std::string path = testing::built_program("hostile_inspect");
   const auto program = Program::load(path);
   REQUIRE(program.ok());
-  const TaskId task = testing::command_facts(*program, {}).task;
-  const auto start = [&] {
+  const auto new_task = [&] { return testing::command_facts(*program, {}).task; };
+  const auto start = [&](const TaskId& task) {
     authority::PermitFacts facts = testing::command_facts(*program, {path, "sleep"});
     facts.task = task;
     return spawner->run(testing::permit_for_tests(std::move(facts)), &*program);
   };
-  for (std::size_t i = 0; i < limits::kCellsMax; ++i) REQUIRE(start().ok());
-  CHECK(start().code() == Code::sandbox_setup);
-  REQUIRE(spawner->kill_task(task).ok());
+  const TaskId greedy = new_task();
+  const TaskId other = new_task();
+  REQUIRE(greedy != other);
+  std::size_t of_one = 0;
+  while (start(greedy).ok()) ++of_one;
+  // Some are left for others.
+  CHECK(of_one == limits::kCellsMax / 4 * 3);
+  for (std::size_t i = of_one; i < limits::kCellsMax; ++i) REQUIRE(start(other).ok());
+  CHECK(start(other).code() == Code::sandbox_setup);
+  CHECK(start(greedy).code() == Code::sandbox_setup);
+  REQUIRE(spawner->kill_task(greedy).ok());
+  REQUIRE(spawner->kill_task(other).ok());
   for (const RunReport& report : testing::wait_reports(*spawner, limits::kCellsMax)) {
     CHECK(report.end == RunEnd::killed);
   }
-  CHECK(spawner->cells_alive(task) == 0);
+  CHECK(spawner->cells_alive(greedy) == 0);
+}
+
+TEST_CASE("an idle builtin cell gives way to a call that needs one", "[sandbox][cell]") {
+  const auto spawner = testing::launch_spawner();
+  const auto program = Program::load("/bin/true");
+  REQUIRE(program.ok());
+  const TaskId task = testing::command_facts(*program, {}).task;
+  for (std::uint32_t grant = 0; grant <= limits::kCellsMax; ++grant) {
+    authority::PermitFacts facts = testing::command_facts(*program, {});
+    facts.task = task;
+    facts.grant = grant;
+    facts.kind = authority::ToolKind::builtin;
+    facts.tool = "time.now";
+    facts.argv.clear();
+    REQUIRE(spawner->run(testing::permit_for_tests(std::move(facts)), nullptr).ok());
+    const auto reports = testing::wait_reports(*spawner, 1);
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].end == RunEnd::done);
+  }
+  CHECK(spawner->cells_alive(task) <= limits::kCellsMax);
 }
 
 }  // namespace taper::sandbox
