@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -135,7 +136,11 @@ class Spawnd {
 
   Result<StartedCell> try_start(CellOrder order, const std::vector<Fd>& fds) {
     const bool builtin = order.kind == authority::ToolKind::builtin;
-    if (cells_.contains(order.cell) || cells_.size() >= limits::kCellsMax ||
+    // One that was sent its death has given its place away already.
+    const auto alive =
+        std::ranges::count_if(cells_, [](const auto& entry) { return !entry.second.killed; });
+    if (cells_.contains(order.cell) || cells_.size() >= 2 * limits::kCellsMax ||
+        static_cast<std::size_t>(alive) >= limits::kCellsMax ||
         fds.size() != (builtin ? 1U : 3U) + (order.secrets.empty() ? 0U : 1U)) {
       return Error(Code::message_malformed,
                    {.field = "cell order", .expected = "", .got = "", .fix = ""});

@@ -114,9 +114,11 @@ TEST_CASE("an idle builtin cell gives way to a call that needs one", "[sandbox][
   const auto program = Program::load("/bin/true");
   REQUIRE(program.ok());
   const TaskId task = testing::command_facts(*program, {}).task;
-  for (std::uint32_t grant = 0; grant <= limits::kCellsMax; ++grant) {
+  const TaskId other = testing::command_facts(*program, {}).task;
+  for (std::uint32_t grant = 0; grant < 2 * limits::kCellsMax; ++grant) {
     authority::PermitFacts facts = testing::command_facts(*program, {});
-    facts.task = task;
+    // Both the room of one task and that of all are used up.
+    facts.task = grant < limits::kCellsMax ? task : other;
     facts.grant = grant;
     facts.kind = authority::ToolKind::builtin;
     facts.tool = "time.now";
