@@ -30,7 +30,7 @@ EDGES = {
               "runtime/broker/control_client.h", "runtime/edge", "runtime/sandbox/probe.h", "store/audit_verify.h"],
 }
 TRUSTED = ["runtime/base", "crypto", "capsules", "store", "runtime/authority", "runtime/sandbox"]
-TRUSTED_LINES_MAX = 16000
+TRUSTED_LINES_MAX = 17000
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 100
