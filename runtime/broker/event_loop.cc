@@ -301,6 +301,7 @@ void EventLoop::State::hand_out_last() {
 }
 
 Status EventLoop::serve_agents(const std::string& path, Session::Host& sessions) {
+  TAPER_ASSERT(state_->agents.size() < limits::kAgentSocketsMax);
   TAPER_TRY(auto listening, AgentServer::listen(state_->io, path, sessions));
   state_->agents.push_back(std::move(listening));
   return success();

@@ -117,7 +117,7 @@ std::string handle_body(const authority::CallView& call, const std::optional<std
   body.number("created_s", call.created.wall_s);
   body.number("updated_s", call.updated.wall_s);
   body.number("ttl_ms", call.ttl_ms);
-  body.number("poll_ms", kHandlePollMs);
+  body.number("poll_ms", limits::kHandlePollMs);
   if (result) body.raw("result", *result);
   body.optional("remaining", remaining);
   return body.take();

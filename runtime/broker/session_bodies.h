@@ -10,9 +10,6 @@
 
 namespace taper::broker {
 
-// How often it is worth asking how a call stands.
-inline constexpr std::int64_t kHandlePollMs = 1'000;
-
 // How a tool's call went, for whoever made it.
 struct CallResult {
   Code code = Code::ok;

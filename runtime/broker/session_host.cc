@@ -220,11 +220,11 @@ void SessionHost::call(const Asked& asked, SessionRequest&& request) {
 
 // Whoever polls again and again makes no more records than one in each kHandlePollMs.
 void SessionHost::poll(const Asked& asked) {
-  const std::int64_t old = now().boot_ms - kHandlePollMs;
+  const std::int64_t old = now().boot_ms - limits::kHandlePollMs;
   std::erase_if(polled_, [old](const auto& entry) { return entry.second <= old; });
   const auto last = polled_.find({peers_.at(asked.session).chain, asked.call});
   if (last == polled_.end()) return access(asked);
-  held_.push_back({asked, last->second + kHandlePollMs});
+  held_.push_back({asked, last->second + limits::kHandlePollMs});
 }
 
 void SessionHost::access(const Asked& asked) {

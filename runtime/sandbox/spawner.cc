@@ -155,7 +155,6 @@ Status Spawner::State::start_command(authority::PermitFacts facts, const Program
 // An idle builtin cell gives way: it holds nothing that the next one would not. One task does not
 // take the room of all.
 Status Spawner::State::make_room(const TaskId& task) {
-  constexpr std::size_t kOfOneTask = limits::kCellsMax / 4 * 3;
   std::map<TaskId, std::size_t> counts;
   std::size_t all = 0;
   for (const auto& [id, cell] : cells) {
@@ -163,7 +162,7 @@ Status Spawner::State::make_room(const TaskId& task) {
     ++counts[cell.task];
     ++all;
   }
-  const bool own = counts[task] >= kOfOneTask;
+  const bool own = counts[task] >= limits::kCellsPerTaskMax;
   if (!own && all < limits::kCellsMax) return success();
   auto idle = cells.end();
   for (auto one = cells.begin(); one != cells.end(); ++one) {
@@ -176,7 +175,8 @@ Status Spawner::State::make_room(const TaskId& task) {
   if (idle == cells.end())
     return Error(Code::sandbox_setup,
                  {.field = "cells",
-                  .expected = "at most " + std::to_string(own ? kOfOneTask : limits::kCellsMax) +
+                  .expected = "at most " +
+                              std::to_string(own ? limits::kCellsPerTaskMax : limits::kCellsMax) +
                               (own ? " of one task" : ""),
                   .got = "",
                   .fix = ""});

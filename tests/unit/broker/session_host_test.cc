@@ -214,7 +214,7 @@ TEST_CASE("quick polls are held, and make no more records", "[broker][session]")
   served.life->about(agent, Ask::poll, handle);
   const std::int64_t began = served.life->clock.now().boot_ms;
   for (int i = 0; i < 2; ++i) CHECK(served.life->about(agent, Ask::poll, handle).code == Code::ok);
-  CHECK(served.life->clock.now().boot_ms - began >= 2 * kHandlePollMs - 100);
+  CHECK(served.life->clock.now().boot_ms - began >= 2 * limits::kHandlePollMs - 100);
 }
 
 TEST_CASE("an abandoned question frees its place", "[broker][session]") {
