@@ -173,11 +173,19 @@ inline constexpr std::size_t kUpstreamToolsMax = 256;
 inline constexpr std::size_t kUpstreamPagesMax = 64;
 inline constexpr std::size_t kUpstreamListBytesMax = 4 * 1024 * 1024;  // of all definitions
 inline constexpr std::size_t kUpstreamLineBytesMax = kReadBytesMax + 64 * 1024;  // of its messages
-inline constexpr std::size_t kUpstreamJsonDepthMax = 64;
-inline constexpr std::size_t kUpstreamStrayMax = 10'000;     // messages of its own, during one call
-inline constexpr std::size_t kUpstreamErrShownBytes = 2048;  // the end of its stderr
-inline constexpr std::size_t kUpstreamTextShownBytes = 2048;  // of a failure's text
-inline constexpr std::size_t kUpstreamFilesMax = 16;          // host paths beside the grant's
+inline constexpr std::size_t kUpstreamJsonDepthMax = 256;
+inline constexpr std::size_t kUpstreamStrayMax = 10'000;  // messages of its own, during one call
+// Progress of the call under way does not count among them: so often is it passed on at the most,
+// what comes sooner is dropped, and a server that tells more in a second is ended.
+inline constexpr std::int64_t kUpstreamProgressMs = 100;
+inline constexpr std::size_t kUpstreamProgressPerS = 1000;
+inline constexpr std::size_t kProgressFramesPerS =
+    32;  // of one cell; one that sends more is killed
+inline constexpr std::size_t kProgressTextBytesMax = 512;
+inline constexpr std::size_t kUpstreamMetaBytesMax = 64 * 1024;  // of a result's `_meta`
+inline constexpr std::size_t kUpstreamErrShownBytes = 2048;      // the end of its stderr
+inline constexpr std::size_t kUpstreamTextShownBytes = 2048;     // of a failure's text
+inline constexpr std::size_t kUpstreamFilesMax = 16;             // host paths beside the grant's
 inline constexpr std::size_t kUpstreamEntryBytesMax = 16 * 1024 * 1024;  // of a script in argv
 inline constexpr std::size_t kUpstreamPinsBytesMax = kUpstreamListBytesMax + 64 * 1024;
 
@@ -231,6 +239,7 @@ inline constexpr std::size_t kToolListBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo
 inline constexpr std::size_t kArgvGroupDepthMax = 4;
 inline constexpr std::size_t kToolInputsMax = 64;
+inline constexpr std::size_t kToolEnvMax = 32;  // names of one tool's environment
 inline constexpr std::size_t kToolTitleBytesMax = 128;
 inline constexpr std::size_t kToolDescriptionBytesMax = 1024;
 // What is told of one tool's inputs. Where a bound is met, less is told.
@@ -259,6 +268,12 @@ inline constexpr std::size_t kMcpInterestsMax = 64;       // URIs, and tasks, of
 inline constexpr std::size_t kMcpTasksFollowedMax = 256;  // of one connection, before 2026-07-28
 inline constexpr std::size_t kMcpBatchMax = 32;
 inline constexpr std::size_t kMcpPageItems = 64;  // of a list
+
+// Trace context of a call, as W3C bounds it.
+inline constexpr std::size_t kTraceStateBytesMax = 512;
+inline constexpr std::size_t kTraceStateMembersMax = 32;
+inline constexpr std::size_t kBaggageBytesMax = 8192;
+inline constexpr std::size_t kBaggageMembersMax = 64;
 
 // taper connect, between an MCP client and the node.
 inline constexpr std::size_t kConnectQueueBytesMax =

@@ -97,6 +97,14 @@ Error owner_gone(const TaskId& task, std::string how) {
               "running the capsule again; one that is over would be begun anew"});
 }
 
+Error owner_stopping(const TaskId& task) {
+  return Error(Code::owner_stopping,
+               {.field = "task " + task.hex(),
+                .expected = "its owner, until it ends",
+                .got = "it stops, and what ran was killed",
+                .fix = "the task waits: run its capsule again, and it goes on where it stood"});
+}
+
 Result<ControlReply> ask_owner(const std::string& state, const ControlRequest& request) {
   TAPER_TRY(const ControlTalk talk, ControlTalk::with_owner(state));
   TAPER_CHECK(talk.send(request));

@@ -54,6 +54,8 @@ class ControlTalk {
 
 // control_unreachable, of a live task whose plan nobody goes on with: `how` the owner went.
 Error owner_gone(const TaskId& task, std::string how);
+// The same of an owner that says that it stops.
+Error owner_stopping(const TaskId& task);
 
 // One question and its answer.
 Result<ControlReply> ask_owner(const std::string& state, const ControlRequest& request);

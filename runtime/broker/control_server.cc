@@ -1,5 +1,6 @@
 #include "runtime/broker/control_server.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -65,6 +66,11 @@ Result<Fd> bind_socket(const std::string& path) {
   if (::listen(socket.get(), static_cast<int>(limits::kControlPeersMax)) != 0)
     return os_error("listen on control.sock", errno);
   return socket;
+}
+
+bool hung_up(int fd) {
+  pollfd peer{.fd = fd, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 }  // namespace
@@ -191,6 +197,9 @@ void ControlServer::State::take_packet(const PeerPtr& peer) {
     return drop(peer);
   buffer.resize(static_cast<std::size_t>(length));
   Result<ControlRequest> request = decode_request(buffer);
+  // Whoever gave up before a run was begun does not want it any more.
+  if (request.ok() && request->verb == ControlVerb::run && hung_up(peer->socket.native_handle()))
+    return drop(peer);
   if (request.ok()) {
     peer->known = true;
     host->take(*peer, std::move(*request));

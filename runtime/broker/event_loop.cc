@@ -87,6 +87,7 @@ struct EventLoop::State final : ControlServer::Host {
   void await_stop();
   void await_alive();
   void hand_out_last();
+  ControlReply occupied() const;
   void take(ControlServer::Peer& peer, ControlRequest request) override;
   void gone(ControlServer::Peer& peer) override;
 
@@ -250,6 +251,20 @@ void EventLoop::State::await_persist() {
   });
 }
 
+// Of an owner that does nothing for others.
+ControlReply EventLoop::State::occupied() const {
+  const std::vector<TaskId> live = host->parts().authority.live_tasks();
+  if (live.empty()) return ControlReply{Code::state_locked};
+  const std::string task = live.front().hex();
+  return reply_of(
+      Error(Code::state_locked, {.field = "task " + task,
+                                 .expected = "an owner that serves others",
+                                 .got = "one that runs this task for itself",
+                                 .fix = "look at it with 'taper task show " + task +
+                                        " --state DIR'; wait for its end, end it with 'taper task "
+                                        "cancel', or have 'taper serve' own the state"}));
+}
+
 void EventLoop::State::take(ControlServer::Peer& peer, ControlRequest request) {
   if (request.verb == ControlVerb::show) {
     peer.end(ControlReply{host->knows(request.task) ? Code::ok : Code::unknown_task});
@@ -259,7 +274,7 @@ void EventLoop::State::take(ControlServer::Peer& peer, ControlRequest request) {
   } else if (desk != nullptr) {
     desk->take(peer, std::move(request));
   } else {
-    peer.end(ControlReply{Code::state_locked});
+    peer.end(occupied());
   }
 }
 

@@ -13,7 +13,7 @@ OperatorDesk::OperatorDesk(const OwnedState& owned, TaskHost& tasks, std::string
 
 void OperatorDesk::take(ControlServer::Peer& peer, ControlRequest request) {
   // Nothing begins any more: the loop would end around it.
-  if (parking_) return peer.end(ControlReply{Code::state_locked});
+  if (parking_) return peer.end(ControlReply{Code::owner_stopping});
   switch (request.verb) {
     case ControlVerb::challenge: return challenge(peer);
     case ControlVerb::import_root: return import_root(peer, request);
@@ -86,13 +86,16 @@ void OperatorDesk::read(ControlServer::Peer& peer, const ControlRequest& request
 Status OperatorDesk::may_begin(const capsules::VerifiedCapsule& capsule) const {
   for (const Run& run : runs_) {
     if (run.capsule != capsule.id()) continue;
-    return Error(Code::state_locked, {.field = "task " + run.life->task().hex(),
-                                      .expected = "no other run of it",
-                                      .got = "one under way",
-                                      .fix = ""});
+    const std::string task = run.life->task().hex();
+    return Error(Code::run_under_way,
+                 {.field = "task " + task,
+                  .expected = "no other run of it",
+                  .got = "one under way",
+                  .fix = "look at it with 'taper task show " + task +
+                         " --state DIR'; wait for its end, or end it with 'taper task cancel'"});
   }
   if (runs_.size() < limits::kControlRunsMax) return success();
-  return Error(Code::state_locked, {.field = "runs",
+  return Error(Code::session_busy, {.field = "runs",
                                     .expected = "at most " + std::to_string(runs_.size()),
                                     .got = "one more",
                                     .fix = "wait for one of them"});
@@ -178,7 +181,7 @@ std::optional<std::int64_t> OperatorDesk::wake_boot_ms() const {
 void OperatorDesk::interrupted() {
   parking_ = true;
   for (const Run& run : runs_)
-    if (!run.life->ending()) run.life->fail(owner_gone(run.life->task(), "stopped"));
+    if (!run.life->ending()) run.life->fail(owner_stopping(run.life->task()));
 }
 
 }  // namespace taper::broker

@@ -8,7 +8,6 @@
 #include <cerrno>
 
 #include "runtime/base/limits.h"
-#include "runtime/broker/diagnostics.h"
 #include "runtime/broker/owned_state.h"
 
 namespace taper::broker {
@@ -80,7 +79,8 @@ class Watch {
       if (::poll(news, 2, -1) < 0 && errno != EINTR) return os_error("poll", errno);
       pressed_ = interrupts.pressed() || pressed_;
       if (news[0].revents != 0) TAPER_CHECK(take_next());
-      if (pressed_ && begun_ && !over_) cancel();
+      if (pressed_ && !begun_) return given_up();
+      if (pressed_ && !over_) TAPER_CHECK(cancel());
     }
     report_.steps = steps_.take();
     return std::move(report_);
@@ -109,11 +109,20 @@ class Watch {
     return success();
   }
 
-  void cancel() {
+  static Error given_up() {
+    return Error(Code::control_unreachable,
+                 {.field = "control.sock",
+                  .expected = "an answer",
+                  .got = "an interrupt before it came",
+                  .fix = "nothing is begun unless its owner was at it: see 'taper task list'"});
+  }
+
+  // An owner that does not hear this either would be waited for without end.
+  Status cancel() {
     pressed_ = false;
     const auto reply =
         ask_owner(options_.state, {.verb = ControlVerb::cancel, .task = report_.task});
-    if (!reply.ok()) warn(to_line(reply.error()));
+    return reply.ok() ? success() : Status(owner_gone(report_.task, to_line(reply.error())));
   }
 
   const ControlTalk& talk_;

@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/embedded.h"
+#include "runtime/broker/run_through.h"
 #include "store/audit_verify.h"
 #include "tests/support/child_process.h"
 #include "tests/support/node_for_tests.h"
@@ -172,7 +173,7 @@ TEST_CASE("runs beside each other, one for each task", "[broker][R8]") {
   });
   const TaskId task = beside.await_call();
   const Result<RunReport> twice = run(beside.node.options(slow));
-  CHECK(twice.code() == Code::state_locked);
+  CHECK(twice.code() == Code::run_under_way);
   CHECK(twice.error().detail().field == "task " + task.hex());
   CHECK(whole(run(beside.node.options(beside.node.sign(beside.reading())))).state ==
         TaskState::completed);
@@ -199,6 +200,65 @@ TEST_CASE("Ctrl-C cancels the task that the daemon runs", "[broker][ends]") {
   CHECK(report.steps[0].outcome == "killed");
   CHECK(report.steps[1].verdict == "skipped");
   CHECK(beside.answers());
+}
+
+TEST_CASE("Ctrl-C before the owner answers ends the run at once", "[broker][ends]") {
+  const int signal = GENERATE(SIGINT, SIGTERM);
+  NodeForTests node;
+  capsules::Capsule capsule = node.capsule();
+  const RunOptions options = node.options(node.sign(capsule));
+  const auto address = ControlAddress::of(node.state());
+  REQUIRE(address.ok());
+  const Fd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::strncpy(name.sun_path, address->path().c_str(), sizeof(name.sun_path) - 1);
+  REQUIRE(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0);
+  REQUIRE(::listen(listening.get(), 1) == 0);
+  const pid_t runner = ::getpid();
+  // It answers the challenge and nothing else, and sees that its peer goes.
+  ChildProcess owner([&] {
+    const Fd peer(::accept(listening.get(), nullptr, nullptr));
+    Bytes buffer(limits::kControlMessageBytesMax);
+    if (::recv(peer.get(), buffer.data(), buffer.size(), 0) <= 0) return 1;
+    const Bytes challenge = encode(ControlAnswer(ControlChallenge{}));
+    if (::send(peer.get(), challenge.data(), challenge.size(), 0) < 0) return 2;
+    if (::recv(peer.get(), buffer.data(), buffer.size(), 0) <= 0) return 3;
+    ::kill(runner, signal);
+    return ::recv(peer.get(), buffer.data(), buffer.size(), 0) == 0 ? 0 : 4;
+  });
+  {
+    const auto talk = ControlTalk::with_owner(node.state());
+    REQUIRE(talk.ok());
+    const auto report = run_through(*talk, options, Bytes(10, 1));
+    CHECK(report.code() == Code::control_unreachable);
+    CHECK(report.error().detail().got == "an interrupt before it came");
+  }
+  CHECK(owner.wait() == 0);
+}
+
+TEST_CASE("a run that was given up before it was begun is not begun", "[broker][ends]") {
+  const bool stays = GENERATE(false, true);
+  Beside beside;
+  const RunOptions options = beside.node.options(beside.node.sign(beside.sleeping()));
+  const Bytes file = *read_file(options.capsule_path, limits::kCapsuleBytesMax);
+  const authority::NodeRecord record = beside.node.record();
+  std::optional<ControlTalk> talk = ControlTalk::with_owner(beside.node.state()).value();
+  REQUIRE(talk->send({.verb = ControlVerb::challenge}).ok());
+  const auto given = talk->expect<ControlChallenge>();
+  REQUIRE(given.ok());
+  REQUIRE(::kill(beside.daemon->pid(), SIGSTOP) == 0);
+  ControlRequest request{.verb = ControlVerb::run, .file = file, .challenge = given->challenge};
+  request.proof = options.prove(authority::activation_statement(
+      given->fleet, record.sign, record.incarnation, capsules::read_untrusted(file, {})->chain,
+      given->challenge, {}));
+  REQUIRE(talk->send(request).ok());
+  if (!stays) talk.reset();
+  REQUIRE(::kill(beside.daemon->pid(), SIGCONT) == 0);
+  if (stays) CHECK(talk->expect<RunBegun>().ok());
+  CHECK(beside.answers());
+  pause_ms(200);
+  CHECK(task_list(beside.node.state())->size() == (stays ? 1 : 0));
 }
 
 TEST_CASE("a command that is killed leaves its task to the daemon", "[broker][ends]") {
@@ -228,7 +288,8 @@ TEST_CASE("a run whose daemon goes names its task, which the next run takes up",
   ChildProcess runner([&] {
     const auto report = run(beside.node.options(file));
     const bool named = !report.ok() && report.error().detail().field.starts_with("task ");
-    return named && report.code() == Code::control_unreachable ? 0 : 1;
+    const Code code = signal == SIGKILL ? Code::control_unreachable : Code::owner_stopping;
+    return named && report.code() == code ? 0 : 1;
   });
   const TaskId task = beside.await_call();
   REQUIRE(::kill(beside.daemon->pid(), signal) == 0);
