@@ -112,7 +112,7 @@ inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
 inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
 inline constexpr std::uint64_t kTaskLogQuotaBytes =
     64ULL * 1024 * 1024;  // when a capsule names none
-inline constexpr std::uint32_t kStoreFormat = 4;
+inline constexpr std::uint32_t kStoreFormat = 5;
 inline constexpr std::size_t kStoreKeyBytesMax = 511;
 inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
 inline constexpr std::size_t kLogOriginBytesMax = 256;
@@ -156,8 +156,12 @@ inline constexpr std::int64_t kReadBytesMax = 4 * 1024 * 1024;
 inline constexpr std::int64_t kListEntriesDefault = 1000;
 inline constexpr std::int64_t kListEntriesMax = 10'000;
 inline constexpr std::size_t kUpstreamDefinitionBytesMax = 64 * 1024;  // of one pinned tool
+// Calls that wait for somebody's input.
+inline constexpr std::size_t kInputBytesMax = 64 * 1024;  // asked, answered, or a server's state
+inline constexpr std::size_t kInputRequestsMax = 16;      // of one question
+inline constexpr std::int64_t kInputPlainMs = 30LL * 60 * 1000;  // that a plain call waits
 inline constexpr std::size_t kBuiltinRequestBytesMax =
-    kArgumentBytesMax + kUpstreamDefinitionBytesMax + 64 * 1024;
+    kArgumentBytesMax + kUpstreamDefinitionBytesMax + 2 * kInputBytesMax + 64 * 1024;
 inline constexpr std::size_t kBuiltinReplyBytesMax = kReadBytesMax + 256 * 1024;
 inline constexpr std::size_t kBuiltinFieldsMax = 16;  // of a result, and of each of its rows
 inline constexpr int kTemporaryNameTries = 16;
