@@ -333,13 +333,14 @@ class Model {
     bool fast = false;
     std::int64_t later = 1;  // this call and those since
     for (auto past = events_.rbegin(); past != events_.rend(); ++past) {
-      const bool same = std::any_of(past->line.begin(), past->line.end(),
-                                    [&](const Terms& t) { return t.where == terms.where; });
-      if (!same) continue;
+      const auto same = std::find_if(past->line.begin(), past->line.end(),
+                                     [&](const Terms& t) { return t.where == terms.where; });
+      if (same == past->line.end()) continue;
       ++calls;
       bytes += past->bytes;
       cpu_ms += past->cpu_ms;
-      sum += past->call.number.value_or(0);
+      // A block that names no argument to sum counts none.
+      if (same->budget->sum) sum += past->call.number.value_or(0);
       ++later;
       // Over any span of time: no more than the bucket holds and what flows in meanwhile.
       if (budget.rate) {
