@@ -41,6 +41,7 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   facts.kind = c.ruling.tool->kind;
   if (facts.kind == ToolKind::builtin) facts.inputs = builtin_inputs(*c.arguments);
   facts.argv = std::move(c.ruling.argv);
+  facts.env = c.ruling.tool->env;
   facts.program = c.ruling.tool->program;
   facts.writes = c.ruling.tool->effect != capsules::Effect::read;
   facts.trees = *branch.trees[kept];
@@ -53,8 +54,8 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   // A server lives on for the next call, so only the call is held to the grant's time.
   const bool upstream = facts.kind == ToolKind::upstream;
   if (upstream)
-    facts.inputs =
-        upstream_inputs(*c.ruling.tool, *c.arguments, most(wall.value_or(limits::kUpstreamCallMs)));
+    facts.inputs = upstream_inputs(*c.ruling.tool, *c.arguments,
+                                   most(wall.value_or(limits::kUpstreamCallMs)), c.request.meta);
   facts.deadline_boot_ms =
       saturating_add(c.now.boot_ms, upstream ? left : most(wall.value_or(left)));
   return facts;

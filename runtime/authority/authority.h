@@ -93,6 +93,10 @@ struct CallRequest {
   // long from now, counted as the lease is; cut by what is left of that and by
   // limits::kHandleTtlMaxMs.
   std::optional<std::int64_t> handle_ttl_ms = {};
+  // What no decision looks at. `meta` goes to a server with the call, as its helper takes it:
+  // docs/formats/tools.md. `trace` stands in the decision's record: 32 hex digits, or empty.
+  std::string meta = {};
+  std::string trace = {};
 };
 
 struct Denial {

@@ -99,13 +99,15 @@ std::vector<InputValue> builtin_inputs(const Object& arguments) {
 }
 
 std::vector<InputValue> upstream_inputs(const Tool& tool, const Object& arguments,
-                                        std::int64_t timeout_ms) {
-  return {{"ask", "call"},
-          {"name", tool.remote},
-          {"arguments", capsules::write_canonical(arguments)},
-          {"pinned", tool.pinned},
-          {"era", tool.era},
-          {"timeout_ms", timeout_ms}};
+                                        std::int64_t timeout_ms, const std::string& meta) {
+  std::vector<InputValue> inputs = {{"ask", "call"},
+                                    {"name", tool.remote},
+                                    {"arguments", capsules::write_canonical(arguments)},
+                                    {"pinned", tool.pinned},
+                                    {"era", tool.era},
+                                    {"timeout_ms", timeout_ms}};
+  if (!meta.empty()) inputs.push_back({"meta", meta});
+  return inputs;
 }
 
 }  // namespace taper::authority

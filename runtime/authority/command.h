@@ -25,8 +25,9 @@ Result<std::vector<std::string>> render_argv(const Tool& tool, const capsules::O
 // The inputs of a builtin; JSON inputs in canonical form. `arguments` passed check_arguments.
 std::vector<InputValue> builtin_inputs(const capsules::Object& arguments);
 
-// What the cell of an upstream is asked for one call; the arguments as one canonical JSON object.
+// What the cell of an upstream is asked for one call; the arguments as one canonical JSON object,
+// `meta` as of CallRequest.
 std::vector<InputValue> upstream_inputs(const Tool& tool, const capsules::Object& arguments,
-                                        std::int64_t timeout_ms);
+                                        std::int64_t timeout_ms, const std::string& meta);
 
 }  // namespace taper::authority

@@ -114,6 +114,7 @@ Object decision_body(const TaskId& id, const TaskRecord& record, const Chains& c
     body.emplace_back("number", count_value(0));
   }
   if (!c.handle.is_zero()) body.emplace_back("call", c.handle.hex());
+  if (!c.request.trace.empty()) body.emplace_back("trace", printable(c.request.trace));
   capsules::Array found;
   for (const DiscoveredGrant& grant : c.found) found.emplace_back(printable(grant.id));
   if (c.request.verb == capsules::Verb::discover) body.emplace_back("grants", std::move(found));

@@ -55,6 +55,7 @@ struct PermitFacts {
   // Builtins: the parsed arguments. Upstreams: what their cell is asked, see docs/formats/tools.md.
   std::vector<InputValue> inputs;
   std::vector<std::string> argv;  // commands, servers: every word, argv[0] the program's path
+  std::vector<std::string> env;   // commands, servers: NAME=value, beside what every cell has
   Hash program;                   // commands, servers: BLAKE2b-256 of the program's bytes
   bool writes = false;            // the tool may write; else every tree is read-only
   std::vector<GrantedTree> trees;

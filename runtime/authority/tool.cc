@@ -73,6 +73,7 @@ void define_tool(Tool& tool) {
     definition.emplace_back("argv", argv_value(tool.argv));
     if (!tool.title.empty()) definition.emplace_back("title", tool.title);
     if (!tool.description.empty()) definition.emplace_back("description", tool.description);
+    if (!tool.env.empty()) definition.emplace_back("env", Array(tool.env.begin(), tool.env.end()));
     if (!tool.secrets.empty())
       definition.emplace_back("secrets", Array(tool.secrets.begin(), tool.secrets.end()));
   }

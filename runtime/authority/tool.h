@@ -32,6 +32,7 @@ struct Tool {
   capsules::Effect effect = capsules::Effect::unset;
   std::vector<capsules::InputSpec> inputs;
   std::vector<ArgvWord> argv;        // the first is a literal absolute path; a server's all literal
+  std::vector<std::string> env;      // NAME=value, by name; of its cell, so no secrets
   std::vector<std::string> secrets;  // the names of those that it reads
   std::string title, description;    // for whoever chooses a tool; empty: none
   bool json_output = false;          // commands: stdout is one JSON value; else text

@@ -243,7 +243,8 @@ inline constexpr std::size_t kToolListBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kMountListBytesMax = 16 * 1024 * 1024;  // of /proc/self/mountinfo
 inline constexpr std::size_t kArgvGroupDepthMax = 4;
 inline constexpr std::size_t kToolInputsMax = 64;
-inline constexpr std::size_t kToolEnvMax = 32;  // names of one tool's environment
+inline constexpr std::size_t kToolEnvMax = 32;             // names of one tool's environment
+inline constexpr std::size_t kToolEnvBytesMax = 8 * 1024;  // with their values
 inline constexpr std::size_t kToolTitleBytesMax = 128;
 inline constexpr std::size_t kToolDescriptionBytesMax = 1024;
 // What is told of one tool's inputs. Where a bound is met, less is told.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "runtime/base/file.h"
@@ -45,15 +46,26 @@ ToolPin offered(const ServerFile& file, const Definition& definition) {
   return pin;
 }
 
-void compare(const ServerFile& file, const Definitions& now, Pinning& pinning) {
+// `left_out`: those that the server offers and that cannot be pinned.
+void compare(const ServerFile& file, const Definitions& now,
+             const std::map<std::string, std::string>& left_out, Pinning& pinning) {
   for (const auto& [name, definition] : now) pinning.tools.push_back(offered(file, definition));
-  for (const auto& [name, definition] : file.pins ? file.pins->tools : Definitions()) {
+  const Definitions before = file.pins ? file.pins->tools : Definitions();
+  for (const auto& [name, why] : left_out) {
     if (now.contains(name)) continue;
+    ToolPin pin{.name = file.server.name + "." + name};
+    if (!file.pins) pin.change = PinChange::fresh;
+    if (before.contains(name)) pin.change = PinChange::changed;
+    pin.left_out = "definition: " + why;
+    pinning.tools.push_back(std::move(pin));
+  }
+  for (const auto& [name, definition] : before) {
+    if (now.contains(name) || left_out.contains(name)) continue;
     pinning.tools.push_back({.name = file.server.name + "." + name, .change = PinChange::gone});
   }
   std::ranges::sort(pinning.tools, {}, &ToolPin::name);
   for (const auto& [name, words] : file.server.tools)
-    if (!now.contains(name)) pinning.unknown.push_back(name);
+    if (!now.contains(name) && !left_out.contains(name)) pinning.unknown.push_back(name);
   pinning.differs = !file.pins || file.pins->era != file.server.era ||
                     std::ranges::any_of(pinning.tools, [](const ToolPin& pin) {
                       return pin.change != PinChange::same;
@@ -96,7 +108,7 @@ Result<Pinning> pin_tools(const PinOptions& options) {
                                       .got = "",
                                       .fix = ""});
   const sandbox::UpstreamQuestion question{file->server.argv, file->server.era, file->server.files,
-                                           options.with};
+                                           options.with, file->server.env};
   for (const auto* paths : {&question.files, &question.data})
     TAPER_CHECK(check_apart(*paths, facts.forbidden_trees));
   TAPER_TRY(const std::string spawnd, sibling_program("taper-spawnd"));
@@ -106,7 +118,7 @@ Result<Pinning> pin_tools(const PinOptions& options) {
   pinning.path = file->pins_path;
   pinning.server = answer.server;
   pinning.version = answer.version;
-  compare(*file, now, pinning);
+  compare(*file, now, read_left_out(answer.left_out), pinning);
   if (options.mode == PinMode::write)
     TAPER_CHECK(write_checked(pinning.path, {file->server.era, std::move(now)}));
   return pinning;

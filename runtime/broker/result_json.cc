@@ -91,15 +91,17 @@ Result<RenderedResult> render_upstream(const sandbox::BuiltinResult& result, Mas
     if (field.name == "result") text = std::get_if<std::string>(&field.value);
   if (text == nullptr) return Error(Code::tool_output_malformed);
   rendered.result_bytes = text->size();
-  TAPER_TRY(capsules::Value value, authority::parse_output(*text));
-  capsules::Object* given = value.object();
-  if (given == nullptr) return Error(Code::tool_output_malformed);
+  // As it will be read: with what stands around it.
+  TAPER_TRY(capsules::Value value, authority::parse_output("{\"mcp\":" + *text + "}"));
+  const bool one = value.object()->size() == 1;
+  capsules::Object* given = value.object()->front().second.object();
+  if (given == nullptr || !one) return Error(Code::tool_output_malformed);
   std::erase_if(*given, [](const auto& member) {
     return member.first != "content" && member.first != "structuredContent" &&
            member.first != "_meta";
   });
   masker.mask(value);
-  rendered.json = "{\"mcp\":" + capsules::write_canonical(value) + "}";
+  rendered.json = capsules::write_canonical(value);
   return rendered;
 }
 

@@ -1,5 +1,8 @@
 #include "runtime/broker/session_bodies.h"
 
+#include <array>
+#include <charconv>
+
 #include "runtime/base/limits.h"
 
 namespace taper::broker {
@@ -21,6 +24,11 @@ class Writer {
     raw(name, quoted);
   }
   void number(std::string_view name, std::int64_t value) { raw(name, std::to_string(value)); }
+  void real(std::string_view name, double value) {  // finite
+    std::array<char, 32> digits{};
+    const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    raw(name, std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  }
   void optional(std::string_view name, std::string_view json) {
     if (!json.empty()) raw(name, json);
   }
@@ -120,6 +128,14 @@ std::string handle_body(const authority::CallView& call, const std::optional<std
   body.number("poll_ms", limits::kHandlePollMs);
   if (result) body.raw("result", *result);
   body.optional("remaining", remaining);
+  return body.take();
+}
+
+std::string progress_body(const sandbox::ToolProgress& progress) {
+  Writer body;
+  body.real("progress", progress.done);
+  if (progress.total) body.real("total", *progress.total);
+  if (!progress.message.empty()) body.text("message", progress.message);
   return body.take();
 }
 

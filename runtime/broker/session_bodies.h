@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "runtime/authority/authority.h"
+#include "runtime/sandbox/spawner.h"
 
 namespace taper::broker {
 
@@ -23,6 +24,8 @@ std::string result_body(const CallResult& result, std::string_view remaining);
 // `result` is a result_body, where it is handed out.
 std::string handle_body(const authority::CallView& call, const std::optional<std::string>& result,
                         std::string_view remaining);
+// How far a call says that it is.
+std::string progress_body(const sandbox::ToolProgress& progress);
 std::string denial_body(const DecisionId& decision, std::string_view remaining);
 
 }  // namespace taper::broker

@@ -1,6 +1,7 @@
 #include "runtime/broker/session_host.h"
 
 #include <algorithm>
+#include <functional>
 #include <ranges>
 #include <set>
 
@@ -23,6 +24,19 @@ Verb verb_of(Ask ask) {
     case Ask::cancel: return Verb::cancel;
     default: return Verb::unset;
   }
+}
+
+// For the tool's server, where anything is to be said: docs/formats/tools.md.
+std::string meta_of(const SessionRequest& request) {
+  capsules::Object meta;
+  if (request.progress) meta.emplace_back("progress", true);
+  const auto put = [&meta](const char* name, const std::string& text) {
+    if (!text.empty()) meta.emplace_back(name, text);
+  };
+  put("traceparent", request.trace.parent);
+  put("tracestate", request.trace.state);
+  put("baggage", request.trace.baggage);
+  return meta.empty() ? "" : capsules::write_canonical(meta);
 }
 
 }  // namespace
@@ -199,11 +213,14 @@ void SessionHost::call(const Asked& asked, SessionRequest&& request) {
                                 .tool = std::move(request.tool),
                                 .arguments = std::move(request.arguments),
                                 .step = ""};
+  wanted.meta = meta_of(request);
+  wanted.trace = trace_id(request.trace);
   if (asked.ask == Ask::create)
     wanted.handle_ttl_ms = request.ttl_ms.value_or(limits::kHandleTtlMaxMs);
   const Result<TaskLife::Answer> answer = peer.life->call(
       wanted,
-      [this](const CallId& call, Result<CallEnd> end) { over_.push_back({call, std::move(end)}); });
+      [this](const CallId& call, Result<CallEnd> end) { over_.push_back({call, std::move(end)}); },
+      request.progress ? std::bind_front(&SessionHost::progressed, this) : TaskLife::Progressed());
   if (!answer.ok()) return asked.session->reply(asked.number, answer.code(), "{}");
   if (const auto* denial = std::get_if<authority::Denial>(&*answer)) return deny(asked, *denial);
   const auto& [call, decision, grant] = std::get<TaskLife::Started>(*answer);
@@ -253,7 +270,8 @@ void SessionHost::hand_out(const Asked& asked, const authority::CallView& view) 
     if (!view.result.is_zero())
       bytes = tasks_.parts().results.read(peer.life->task(), view.call, view.result);
     if (!bytes.ok()) return asked.session->reply(asked.number, bytes.code(), "{}");
-    said.json = as_text(*bytes);
+    // Of a call that failed its words stand there.
+    (view.code == Code::ok ? said.json : said.err) = as_text(*bytes);
     result = result_body(said, "");
   }
   asked.session->reply(asked.number, Code::ok,
@@ -322,6 +340,20 @@ void SessionHost::call_over(const CallId& call, const Result<CallEnd>& end) {
     const auto view = authority().handle_view(peer.life->task(), call);
     if (view && view->chain == peer.chain)
       session->tell({call, handle_body(*view, std::nullopt, "")});
+  }
+}
+
+// A plain call is told of to whoever made it; one with a handle as its end is.
+void SessionHost::progressed(const CallId& call, const sandbox::ToolProgress& progress) {
+  const std::string body = progress_body(progress);
+  const auto [first, last] = waiting_.equal_range(call);
+  for (auto entry = first; entry != last; ++entry) {
+    const Asked& asked = entry->second;
+    if (asked.ask == Ask::call) asked.session->tell({call, body, asked.number});
+  }
+  for (auto& [session, peer] : peers_) {
+    const auto view = authority().handle_view(peer.life->task(), call);
+    if (view && view->chain == peer.chain) session->tell({call, body});
   }
 }
 

@@ -86,6 +86,7 @@ class SessionHost final : public Session::Host, public Guest {
   bool is_over(const Peer& peer, const CallId& call) const;
   void close(const Asked& asked);
   void call_over(const CallId& call, const Result<CallEnd>& end);
+  void progressed(const CallId& call, const sandbox::ToolProgress& progress);
 
   const OwnedState& owned_;
   TaskHost& tasks_;

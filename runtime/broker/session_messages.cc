@@ -30,7 +30,17 @@ Body write(Builder& builder, const SessionRequest& request) {
   if (names_tool(request.ask)) tool = builder.CreateString(request.tool);
   if (has_arguments(request.ask)) arguments = put(builder, request.arguments);
   if (names_call(request.ask)) call = put(builder, request.call.bytes);
+  const auto text = [&builder, &request](const std::string& value) {
+    return !names_tool(request.ask) || value.empty() ? flatbuffers::Offset<flatbuffers::String>()
+                                                     : builder.CreateString(value);
+  };
+  const auto parent = text(request.trace.parent), state = text(request.trace.state),
+             baggage = text(request.trace.baggage);
   wire::SessionRequestBuilder body(builder);
+  if (names_tool(request.ask) && request.progress) body.add_progress(true);
+  if (!parent.IsNull()) body.add_traceparent(parent);
+  if (!state.IsNull()) body.add_tracestate(state);
+  if (!baggage.IsNull()) body.add_baggage(baggage);
   if (request.ask == Ask::create && request.ttl_ms) body.add_ttl_ms(*request.ttl_ms);
   if (request.ask == Ask::abandon) body.add_request(request.request);
   if (!call.IsNull()) body.add_call(call);
@@ -50,8 +60,14 @@ Body write(Builder& builder, const SessionReply& reply) {
 Body write(Builder& builder, const SessionEvent& event) {
   const auto call = put(builder, event.call.bytes);
   const auto text = builder.CreateString(event.body);
-  return {SessionBody::SessionEvent, wire::CreateSessionEvent(builder, call, text).Union()};
+  wire::SessionEventBuilder body(builder);
+  if (event.request) body.add_request(*event.request);
+  body.add_body(text);
+  body.add_call(call);
+  return {SessionBody::SessionEvent, body.Finish().Union()};
 }
+
+std::string text_of(const flatbuffers::String* text) { return text == nullptr ? "" : text->str(); }
 
 Result<SessionMessage> read(const wire::SessionRequest& body) {
   if (!body.ask() || *body.ask() == wire::Ask::none || *body.ask() > wire::Ask::close)
@@ -79,6 +95,12 @@ Result<SessionMessage> read(const wire::SessionRequest& body) {
     if (*body.ttl_ms() < 0) return malformed("a time that is not negative");
     request.ttl_ms = *body.ttl_ms();
   }
+  if (names_tool(request.ask)) {
+    request.progress = body.progress().value_or(false);
+    request.trace = {text_of(body.traceparent()), text_of(body.tracestate()),
+                     text_of(body.baggage())};
+    if (fit(request.trace) != request.trace) return malformed("a trace context");
+  }
   return SessionMessage(std::move(request));
 }
 
@@ -98,6 +120,7 @@ Result<SessionMessage> read(const wire::SessionEvent& body) {
   TAPER_TRY(event.call, id_of<CallId>(body.call(), "a call's id"));
   if (body.body() == nullptr) return malformed("a body");
   event.body = body.body()->str();
+  if (body.request()) event.request = *body.request();
   return SessionMessage(std::move(event));
 }
 

@@ -27,6 +27,19 @@ enum class Ask : std::uint8_t {
   close,     // the holder has finished: the task is complete
 };
 
+// Where a call stands in a trace of its caller's, as W3C Trace Context and Baggage write it. None
+// of it is a credential, and no decision looks at it.
+struct TraceContext {
+  std::string parent;   // version 00 or another of its form: 55 bytes; empty: none
+  std::string state;    // empty where there is no parent
+  std::string baggage;  // empty: none
+  bool operator==(const TraceContext&) const = default;
+};
+// `given` without the parts that are not of the form, or longer than limits.h lets them be.
+TraceContext fit(TraceContext given);
+// Its trace, 32 hex digits; empty: none. `context` is fit.
+std::string trace_id(const TraceContext& context);
+
 // What an `ask` does not use is empty.
 struct SessionRequest {
   Ask ask = Ask::unset;
@@ -35,6 +48,8 @@ struct SessionRequest {
   CallId call;                           // poll, result, update, cancel: a handle, never zero
   std::uint64_t request = 0;             // abandon
   std::optional<std::int64_t> ttl_ms{};  // create: how long its result is wanted
+  bool progress = false;                 // call, create: its holder wants to be told of it
+  TraceContext trace = {};               // call, create: fit
 };
 
 struct SessionReply {
@@ -47,6 +62,8 @@ struct SessionReply {
 struct SessionEvent {
   CallId call;
   std::string body;  // JSON
+  // Progress of a plain call: the number of its request, which is in flight.
+  std::optional<std::uint64_t> request = {};
 };
 
 using SessionMessage = std::variant<SessionRequest, SessionReply, SessionEvent>;

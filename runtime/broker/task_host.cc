@@ -47,6 +47,10 @@ void TaskHost::spawner_reported() {
       for (const auto& [task, life] : lives_) life->spawner_lost(*lost_);
       return;
     }
+    // First what was heard before a call's end: after that it is told nobody.
+    for (sandbox::ProgressReport& told : parts_.spawner.take_progress())
+      if (const auto found = lives_.find(told.task); found != lives_.end())
+        found->second->take_progress(std::move(told));
     if (reports->empty()) break;
     for (sandbox::RunReport& report : *reports) {
       // Whether the cell alone is gone or the spawner with it shows the next poll.

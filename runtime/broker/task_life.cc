@@ -39,7 +39,8 @@ Code code_of(EndReason reason) {
 
 TaskLife::TaskLife(Parts parts, const TaskId& task) : parts_(parts), task_(task) {}
 
-Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, Ended ended) {
+Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, Ended ended,
+                                        Progressed progressed) {
   TAPER_ASSERT(request.task == task_ && !over_);
   // A tool whose file went bad is off the shelf, and the decision says that it is missing. A host
   // that cannot look decides nothing.
@@ -61,9 +62,11 @@ Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, E
   running_[started.call] = {.decision = started.decision,
                             .tool = *parts_.tools.find(request.tool),
                             .ended = std::move(ended),
+                            .progressed = std::move(progressed),
                             .output_bytes = facts.caps.output_bytes,
                             .deadline_boot_ms = facts.deadline_boot_ms,
                             .asked_later = asked_later,
+                            .by_handle = request.handle_ttl_ms.has_value(),
                             .masker = Masker(allowed.permit.secrets())};
   start(std::move(allowed), request.tool);
   return Answer(started);
@@ -102,6 +105,15 @@ void TaskLife::end_by_time(std::int64_t deadline_boot_ms) {
   if (reason != EndReason::none) (void)end(reason);
 }
 
+void TaskLife::take_progress(sandbox::ProgressReport report) {
+  const auto found = running_.find(report.call);
+  if (found == running_.end() || ending()) return;
+  Running& running = found->second;
+  if (!running.progressed || running.cancelled) return;
+  running.masker.mask(report.progress.message);
+  running.progressed(report.call, report.progress);
+}
+
 void TaskLife::take_report(sandbox::RunReport report) {
   const auto found = running_.find(report.call);
   if (found == running_.end()) return;
@@ -118,7 +130,13 @@ void TaskLife::take_report(sandbox::RunReport report) {
     end.error = report.error;
     // Masked whole: what is cut first may end in half a secret.
     running.masker.mask(report.err);
-    end.err = escape_text(report.err.substr(0, limits::kStderrShownBytes));
+    report.err.resize(std::min(report.err.size(), limits::kStderrShownBytes));
+    // What a server answers is its result, also where it says that it failed.
+    if (running.tool.kind == authority::ToolKind::upstream) {
+      report.err.resize(std::min<std::size_t>(report.err.size(), running.output_bytes));
+      outcome.result_bytes = report.err.size();
+    }
+    end.err = escape_text(report.err);
   }
   if (report.end == sandbox::RunEnd::killed && ending()) outcome.code = code_of(ending_);
   // How it went wrong by itself is told as it is: a violation is not undone by a cancel.
@@ -131,6 +149,7 @@ void TaskLife::take_report(sandbox::RunReport report) {
   }
   if (outcome.state == CallState::done && !ending())
     keep_result(running, std::move(report), outcome, end);
+  if (outcome.state == CallState::failed && !ending()) keep_failure(running, outcome, end);
   settle(outcome, std::move(end));
 }
 
@@ -162,6 +181,15 @@ void TaskLife::keep_result(Running& running, sandbox::RunReport report, authorit
   outcome.result_bytes = rendered->result_bytes;
   outcome.result = authority::result_hash(rendered->json);
   end.json = std::move(rendered->json);
+}
+
+// The words of a failed call that is asked about later, in the place of its result. A host that
+// cannot keep them has lost words alone.
+void TaskLife::keep_failure(const Running& running, authority::Outcome& outcome,
+                            const CallEnd& end) const {
+  if (!running.by_handle || end.err.empty()) return;
+  if (parts_.results.write(task_, end.call, as_bytes(end.err)).ok())
+    outcome.result = authority::result_hash(end.err);
 }
 
 void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {

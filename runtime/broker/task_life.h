@@ -54,6 +54,8 @@ class TaskLife {
   // Told once for each call that was allowed, perhaps before `call` returns. An error: its outcome
   // could not be made durable, so nothing of it is released.
   using Ended = std::function<void(const CallId& call, Result<CallEnd> end)>;
+  // Of a call that runs, as often as it is told; what it says is masked as its result is.
+  using Progressed = std::function<void(const CallId& call, const sandbox::ToolProgress& progress)>;
   struct Started {
     CallId call;
     DecisionId decision;
@@ -63,7 +65,8 @@ class TaskLife {
   // Has the authority decide, and runs what it allows. A denial that names an end is followed by
   // `end`, by the caller, who first tells whoever asked. Errors: the tool cannot be looked at; the
   // decision could not be made durable, and then the life has failed.
-  Result<Answer> call(const authority::CallRequest& request, Ended ended);
+  Result<Answer> call(const authority::CallRequest& request, Ended ended,
+                      Progressed progressed = nullptr);
   // Sends one call its death: it is cancelled then, even where it is done meanwhile. Nothing where
   // it does not run.
   void cancel_call(const CallId& call);
@@ -74,6 +77,7 @@ class TaskLife {
   // This process cannot go on with it; the task stays as the store has it, for a later life.
   void fail(Error error);
 
+  void take_progress(sandbox::ProgressReport report);
   void take_report(sandbox::RunReport report);
   void look_at_time();
   void try_finish();  // when cells may have died
@@ -96,9 +100,11 @@ class TaskLife {
     DecisionId decision;
     authority::Tool tool;  // as it was when the call was allowed
     Ended ended;
+    Progressed progressed;           // may be empty
     std::uint64_t output_bytes = 0;  // the most that its result may bear
     std::int64_t deadline_boot_ms = 0;
     bool asked_later = true;  // its result, by a later step, by its handle, by a reader
+    bool by_handle = false;   // by its handle
     Masker masker;            // of what the call was given
     bool cancelled = false;
   };
@@ -109,6 +115,7 @@ class TaskLife {
   Status look_at_handles(const Now& at);
   void keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
                    CallEnd& end) const;
+  void keep_failure(const Running& running, authority::Outcome& outcome, const CallEnd& end) const;
   void settle(const authority::Outcome& outcome, CallEnd end);
   Status finish();
 

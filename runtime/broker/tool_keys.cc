@@ -5,6 +5,17 @@
 #include "runtime/base/limits.h"
 
 namespace taper::broker {
+namespace {
+
+bool is_env_name(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+  };
+  return !name.empty() && is_letter(name.front()) && !name.starts_with("LD_") &&
+         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+}  // namespace
 
 bool is_tool_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
@@ -72,6 +83,30 @@ Result<std::vector<std::string>> secrets_in(const toml::table& file) {
   if (!std::ranges::all_of(names, capsules::is_secret_name))
     return wrong_key("secrets", "names of letters, digits, '.', '_' and '-', a letter first");
   return names;
+}
+
+Result<std::vector<std::string>> env_in(const toml::table& file) {
+  std::vector<std::string> words;
+  if (!file.contains("env")) return words;
+  const toml::table* table = file["env"].as_table();
+  if (table == nullptr || table->size() > limits::kToolEnvMax)
+    return wrong_key("env", "a table of at most " + std::to_string(limits::kToolEnvMax) + " texts");
+  std::size_t bytes = 0;
+  for (const auto& [key, node] : *table) {
+    const std::string name(key.str());
+    if (!is_env_name(name))
+      return wrong_key("env." + name, "a name of letters, digits and '_' that is not the loader's");
+    const toml::value<std::string>* value = node.as_string();
+    if (value == nullptr || !is_plain_text(value->get()))
+      return wrong_key("env." + name, "a text without NUL");
+    words.push_back(name + "=" + value->get());
+    bytes += words.back().size();
+  }
+  if (bytes > limits::kToolEnvBytesMax)
+    return wrong_key("env", "at most " + std::to_string(limits::kToolEnvBytesMax) + " bytes",
+                     std::to_string(bytes));
+  std::ranges::sort(words);
+  return words;
 }
 
 bool is_plain_text(std::string_view text) {

@@ -24,6 +24,9 @@ Result<std::string> text_in(const toml::table& table, std::string_view key,
 Result<capsules::Effect> effect_in(const toml::table& table, std::string_view where = "");
 // Empty when the key is absent.
 Result<std::vector<std::string>> secrets_in(const toml::table& file);
+// The table `env` as NAME=value, by name. None when it is absent. A name that tells the loader what
+// to load into a program is refused: its bytes are what was pinned.
+Result<std::vector<std::string>> env_in(const toml::table& file);
 // A list of at most `most` texts, each once, without NUL and not empty. None when it is absent.
 Result<std::vector<std::string>> words_in(const toml::table& table, std::string_view key,
                                           std::size_t most, std::string_view where = "");

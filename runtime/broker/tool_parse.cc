@@ -110,7 +110,8 @@ Result<std::string> parse_line(const toml::table& file, std::string_view key, st
 
 Status parse_header(const toml::table& file, Tool& tool) {
   TAPER_CHECK(only_keys(
-      file, "", {"kind", "effect", "output", "argv", "secrets", "input", "title", "description"}));
+      file, "",
+      {"kind", "effect", "output", "argv", "env", "secrets", "input", "title", "description"}));
   tool.kind = authority::ToolKind::command;
   TAPER_TRY(tool.effect, effect_in(file));
   TAPER_TRY(const std::string output, text_in(file, "output"));
@@ -140,6 +141,7 @@ Result<Tool> parse_command(std::string_view name, const toml::table& file) {
     }
   }
   TAPER_CHECK(check_use(tool));
+  TAPER_TRY(tool.env, env_in(file));
   TAPER_TRY(tool.secrets, secrets_in(file));
   return tool;
 }

@@ -117,7 +117,13 @@ std::string input_words(std::string_view builtin, std::string_view input) {
 // reaches no network, whatever it is.
 capsules::Value annotations(const Tool& tool, Repeats repeats) {
   if (tool.kind == ToolKind::upstream) {
-    if (std::optional<capsules::Value> pinned = pinned_annotations(tool)) return *pinned;
+    if (std::optional<capsules::Value> pinned = pinned_annotations(tool)) {
+      // A client that asks nobody about what only reads goes by this word, so it must be the
+      // node's.
+      for (auto& [name, hint] : *pinned->object())
+        if (name == "readOnlyHint" && tool.effect != Effect::read) hint = false;
+      return *pinned;
+    }
   }
   const bool reads = tool.effect == Effect::read;
   const bool appends = tool.kind == ToolKind::builtin && tool.name == "file.append";

@@ -19,7 +19,8 @@ std::string tool_description(const authority::Tool& tool);
 // Of one input of a builtin; empty: none.
 std::string input_words(std::string_view builtin, std::string_view input);
 
-// MCP's hints: as they were pinned, else from the tool's effect. `repeats`: a call made twice has
+// MCP's hints: as they were pinned, but for readOnlyHint where the tool's effect is another; else
+// from that effect. `repeats`: a call made twice has
 // no second effect, because its grant counts each call's id once.
 enum class Repeats : std::uint8_t { unknown, harmless };
 capsules::Value annotations(const authority::Tool& tool, Repeats repeats);

@@ -73,13 +73,15 @@ Status parse_tools(const toml::table& file, UpstreamServer& server) {
 Result<UpstreamServer> parse_upstream(std::string_view name, const toml::table& file) {
   if (!is_server_name(name))
     return wrong_key("", "a file name without '.' before .toml, for kind mcp", name);
-  TAPER_CHECK(only_keys(file, "", {"kind", "argv", "era", "files", "effect", "secrets", "tools"}));
+  TAPER_CHECK(
+      only_keys(file, "", {"kind", "argv", "env", "era", "files", "effect", "secrets", "tools"}));
   UpstreamServer server;
   server.name = name;
   TAPER_TRY(server.argv, parse_argv(file));
   TAPER_TRY(server.era, parse_era(file));
   TAPER_TRY(server.files, parse_files(file));
   TAPER_TRY(server.effect, effect_in(file));
+  TAPER_TRY(server.env, env_in(file));
   TAPER_TRY(server.secrets, secrets_in(file));
   TAPER_CHECK(parse_tools(file, server));
   return server;

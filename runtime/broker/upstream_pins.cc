@@ -75,6 +75,20 @@ Result<Definitions> read_definitions(std::string_view json) {
                                        .fix = ""});
 }
 
+std::map<std::string, std::string> read_left_out(std::string_view json) {
+  std::map<std::string, std::string> out;
+  const Result<Value> list = capsules::parse_value(as_bytes(json), limits::kUpstreamListBytesMax);
+  const Array* items = list.ok() ? list->array() : nullptr;
+  for (const Value& item : items == nullptr ? Array() : *items) {
+    const Value* name = item.find("name");
+    const Value* why = item.find("why");
+    const bool fit = name != nullptr && why != nullptr && name->text() != nullptr &&
+                     why->text() != nullptr && out.size() < limits::kUpstreamToolsMax;
+    if (fit) out.emplace(*name->text(), *why->text());
+  }
+  return out;
+}
+
 Result<Pins> parse_pins(std::string_view json) {
   TAPER_TRY(const Value value, read_json(json, limits::kUpstreamPinsBytesMax));
   if (value.object() == nullptr) return malformed("", "an object");

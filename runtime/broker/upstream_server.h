@@ -24,6 +24,7 @@ struct UpstreamServer {
   std::string era;                // a revision of MCP, or "auto"
   std::vector<std::string> files;
   capsules::Effect effect = capsules::Effect::unset;
+  std::vector<std::string> env;  // NAME=value, by name
   std::vector<std::string> secrets;
   std::map<std::string, UpstreamWords, std::less<>> tools;  // by the server's own names
 };
@@ -43,6 +44,10 @@ using Definitions = std::map<std::string, Definition, std::less<>>;  // by name
 // A JSON array of definitions, of a server that may lie. Strict as arguments are; each name once.
 // Errors: upstream_broken, too_large.
 Result<Definitions> read_definitions(std::string_view json);
+
+// The JSON array of {"name","why"} of tools that its helper left out, by name; empty text: none.
+// Of a server that may lie: what is not as agreed is dropped.
+std::map<std::string, std::string> read_left_out(std::string_view json);
 
 struct Pins {
   std::string era;  // of the server's file, when it was pinned

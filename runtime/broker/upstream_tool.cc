@@ -98,6 +98,7 @@ Result<Tool> upstream_tool(const UpstreamServer& server, const Definition& defin
                      "at most " + std::to_string(limits::kUpstreamDefinitionBytesMax) + " bytes",
                      std::to_string(tool.pinned.size()));
   tool.era = server.era;
+  tool.env = server.env;
   tool.secrets = server.secrets;
   tool.effect = server.effect;
   for (const std::string& word : server.argv) {

@@ -66,6 +66,7 @@ Result<UpstreamAnswer> ask_upstream(const std::string& spawnd_path,
   facts.call = crypto::random_id<CallId>();
   facts.kind = authority::ToolKind::upstream;
   facts.argv = question.argv;
+  facts.env = question.env;
   facts.program = program.hash();
   facts.inputs = {
       {"ask", "definitions"}, {"era", question.era}, {"timeout_ms", limits::kUpstreamPinMs}};
@@ -77,8 +78,9 @@ Result<UpstreamAnswer> ask_upstream(const std::string& spawnd_path,
   TAPER_TRY(RunReport report, ThrowAway::run(*spawner, std::move(facts), program));
   if (report.end != RunEnd::done) return std::move(report.error);
   UpstreamAnswer answer{text_of(report.result, "definitions"), text_of(report.result, "version"),
-                        text_of(report.result, "server")};
-  if (answer.definitions.size() <= limits::kUpstreamListBytesMax) return answer;
+                        text_of(report.result, "server"), text_of(report.result, "left_out")};
+  if (answer.definitions.size() + answer.left_out.size() <= limits::kUpstreamListBytesMax)
+    return answer;
   return Error(Code::too_large, {.field = "definitions", .expected = "", .got = "", .fix = ""});
 }
 

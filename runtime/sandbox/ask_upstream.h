@@ -15,6 +15,7 @@ struct UpstreamQuestion {
   // Absolute paths of directories and regular files. What is in the first may be executed.
   std::vector<std::string> files;
   std::vector<std::string> data;
+  std::vector<std::string> env = {};  // as in a tool's declaration
 };
 
 // What the server said, and nothing of it is believed: texts for people, or to be parsed with care.
@@ -22,6 +23,7 @@ struct UpstreamAnswer {
   std::string definitions;  // JSON array, in the server's order; at most kUpstreamListBytesMax
   std::string version;      // the revision of MCP that was agreed on
   std::string server;       // its name and version
+  std::string left_out;     // JSON array of {"name","why"}: tools that cannot be pinned; or empty
 };
 
 // Starts `spawnd_path` (absolute) for this one cell and waits, at most limits::kUpstreamPinMs.

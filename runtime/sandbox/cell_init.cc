@@ -23,9 +23,16 @@ namespace {
 }
 
 [[noreturn]] void execute(CellPlan& plan) {
-  std::array<char*, 5> environment{};
-  std::array<std::string, 4> words = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=UTC"};
-  std::ranges::transform(words, environment.begin(), [](std::string& word) { return word.data(); });
+  std::vector<char*> environment;
+  std::array<std::string, 4> usual = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=UTC"};
+  for (std::string& word : plan.order.env) environment.push_back(word.data());
+  for (std::string& word : usual) {
+    const bool other = std::ranges::any_of(plan.order.env, [&](const std::string& own) {
+      return own.starts_with(word.substr(0, word.find('=') + 1));
+    });
+    if (!other) environment.push_back(word.data());
+  }
+  environment.push_back(nullptr);
   std::vector<char*> argv;
   std::string helper = kUpstreamHelper;
   if (plan.fds.helper >= 0) argv.push_back(helper.data());

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "runtime/base/clock.h"
 #include "runtime/sandbox/builtin/message.h"
 
 namespace taper::sandbox {
@@ -168,7 +169,14 @@ BuiltinQueue::Progress BuiltinQueue::parse(std::vector<RunReport>& out) {
     if (size > limits::kBuiltinReplyBytesMax || idle()) return Progress::broken;
     if (in.left() < size) return Progress::open;
     const bool upstream = calls_.front().kind == authority::ToolKind::upstream;
-    const Result<BuiltinReply> reply = decode_reply(in.take(size), calls_.front().kind);
+    const ByteSpan message = in.take(size);
+    const auto end = static_cast<std::ptrdiff_t>(sizeof size + size);
+    if (upstream && is_progress(message)) {
+      if (!take_progress(message)) return Progress::broken;
+      received_.erase(received_.begin(), received_.begin() + end);
+      continue;
+    }
+    const Result<BuiltinReply> reply = decode_reply(message, calls_.front().kind);
     if (!reply.ok()) return Progress::broken;
     RunReport report = start_report(calls_.front());
     report.end = reply->error.code() == Code::ok ? RunEnd::done : RunEnd::failed;
@@ -176,8 +184,7 @@ BuiltinQueue::Progress BuiltinQueue::parse(std::vector<RunReport>& out) {
     report.result = reply->result;
     if (!upstream) report.cpu_ms = reply->cpu_ms;  // another's process did the work
     out.push_back(std::move(report));
-    received_.erase(received_.begin(),
-                    received_.begin() + static_cast<std::ptrdiff_t>(sizeof size + size));
+    received_.erase(received_.begin(), received_.begin() + end);
     calls_.pop_front();
     const Code code = reply->error.code();
     over_ = code == Code::upstream_drift || code == Code::upstream_broken;
@@ -185,6 +192,19 @@ BuiltinQueue::Progress BuiltinQueue::parse(std::vector<RunReport>& out) {
     send_next();
   }
   return Progress::open;
+}
+
+bool BuiltinQueue::take_progress(ByteSpan message) {
+  constexpr std::int64_t kSecondMs = 1000;
+  const std::int64_t now_ms = SystemClock().now().boot_ms;
+  if (now_ms - second_ms_ >= kSecondMs) {
+    second_ms_ = now_ms;
+    in_second_ = 0;
+  }
+  std::optional<ToolProgress> told = decode_progress(message);
+  if (!told || ++in_second_ > limits::kProgressFramesPerS) return false;
+  told_ = {calls_.front().task, calls_.front().call, std::move(*told)};
+  return true;
 }
 
 BuiltinQueue::Progress BuiltinQueue::read(std::vector<RunReport>& out) {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/authority/permit.h"
@@ -64,6 +65,8 @@ class BuiltinQueue {
   CallId first() const { return idle() ? CallId() : calls_.front().call; }
   // An upstream's reply told of its end; the calls that are left were not begun.
   bool over() const { return over_; }
+  // What an upstream's call told of itself since this was asked last.
+  std::optional<ProgressReport> take_told() { return std::exchange(told_, std::nullopt); }
   // What is left when the cell is gone; the first was under way.
   std::deque<authority::PermitFacts> take_calls() { return std::move(calls_); }
 
@@ -72,12 +75,16 @@ class BuiltinQueue {
   Progress write();
   Progress read(std::vector<RunReport>& out);
   Progress parse(std::vector<RunReport>& out);
+  bool take_progress(ByteSpan message);  // false: not such a message, or one too many
 
   Fd socket_;
   std::deque<authority::PermitFacts> calls_;  // the first is under way
   Bytes unsent_;
   Bytes received_;
   bool over_ = false;
+  std::optional<ProgressReport> told_;
+  std::int64_t second_ms_ = 0;  // when the second began in which so many frames told of progress
+  std::size_t in_second_ = 0;
 };
 
 }  // namespace taper::sandbox

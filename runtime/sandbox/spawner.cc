@@ -66,6 +66,7 @@ CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts,
                   .caps = facts.caps,
                   .trees = facts.trees,
                   .argv = facts.argv,
+                  .env = facts.env,
                   .secrets = {}};
   for (authority::GrantedTree& tree : order.trees) tree.writable &= facts.writes;
   // A tree is mounted before what lies in it.
@@ -256,6 +257,7 @@ void Spawner::State::move_queue(std::uint64_t id, BrokerCell& cell) {
   if (cell.progress != BuiltinQueue::Progress::open) return;
   const std::size_t before = ready.size();
   cell.progress = cell.queue->move(ready);
+  if (auto told = cell.queue->take_told()) progress.push_back(std::move(*told));
   if (ready.size() != before) TAPER_ASSERT(::eventfd_write(wake.get(), 1) == 0);
   if (cell.progress == BuiltinQueue::Progress::open) {
     time_call(cell);
@@ -463,6 +465,8 @@ Result<std::vector<RunReport>> Spawner::poll() {
   ::epoll_ctl(state.epoll.get(), EPOLL_CTL_DEL, state.link.socket(), nullptr);
   return Error(Code::spawner_lost);
 }
+
+std::vector<ProgressReport> Spawner::take_progress() { return std::exchange(state_->progress, {}); }
 
 Status Spawner::beat() {
   if (state_->health != State::Health::alive) return Error(Code::spawner_lost);

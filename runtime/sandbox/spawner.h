@@ -62,6 +62,18 @@ struct BuiltinResult {
   std::vector<Row> rows;
 };
 
+// How far an upstream's call says that it is.
+struct ToolProgress {
+  double done = 0;              // finite
+  std::optional<double> total;  // finite
+  std::string message;          // UTF-8, at most limits::kProgressTextBytesMax
+};
+struct ProgressReport {
+  TaskId task;
+  CallId call;
+  ToolProgress progress;
+};
+
 struct RunReport {
   TaskId task;
   CallId call;
@@ -101,6 +113,8 @@ class Spawner {
   // Everything that was reported since the last call; never waits. Error: spawner_lost, once; every
   // run under way has been reported `lost` by then.
   Result<std::vector<RunReport>> poll();
+  // What `poll` heard of calls under way since this was asked last: of each cell the newest.
+  std::vector<ProgressReport> take_progress();
 
   // Tells spawnd that the broker lives; at least every limits::kBrokerBeatMs while it has cells.
   Status beat();

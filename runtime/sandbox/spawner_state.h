@@ -48,6 +48,7 @@ struct Spawner::State {
   std::uint64_t next_cell = 1;
   std::deque<Unsent> unsent;
   std::vector<RunReport> ready;
+  std::vector<ProgressReport> progress;
   Health health = Health::alive;
 
   Status open();

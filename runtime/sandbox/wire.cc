@@ -24,6 +24,8 @@ void write_cell(ByteWriter& out, const CellOrder& order) {
   }
   out.u32(static_cast<std::uint32_t>(order.argv.size()));
   for (const std::string& word : order.argv) out.text(word);
+  out.u32(static_cast<std::uint32_t>(order.env.size()));
+  for (const std::string& word : order.env) out.text(word);
   out.u32(static_cast<std::uint32_t>(order.secrets.size()));
   for (const SecretFile& secret : order.secrets) out.text(secret.name).u32(secret.bytes);
 }
@@ -50,6 +52,10 @@ CellOrder read_cell(ByteReader& in) {
   for (std::uint32_t i = 0; in.ok() && i < words && i <= limits::kArgvWordsMax; ++i) {
     order.argv.push_back(in.text(limits::kArgvBytesMax));
   }
+  const std::uint32_t names = in.u32();
+  for (std::uint32_t i = 0; in.ok() && i < names && i <= limits::kToolEnvMax; ++i) {
+    order.env.push_back(in.text(limits::kToolEnvBytesMax));
+  }
   const std::uint32_t secrets = in.u32();
   for (std::uint32_t i = 0; in.ok() && i < secrets && i <= limits::kSecretsMax; ++i) {
     std::string name = in.text(limits::kSecretNameBytesMax);
@@ -73,7 +79,8 @@ bool within_limits(const CellOrder& order) {
                                                   !has_nul(secret.name);
                                return plain && secret.bytes <= limits::kSecretBytesMax;
                              }) &&
-         std::ranges::none_of(order.argv, has_nul) &&
+         std::ranges::none_of(order.argv, has_nul) && (!builtin || order.env.empty()) &&
+         order.env.size() <= limits::kToolEnvMax && std::ranges::none_of(order.env, has_nul) &&
          std::ranges::none_of(order.trees, [&](const authority::GrantedTree& tree) {
            return tree.path.empty() || tree.path.front() != '/' || has_nul(tree.path) ||
                   (tree.program && tree.writable);

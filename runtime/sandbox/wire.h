@@ -37,7 +37,7 @@ struct CellOrder {
   std::int64_t deadline_boot_ms = 0;
   authority::CellCaps caps;
   std::vector<authority::GrantedTree> trees;  // writable only where the tool may write
-  std::vector<std::string> argv;              // not builtins
+  std::vector<std::string> argv, env;         // not builtins
   std::vector<SecretFile> secrets;            // not builtins
 };
 struct KillOrder {

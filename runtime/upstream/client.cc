@@ -20,6 +20,10 @@ constexpr std::int64_t kInvalidParams = -32602;
 constexpr std::int64_t kUnsupportedVersion = -32022;
 
 Error not_a_message(std::string_view line) {
+  if (depth_of(line) > limits::kUpstreamJsonDepthMax) {
+    return broken("message",
+                  "nested more than " + std::to_string(limits::kUpstreamJsonDepthMax) + " deep");
+  }
   return broken("message",
                 "no message of JSON-RPC: " + one_line(line, limits::kSchemaWordsBytesMax));
 }
@@ -35,7 +39,7 @@ bool Client::is_era(std::string_view era) {
   return era == "auto" || era == mcp::kModernName || mcp::legacy_version(era).has_value();
 }
 
-Client::Client(Link& link, std::string_view era) : link_(link) {
+Client::Client(Link& link, std::string_view era, Tell tell) : link_(link), tell_(std::move(tell)) {
   if (era == "auto") return;
   era_ = era == mcp::kModernName ? mcp::Version::modern : mcp::legacy_version(era);
 }
@@ -48,8 +52,10 @@ Status Client::send(std::string_view method, Json params, std::optional<std::int
   return link_.send(std::move(message).end().text(), until_ms_);
 }
 
-Result<Client::Answer> Client::ask(std::string_view method, ObjectWriter params) {
-  if (modern()) params.json("_meta", request_meta());
+Result<Client::Answer> Client::ask(std::string_view method, ObjectWriter params,
+                                   ObjectWriter meta) {
+  if (modern()) add_protocol(meta);
+  if (!meta.empty()) params.json("_meta", std::move(meta).end());
   awaited_ = ++last_id_;
   const Status sent = send(method, params.empty() ? Json() : std::move(params).end(), awaited_);
   if (!sent.ok()) return without_answer(method, sent.error());
@@ -90,6 +96,7 @@ Result<std::optional<Client::Answer>> Client::take(const Line& line) {
 Status Client::take_message(const Message& message, std::optional<Answer>& answer) {
   if (message.kind == Message::Kind::request) return take_request(message);
   if (message.kind == Message::Kind::notification) {
+    if (is_progress(message)) return take_progress(message);
     take_notification(message);
     return count_stray();
   }
@@ -132,6 +139,37 @@ void Client::take_notification(const Message& message) {
       params ? Object::read(params->find("notifications").value_or("null")) : std::nullopt;
   told_ = kinds && mcp::read_bool(kinds->find("toolsListChanged").value_or("null")) == true;
   stale_ = true;  // what changed before went untold
+}
+
+bool Client::is_progress(const Message& message) const {
+  if (message.method != "notifications/progress" || heard_.id == 0 || heard_.id != awaited_)
+    return false;
+  const std::optional<Object> params = Object::read(message.body);
+  return params && mcp::read_integer(params->find("progressToken").value_or("null")) == heard_.id;
+}
+
+Status Client::take_progress(const Message& message) {
+  constexpr std::int64_t kSecondMs = 1000;
+  const std::int64_t now_ms = link_.now_ms();
+  if (now_ms - heard_.second_ms >= kSecondMs) {
+    heard_.second_ms = now_ms;
+    heard_.in_second = 0;
+  }
+  if (++heard_.in_second > limits::kUpstreamProgressPerS) {
+    return broken("flood", "more than " + std::to_string(limits::kUpstreamProgressPerS) +
+                               " notifications of progress in a second");
+  }
+  const Object params = Object::read(message.body).value_or(Object());
+  const std::optional<double> done = mcp::read_number(params.find("progress").value_or("null"));
+  const bool soon = heard_.told_ms && now_ms - *heard_.told_ms < limits::kUpstreamProgressMs;
+  if (!done || (heard_.done && *done <= *heard_.done) || soon) return success();
+  heard_.done = done;
+  heard_.told_ms = now_ms;
+  if (tell_) {
+    tell_({*done, mcp::read_number(params.find("total").value_or("null")),
+           one_line(params.string("message").value_or(""), limits::kProgressTextBytesMax)});
+  }
+  return success();
 }
 
 Status Client::count_stray() {
@@ -191,12 +229,23 @@ Result<sandbox::BuiltinResult> Client::definitions(std::int64_t until_ms) {
   strays_ = 0;
   TAPER_CHECK(open());
   TAPER_CHECK(list());
-  mcp::ArrayWriter list;
-  for (const Definition& tool : tools_) list.raw(tool.text);
+  mcp::ArrayWriter list, left_out;
+  bool all = true;
+  for (const Definition& tool : tools_) {
+    if (tool.unfit.empty()) {
+      list.raw(tool.text);
+      continue;
+    }
+    all = false;
+    ObjectWriter one;
+    one.text("name", one_line(tool.name, limits::kNameBytesMax)).text("why", tool.unfit);
+    left_out.raw(std::move(one).end().text());
+  }
   sandbox::BuiltinResult told;
   told.fields = {{"definitions", std::move(list).end().text()},
                  {"version", std::string(mcp::name_of(version_))},
                  {"server", server_}};
+  if (!all) told.fields.push_back({"left_out", std::move(left_out).end().text()});
   return told;
 }
 
@@ -208,7 +257,12 @@ Result<sandbox::BuiltinResult> Client::call(const ToolCall& call, std::int64_t u
   TAPER_CHECK(check_tool(call));
   ObjectWriter params;
   params.text("name", call.name).json("arguments", call.arguments);
-  TAPER_TRY(const Answer answer, ask("tools/call", std::move(params)));
+  ObjectWriter meta;
+  for (const auto& [name, text] : call.meta) meta.text(name, text);
+  heard_ = {};
+  heard_.id = call.progress ? last_id_ + 1 : 0;
+  if (call.progress) meta.number("progressToken", heard_.id);
+  TAPER_TRY(const Answer answer, ask("tools/call", std::move(params), std::move(meta)));
   if (stale_) {
     TAPER_CHECK(list());
     TAPER_CHECK(check_tool(call));

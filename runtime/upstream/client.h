@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -23,6 +25,9 @@ struct ToolCall {
   std::string name;     // the server's own
   mcp::Json arguments;  // an object
   std::string pinned;   // the definition that the call was allowed for, as JSON
+  // What the request's `_meta` says beside what is the protocol's: texts by their names.
+  std::vector<std::pair<std::string, std::string>> meta = {};
+  bool progress = false;  // whoever waits for the call wants to be told of it
 };
 
 // After an error with upstream_drift or upstream_broken the server must not be used any more. Each
@@ -31,11 +36,15 @@ class Client {
  public:
   // Whether `era` is a revision's name, or "auto": the newest that the server speaks.
   static bool is_era(std::string_view era);
+  // Of the call under way, with rising numbers, at most once in limits::kUpstreamProgressMs.
+  using Tell = std::function<void(const sandbox::ToolProgress&)>;
   // `link` is not started yet; the first question does that. `era` passed is_era.
-  Client(Link& link, std::string_view era);
+  Client(Link& link, std::string_view era, Tell tell = nullptr);
 
-  // Fields "definitions" (a JSON array in the server's order), "version" and "server" (its name and
-  // version). Errors: upstream_drift "era", upstream_broken, too_large.
+  // Fields "definitions" (a JSON array in the server's order), "version", "server" (its name and
+  // version) and, where there are any, "left_out": a JSON array of {"name","why"} of tools that
+  // cannot be pinned, and are not among the definitions. Errors: upstream_drift "era",
+  // upstream_broken, too_large.
   Result<sandbox::BuiltinResult> definitions(std::int64_t until_ms);
 
   // Calls the tool where its definition is the pinned one, before and after; else its result is
@@ -55,11 +64,14 @@ class Client {
   };
 
   // client.cc
-  Result<Answer> ask(std::string_view method, mcp::ObjectWriter params);
+  Result<Answer> ask(std::string_view method, mcp::ObjectWriter params,
+                     mcp::ObjectWriter meta = {});
   Result<std::optional<Answer>> take(const Line& line);
   Status take_message(const Message& message, std::optional<Answer>& answer);
   Status take_request(const Message& message);
   void take_notification(const Message& message);
+  bool is_progress(const Message& message) const;  // of the call under way
+  Status take_progress(const Message& message);
   Status count_stray();
   Status send(std::string_view method, mcp::Json params, std::optional<std::int64_t> id);
   Status list();
@@ -70,7 +82,7 @@ class Client {
 
   // handshake.cc
   static mcp::Json client_info();
-  static mcp::Json request_meta();
+  static void add_protocol(mcp::ObjectWriter& meta);
   Status open();
   Status negotiate();
   Status discover();
@@ -79,7 +91,17 @@ class Client {
   Status initialize(mcp::Version version);
   void keep_server(std::string_view info);
 
+  // Of the progress of one call.
+  struct Heard {
+    std::int64_t id = 0;  // of the call, and its token; 0: nobody wants to be told
+    std::optional<double> done;
+    std::optional<std::int64_t> told_ms;
+    std::int64_t second_ms = 0;  // when the second began in which so many came
+    std::size_t in_second = 0;
+  };
+
   Link& link_;
+  Tell tell_;
   std::optional<mcp::Version> era_;  // empty: auto
   mcp::Version version_ = mcp::kNewestLegacy;
   std::string server_;
@@ -93,6 +115,7 @@ class Client {
   bool told_ = false;  // the server says when its tools change
   bool stale_ = true;  // they changed since they were listed
   std::vector<Definition> tools_;
+  Heard heard_;
 };
 
 }  // namespace taper::upstream

@@ -41,6 +41,16 @@ std::string canonical_or_empty(const std::optional<std::string_view>& value) {
   return value ? canonical(*value).value_or(std::string(*value)) : "";
 }
 
+// A pin holds the definition within an object and a list, and is compared number by number.
+std::string why_unfit(const Object& definition, std::string_view text) {
+  constexpr std::size_t kDepthMax = limits::kJsonDepthMax - 2;
+  if (depth_of(text) > kDepthMax) return "nested more than " + std::to_string(kDepthMax) + " deep";
+  for (const mcp::Member& member : definition.members()) {
+    if (!canonical(member.value)) return member.name + " has a number beyond what can be compared";
+  }
+  return "";
+}
+
 // For people: texts as they are, all else as JSON.
 std::string shown(const std::optional<std::string_view>& value) {
   if (!value) return "none";
@@ -64,6 +74,7 @@ Result<Definition> read_definition(std::string_view value) {
     text.raw(part.name, *found);
   }
   definition.text = std::move(text).end().text();
+  definition.unfit = why_unfit(Object::read(definition.text).value_or(Object()), definition.text);
   return definition;
 }
 

@@ -14,6 +14,7 @@ struct Definition {
   // One object of name, title, description, inputSchema, outputSchema and annotations, each as it
   // stood, without those that are absent or null. All else that the server says is left out.
   std::string text;
+  std::string unfit;  // why it cannot be pinned; empty: it can
 };
 
 // `value` passed is_strict_json. Error: upstream_broken "message", where a member is missing or of

@@ -60,12 +60,10 @@ mcp::Json Client::client_info() {
   return std::move(info).end();
 }
 
-mcp::Json Client::request_meta() {
-  ObjectWriter meta;
+void Client::add_protocol(ObjectWriter& meta) {
   meta.text(mcp::kVersionKey, mcp::kModernName)
       .json(mcp::kClientInfoKey, client_info())
       .raw(mcp::kCapabilitiesKey, "{}");
-  return std::move(meta).end();
 }
 
 Status Client::open() {
@@ -121,8 +119,10 @@ Status Client::adopt(std::string_view discovered) {
 Status Client::listen() {
   ObjectWriter kinds;
   kinds.flag("toolsListChanged", true);
+  ObjectWriter meta;
+  add_protocol(meta);
   ObjectWriter params;
-  params.json("notifications", std::move(kinds).end()).json("_meta", request_meta());
+  params.json("notifications", std::move(kinds).end()).json("_meta", std::move(meta).end());
   listen_id_ = ++last_id_;
   return send("subscriptions/listen", std::move(params).end(), listen_id_);
 }

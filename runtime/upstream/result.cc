@@ -38,13 +38,12 @@ std::string text_of(std::string_view content) {
 }
 
 void keep_meta(mcp::ObjectWriter& out, std::string_view value) {
+  if (value.size() > limits::kUpstreamMetaBytesMax) return;
   const std::optional<Object> meta = Object::read(value);
   if (!meta) return;
   mcp::ObjectWriter kept;
   for (const mcp::Member& member : meta->members()) {
-    const bool reserved =
-        member.name.starts_with(mcp::kProtocolPrefix) || member.name.starts_with(mcp::kTaperPrefix);
-    if (!reserved) kept.member(member);
+    if (!mcp::is_reserved_key(member.name)) kept.member(member);
   }
   if (!kept.empty()) out.json("_meta", std::move(kept).end());
 }

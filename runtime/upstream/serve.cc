@@ -58,6 +58,20 @@ struct Question {
   std::int64_t timeout_ms = 0;
 };
 
+// What the call's request says of itself: what is known of it, and nothing else. Empty: no object.
+std::optional<ToolCall> with_meta(ToolCall call, const std::string& text) {
+  const std::optional<mcp::Json> json = mcp::Json::parse(text);
+  const std::optional<mcp::Object> meta = json ? mcp::Object::read(json->text()) : std::nullopt;
+  if (!meta) return std::nullopt;
+  for (const char* name : {"traceparent", "tracestate", "baggage"}) {
+    if (std::optional<std::string> value = meta->string(name)) {
+      call.meta.emplace_back(name, std::move(*value));
+    }
+  }
+  call.progress = mcp::read_bool(meta->find("progress").value_or("null")) == true;
+  return call;
+}
+
 // Empty: the broker does not ask so.
 std::optional<Question> read_question(const BuiltinRequest& request) {
   const auto ask = input<std::string>(request, "ask");
@@ -73,8 +87,9 @@ std::optional<Question> read_question(const BuiltinRequest& request) {
   if (*ask != "call" || !name || !pinned || !arguments || !arguments->is_object()) {
     return std::nullopt;
   }
-  question.call = ToolCall{*name, std::move(*arguments), *pinned};
-  return question;
+  question.call = with_meta({*name, std::move(*arguments), *pinned},
+                            input<std::string>(request, "meta").value_or("{}"));
+  return question.call ? std::optional(std::move(question)) : std::nullopt;
 }
 
 // The server in its cell, and who speaks with it.
@@ -94,7 +109,10 @@ class Session {
   // Empty: it is asked for another era than before.
   std::optional<BuiltinReply> answer(const Question& question) {
     if (client_ && era_ != question.era) return std::nullopt;
-    if (!client_) client_ = std::make_unique<Client>(process_, question.era);
+    if (!client_) {
+      client_ = std::make_unique<Client>(process_, question.era,
+                                         [this](const sandbox::ToolProgress& told) { tell(told); });
+    }
     era_ = question.era;
     const std::int64_t until_ms = process_.now_ms() + question.timeout_ms;
     Result<sandbox::BuiltinResult> result =
@@ -109,6 +127,11 @@ class Session {
   }
 
  private:
+  // A broken stream is noticed by whoever answers.
+  void tell(const sandbox::ToolProgress& told) const {
+    (void)write_all(socket_, "socket", sandbox::frame(sandbox::encode_progress(told)));
+  }
+
   int socket_;
   ServerProcess process_;
   std::string era_;

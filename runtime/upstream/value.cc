@@ -182,6 +182,20 @@ bool is_strict_json(std::string_view text) {
   return parse(parser, text) && !parser.handler().twice;
 }
 
+std::size_t depth_of(std::string_view text) {
+  std::size_t depth = 0, most = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') ++i;
+    if (c == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (c == '{' || c == '[') most = std::max(most, ++depth);
+    if ((c == '}' || c == ']') && depth > 0) --depth;
+  }
+  return most;
+}
+
 std::optional<std::string> canonical(std::string_view value) {
   bj::basic_parser<Canonical> parser(options());
   if (!parse(parser, value)) return std::nullopt;

@@ -12,6 +12,9 @@ namespace taper::upstream {
 // passes may be read with the functions of runtime/edge/mcp/json.h.
 bool is_strict_json(std::string_view text);
 
+// How deep the arrays and objects of a JSON text are nested; of any other text, some number.
+std::size_t depth_of(std::string_view text);
+
 // One text for each value, by which values are compared: members sorted by their names, strings
 // and numbers in one form (a whole number up to 2^53 is the same with and without a fraction).
 // `value` passed is_strict_json. Empty: a number in it is beyond what a double holds.

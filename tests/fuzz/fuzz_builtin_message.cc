@@ -21,6 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // A server's cell may answer with more codes, and with all that a builtin's may.
   const auto servers = sandbox::decode_reply(bytes, authority::ToolKind::upstream);
   TAPER_ASSERT(servers.ok() || !reply.ok());
+  const auto progress = sandbox::decode_progress(bytes);
+  TAPER_ASSERT(!progress || (sandbox::is_progress(bytes) && !servers.ok()));
+  if (progress) TAPER_ASSERT(sandbox::encode_progress(*progress) == to_bytes(bytes));
   const Result<sandbox::BuiltinRequest> request = sandbox::decode_request(bytes);
   if (request.ok()) {
     authority::PermitFacts facts;

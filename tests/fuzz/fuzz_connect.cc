@@ -2,6 +2,7 @@
 // What `taper connect` reads: a node's answers, and clients' configurations that it changes. An
 // answer becomes values that the codec takes; of a configuration nothing changes but the entry.
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/base/assert.h"
 #include "runtime/edge/mcp/json.h"
@@ -34,6 +35,7 @@ void read_answer(std::string_view text) {
   const auto* body = std::get_if<mcp::Json>(&answer);
   if (body == nullptr) return;
   if (const auto result = read_result(*body)) check_result(*result);
+  if (const auto progress = read_progress(*body)) TAPER_ASSERT(std::isfinite(progress->done));
   if (const auto task = read_task(*body)) {
     TAPER_ASSERT(CallId::from_hex(task->id));
     if (const auto* result = std::get_if<mcp::ToolResult>(&task->payload)) check_result(*result);

@@ -39,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = broker::parse_pins(written);
     TAPER_ASSERT(again.ok() && write_pins(*again) == written);
   }
+  TAPER_ASSERT(broker::read_left_out(text).size() <= limits::kUpstreamToolsMax);
   const auto definitions = broker::read_definitions(text);
   if (!definitions.ok()) return 0;
   broker::UpstreamServer server;

@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/limits.h"
 #include "runtime/edge/mcp/json.h"
+#include "runtime/edge/mcp/version.h"
 #include "runtime/upstream/client.h"
 #include "runtime/upstream/errors.h"
 #include "runtime/upstream/value.h"
@@ -61,6 +62,7 @@ void check_definitions(const Result<sandbox::BuiltinResult>& told) {
   for (const std::string_view item : mcp::read_array(text_of(*told, 0))) {
     const std::optional<std::string> name = mcp::Object::read(item)->string("name");
     TAPER_ASSERT(name && !name->empty());
+    TAPER_ASSERT(depth_of(item) <= limits::kJsonDepthMax - 2 && canonical(item));
     // Every tool of the corpus is called t or u.
     fuzz::planted_bug(*name != "t" && *name != "u");
   }
@@ -77,6 +79,11 @@ void check_call(const Result<sandbox::BuiltinResult>& told) {
     TAPER_ASSERT(member.name == "content" || member.name == "structuredContent" ||
                  member.name == "_meta");
   }
+  if (const auto meta = object->find("_meta")) {
+    TAPER_ASSERT(meta->size() <= limits::kUpstreamMetaBytesMax);
+    for (const mcp::Member& member : mcp::Object::read(*meta)->members())
+      TAPER_ASSERT(!mcp::is_reserved_key(member.name));
+  }
   const bool is_error = std::get<bool>(told->fields.at(1).value);
   TAPER_ASSERT(told->fields.size() == (is_error ? 3 : 2));
 }
@@ -89,11 +96,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // The first byte says in which era, and whether a call comes first.
   const std::string_view era = kEras.at(data[0] % kEras.size());
   Written link(input.substr(1));
-  Client client(link, era);
-  const ToolCall call{"t", *mcp::Json::parse("{}"), kPinned};
+  std::optional<double> done;
+  Client client(link, era, [&done](const sandbox::ToolProgress& told) {
+    TAPER_ASSERT(!done || told.done > *done);
+    done = told.done;
+    TAPER_ASSERT(sandbox::decode_progress(sandbox::encode_progress(told)).has_value());
+  });
+  ToolCall call{"t", *mcp::Json::parse("{}"), kPinned};
+  call.progress = (data[0] & 0x80U) != 0;
   const bool call_first = (data[0] & 0x40U) != 0;
   if (!call_first) check_definitions(client.definitions(1));
-  for (int i = 0; i < 2; ++i) check_call(client.call(call, 1));
+  for (int i = 0; i < 2; ++i) {
+    done.reset();
+    check_call(client.call(call, 1));
+  }
   (void)client.take_unasked({"", false}, 1).ok();
   if (call_first) check_definitions(client.definitions(1));
 

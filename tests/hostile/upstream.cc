@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -76,6 +77,13 @@ void fail(int code, const std::string& field) {
   Frame out;
   out.number(1, 1).number(static_cast<std::uint64_t>(code), 2).text(field).text("").text("");
   send(out.number(9, 8));
+}
+
+void tell(double done) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &done, sizeof bits);
+  Frame out;
+  send(out.number(2, 1).number(bits, 8).number(0, 1).number(0, 8).text("far"));
 }
 
 // The inputs of the next request that are texts.
@@ -195,6 +203,14 @@ void serve(const std::vector<std::string>& argv) {
     if (what == "server") reply(output_of({argv.begin() + 1, argv.end()}, kProgram));
     if (what == "garbage") send(Frame().text("no reply"));
     if (what == "flood") send(Frame{std::string(8 << 20, 'x')});
+    if (what == "progress" || what == "progresses") {
+      for (int i = 0; i < (what == "progress" ? 2 : 100); ++i) {
+        tell(i);
+        if (what == "progress") usleep(100'000);
+      }
+      reply("told");
+    }
+    if (what == "infinite") tell(HUGE_VAL);
     if (what == "lie") fail(kStoreCorrupt, "");
     if (what == "drift") fail(kDrift, "description");
     if (what == "die") _exit(7);

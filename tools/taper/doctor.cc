@@ -93,11 +93,12 @@ Check clear_secrets_check(const authority::Tools& tools) {
   for (const auto& [name, tool] : tools) {
     std::vector<std::string> words;
     add_words(tool.argv, words);
+    words.insert(words.end(), tool.env.begin(), tool.env.end());
     const std::string kind = capsules::secret_in_words(words);
     if (kind.empty()) continue;
     return {.name = "secrets in tools.d",
             .health = Health::fail,
-            .detail = "the argv of '" + name + "' has " + kind + " in clear",
+            .detail = "the argv or env of '" + name + "' has " + kind + " in clear",
             .fix =
                 "seal it in the capsule ([[secret]]), let the tool read /run/secrets/NAME, and "
                 "replace the secret"};

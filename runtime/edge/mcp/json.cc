@@ -165,6 +165,14 @@ std::optional<std::int64_t> read_integer(std::string_view value) {
   return number;
 }
 
+std::optional<double> read_number(std::string_view value) {
+  double number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, number);
+  if (kind_of(value) != Kind::number || error != std::errc() || stop != end) return std::nullopt;
+  return std::isfinite(number) ? std::optional(number) : std::nullopt;
+}
+
 std::optional<bool> read_bool(std::string_view value) {
   if (kind_of(value) != Kind::boolean) return std::nullopt;
   return value.front() == 't';

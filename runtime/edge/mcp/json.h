@@ -44,6 +44,7 @@ Kind kind_of(std::string_view value);
 
 std::optional<std::string> read_string(std::string_view value);  // empty: not a string
 std::optional<std::int64_t> read_integer(std::string_view value);
+std::optional<double> read_number(std::string_view value);  // empty: none, or beyond a double
 std::optional<bool> read_bool(std::string_view value);
 std::vector<std::string_view> read_array(std::string_view value);  // empty: not an array
 

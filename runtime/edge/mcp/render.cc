@@ -112,9 +112,7 @@ void pass_meta(ObjectWriter& out, const Json& meta) {
   const std::optional<Object> object = Object::read(meta.text());
   if (!object) return;
   for (const Member& member : object->members()) {
-    const bool reserved =
-        member.name.starts_with(kProtocolPrefix) || member.name.starts_with(kTaperPrefix);
-    if (!reserved) out.member(member);
+    if (!is_reserved_key(member.name)) out.member(member);
   }
 }
 

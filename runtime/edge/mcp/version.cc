@@ -1,5 +1,6 @@
 #include "runtime/edge/mcp/version.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -25,6 +26,20 @@ std::optional<Version> legacy_version(std::string_view name) {
     if (known == name && version != Version::modern) return version;
   }
   return std::nullopt;
+}
+
+bool is_reserved_key(std::string_view name) {
+  const std::size_t slash = name.find('/');
+  if (slash == name.npos) return false;
+  const std::string_view prefix = name.substr(0, slash);
+  const std::size_t dot = std::min(prefix.find('.'), prefix.size());
+  const std::string_view first = prefix.substr(0, dot);
+  const std::string_view rest = prefix.substr(std::min(dot + 1, prefix.size()));
+  const std::string_view second = rest.substr(0, rest.find('.'));
+  const auto is_protocol = [](std::string_view label) {
+    return label == "mcp" || label == "modelcontextprotocol";
+  };
+  return is_protocol(first) || is_protocol(second) || (first == "dev" && second == "taper");
 }
 
 }  // namespace taper::mcp

@@ -18,7 +18,6 @@ std::optional<Version> legacy_version(std::string_view name);  // empty for a mo
 
 // Keys of `_meta`. Those of the protocol are reserved to it, those of taper to us: neither is
 // passed on from what a tool or an upstream server put into its results.
-inline constexpr std::string_view kProtocolPrefix = "io.modelcontextprotocol/";
 inline constexpr std::string_view kVersionKey = "io.modelcontextprotocol/protocolVersion";
 inline constexpr std::string_view kClientInfoKey = "io.modelcontextprotocol/clientInfo";
 inline constexpr std::string_view kCapabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
@@ -26,7 +25,9 @@ inline constexpr std::string_view kServerInfoKey = "io.modelcontextprotocol/serv
 inline constexpr std::string_view kSubscriptionKey = "io.modelcontextprotocol/subscriptionId";
 inline constexpr std::string_view kRelatedTaskKey = "io.modelcontextprotocol/related-task";
 inline constexpr std::string_view kTasksExtension = "io.modelcontextprotocol/tasks";
-inline constexpr std::string_view kTaperPrefix = "dev.taper/";
+// Of the protocol, by its prefix: one whose first or second label is mcp or modelcontextprotocol
+// (io.modelcontextprotocol/, com.mcp.tools/); or ours, below dev.taper.
+bool is_reserved_key(std::string_view name);
 inline constexpr std::string_view kDenialKey = "dev.taper/denial";        // {"code":504}
 inline constexpr std::string_view kRemainingKey = "dev.taper/remaining";  // budgets and lease
 

@@ -1,15 +1,19 @@
 #include "runtime/sandbox/builtin/message.h"
 
+#include <bit>
+#include <cmath>
 #include <limits>
 #include <utility>
 #include <variant>
 
 #include "runtime/base/limits.h"
+#include "runtime/base/text.h"
 
 namespace taper::sandbox {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kProgress = 2;  // in its place
 enum class Tag : std::uint8_t { text = 1, integer = 2, boolean = 3 };
 
 Error malformed(const char* what) {
@@ -174,6 +178,30 @@ Result<BuiltinReply> decode_reply(ByteSpan bytes, authority::ToolKind kind) {
   reply.cpu_ms = in.u64();
   if (!in.done()) return malformed("reply end");
   return reply;
+}
+
+Bytes encode_progress(const ToolProgress& progress) {
+  ByteWriter out;
+  out.u8(kProgress).u64(std::bit_cast<std::uint64_t>(progress.done));
+  out.u8(progress.total ? 1 : 0).u64(std::bit_cast<std::uint64_t>(progress.total.value_or(0)));
+  return std::move(out.text(progress.message)).bytes();
+}
+
+bool is_progress(ByteSpan bytes) { return !bytes.empty() && bytes.front() == kProgress; }
+
+std::optional<ToolProgress> decode_progress(ByteSpan bytes) {
+  ByteReader in(bytes);
+  const bool known = in.u8() == kProgress;
+  ToolProgress progress;
+  progress.done = std::bit_cast<double>(in.u64());
+  const std::uint8_t has_total = in.u8();
+  const auto total = std::bit_cast<double>(in.u64());
+  if (has_total == 1) progress.total = total;
+  progress.message = in.text(limits::kProgressTextBytesMax);
+  const bool fit = in.done() && known && has_total <= 1 && std::isfinite(progress.done) &&
+                   std::isfinite(total) && is_utf8(progress.message);
+  if (!fit || encode_progress(progress) != to_bytes(bytes)) return std::nullopt;
+  return progress;
 }
 
 Bytes frame(ByteSpan message) { return ByteWriter().block(message).bytes(); }

@@ -3,6 +3,7 @@
 // functions here make and read the bytes inside the frame.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,12 @@ Bytes encode_reply(const BuiltinReply& reply);
 // upstream_broken too) are believed. Error: message_malformed.
 Result<BuiltinReply> decode_reply(ByteSpan bytes,
                                   authority::ToolKind kind = authority::ToolKind::builtin);
+
+// What a server tells of the call under way, before the reply: a message of its own.
+Bytes encode_progress(const ToolProgress& progress);
+bool is_progress(ByteSpan bytes);
+// As of a reply, nothing is believed. Empty: not what the function above makes.
+std::optional<ToolProgress> decode_progress(ByteSpan bytes);
 
 // The bytes with their length before them, as they go over the stream.
 Bytes frame(ByteSpan message);

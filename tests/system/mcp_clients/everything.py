@@ -6,8 +6,10 @@ from whole_node import MODERN, Talk
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 TASKS_LEGACY = "2025-11-25"
 URI = "taper://task"
+RELATED = "io.modelcontextprotocol/related-task"
 LONG, SHORT, UNREAD, WRONG = "600", "0.2", "0.3", "wrong"
 PATH = {"path": "/etc/passwd"}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def pages(talk):
@@ -30,6 +32,9 @@ def common(talk, host):
     talk.call("time.now")
     talk.call("rich.everything")
     talk.call("rich.fails", {"why": "it broke"})
+    number = talk.send("tools/call", {"name": "rich.slow"}, progressToken="mine", traceparent=TRACE)
+    assert talk.told("notifications/progress")["progressToken"] == "mine"
+    assert TRACE in str(talk.answer(number)["result"]["content"]), "the trace"
     talk.call("sleep", {"seconds": WRONG})
     denied = talk.call("file.read", PATH)["result"]
     assert denied["isError"] and denied["_meta"]["dev.taper/denial"] == {"code": 504}, denied
@@ -96,6 +101,12 @@ def legacy_tasks(host, heard):
     assert "error" in talk.ask("tasks/cancel", {"taskId": unread["taskId"]})
     rich = talk.call("rich.everything", task={})["result"]["task"]
     talk.ask("tasks/result", {"taskId": rich["taskId"]})
+    slow = talk.call("rich.slow", task={}, progressToken=7)["result"]["task"]
+    told = talk.told("notifications/progress")
+    assert told["progressToken"] == 7 and told["_meta"][RELATED] == {"taskId": slow["taskId"]}, told
+    talk.ask("tasks/result", {"taskId": slow["taskId"]})
+    fails = talk.call("rich.fails", {"why": "it broke"}, task={})["result"]["task"]
+    assert "it broke" in str(talk.ask("tasks/result", {"taskId": fails["taskId"]})["result"]["content"])
     talk.ask("tasks/get", {"taskId": "f" * 32})
     talk.call("time.now", task={})
     talk.call("no.such", task={})
@@ -213,7 +224,7 @@ def name_of(entry):
 ALWAYS = {"tools/list ok", "tools/list error -32602", "tools/call ok", "tools/call is an error", "tools/call error -32602",
           "resources/list ok", "resources/templates/list ok", "resources/read ok", "prompts/list ok",
           "prompts/get error -32602", "no/such error -32601", "no id error -32700", "no id error -32600",
-          "notifications/resources/updated"}
+          "notifications/resources/updated", "notifications/progress"}
 OLD = ALWAYS | {"initialize ok", "initialize error -32602", "ping ok", "resources/subscribe ok", "resources/unsubscribe ok",
                 "resources/read error -32002", "resources/subscribe error -32002"}
 MUST = {era: OLD for era in LEGACY}

@@ -26,6 +26,13 @@ async def run(mode, version):
         rich = await client.call_tool("rich.everything")
         assert rich.structured_content == {"s": 1} and len(rich.content) == 6
         assert rich.meta["plant.example/a"] == {"b": [1]}, rich.meta
+        steps = []
+
+        async def heard(progress, total, message):
+            steps.append((progress, total, message))
+
+        await client.call_tool("rich.slow", {}, progress_callback=heard)
+        assert steps == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")], steps
         denied = await client.call_tool("file.read", {"path": "/etc/passwd"})
         assert denied.is_error and denied.meta["dev.taper/denial"] == {"code": 504}
         try:

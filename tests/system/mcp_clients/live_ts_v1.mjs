@@ -28,6 +28,11 @@ assert.equal(denied.isError, true);
 assert.deepEqual(denied._meta["dev.taper/denial"], { code: 504 });
 assert.equal((await client.callTool({ name: "rich.fails", arguments: { why: "it broke" } })).isError, true);
 await assert.rejects(client.callTool({ name: "nothing" }), { code: -32602 });
+const steps = [];
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const slow = await client.callTool({ name: "rich.slow", _meta: { traceparent, authorization: "x" } }, undefined, { onprogress: (p) => steps.push(p) });
+assert.deepEqual(steps, [1, 2, 3].map((step) => ({ progress: step, total: 3, message: `step ${step}` })));
+assert.deepEqual(JSON.parse(slow.content[0].text), { traceparent });
 
 const abort = new AbortController();
 const cut = client.callTool({ name: "sleep", arguments: { seconds: "600" } }, undefined, { signal: abort.signal });
@@ -52,6 +57,9 @@ assert.equal(seen[0].type, "taskCreated");
 assert.equal(seen[0].task.ttl, 30000);
 assert.equal(seen.at(-1).type, "result", JSON.stringify(seen.at(-1)));
 assert.deepEqual(seen.at(-1).result._meta["io.modelcontextprotocol/related-task"], { taskId: seen[0].task.taskId });
+const broke = [];
+for await (const message of client.experimental.tasks.callToolStream({ name: "rich.fails", arguments: { why: "it broke" } }, undefined, { task: {} })) broke.push(message);
+assert.match(JSON.stringify(broke), /it broke/);
 const failed = await stream("wrong");
 assert.ok(failed.some((m) => m.type === "taskStatus" && m.task.status === "failed"), JSON.stringify(failed));
 

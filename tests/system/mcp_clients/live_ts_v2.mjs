@@ -20,6 +20,11 @@ for (const [mode, version] of modes) {
   assert.deepEqual(rich.structuredContent, { s: 1 });
   assert.deepEqual(rich._meta["plant.example/a"], { b: [1] });
   assert.equal(rich.content.length, 6);
+  const steps = [];
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const slow = await client.callTool({ name: "rich.slow", arguments: {}, _meta: { traceparent, authorization: "x" } }, { onprogress: (p) => steps.push(p.progress) });
+  assert.deepEqual(steps, [1, 2, 3]);
+  assert.deepEqual(JSON.parse(slow.content[0].text), { traceparent });
   const denied = await client.callTool({ name: "file.read", arguments: { path: "/etc/passwd" } });
   assert.equal(denied.isError, true);
   assert.deepEqual(denied._meta["dev.taper/denial"], { code: 504 });

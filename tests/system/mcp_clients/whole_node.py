@@ -64,7 +64,7 @@ class Host:
         server.mkdir()
         shutil.copy(HERE / "rich_server.py", server)
         self.node.declare("rich", ["/usr/bin/python3", server / "rich_server.py"], "2025-11-25", [server],
-                          {"everything": {"effect": "read"}, "fails": {"effect": "read"}})
+                          {"everything": {"effect": "read"}, "fails": {"effect": "read"}, "slow": {"effect": "read"}})
         self.node.pin("rich")
         self.capsule = self.sign()
 

@@ -46,9 +46,10 @@ class Node:
         assert done.returncode == code, (words, done)
         return done.stdout
 
-    def declare(self, name, argv, era, files=(), tools=None):
+    def declare(self, name, argv, era, files=(), tools=None, env=None):
         text = f"kind = \"mcp\"\nargv = {toml([str(word) for word in argv])}\nera = \"{era}\"\n"
         text += f"files = {toml([str(path) for path in files])}\neffect = \"write\"\n"
+        text += f"env = {toml(env)}\n" if env else ""
         for tool, words in (tools or {}).items():
             text += f"[tools.{json.dumps(tool)}]\n" + "".join(f"{key} = {toml(words[key])}\n" for key in words)
         path = self.folder / "state/tools.d" / (name + ".toml")
@@ -98,7 +99,7 @@ class Client:
     """One process of taper connect, spoken to in one revision."""
 
     def __init__(self, node, capsule, era):
-        self.era, self.last = era, 0
+        self.era, self.last, self.told = era, 0, []
         self.process = subprocess.Popen([node.bin / "taper", "connect", capsule, "--key", "holder.key", "--state",
                                          "state"], cwd=node.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
@@ -108,11 +109,12 @@ class Client:
                                              "clientInfo": {"name": "trier", "version": "1"}})
             assert opened["result"]["protocolVersion"] == era, opened
 
-    def send(self, method, params):
+    def send(self, method, params, **meta):
         self.last += 1
         if self.era == MODERN:
-            params = {**params, "_meta": {"io.modelcontextprotocol/protocolVersion": MODERN,
-                                          "io.modelcontextprotocol/clientCapabilities": {}}}
+            meta = {**meta, "io.modelcontextprotocol/protocolVersion": MODERN,
+                    "io.modelcontextprotocol/clientCapabilities": {}}
+        params = {**params, "_meta": meta} if meta else params
         line = json.dumps({"jsonrpc": "2.0", "id": self.last, "method": method, "params": params})
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
@@ -125,9 +127,11 @@ class Client:
             message = json.loads(line)
             if message.get("id") == number:
                 return message
+            if message.get("method") == "notifications/progress":
+                self.told.append(message)
 
-    def ask(self, method, params):
-        return self.answer(self.send(method, params))
+    def ask(self, method, params, **meta):
+        return self.answer(self.send(method, params, **meta))
 
     def tools(self):
         return {tool["name"]: tool for tool in self.ask("tools/list", {})["result"]["tools"]}

@@ -1,4 +1,6 @@
 """A server by the Python SDK: every era. `change` changes what `add` says of itself."""
+import asyncio
+
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -20,6 +22,14 @@ def fail(text: str) -> str:
 def count() -> int:
     calls.append(1)
     return len(calls)
+
+
+@server.tool(description="Tells how far it is, and which trace it is of.")
+async def slow(context: Context) -> str:
+    for step in (1, 2, 3):
+        await context.report_progress(step, 3, f"step {step}")
+        await asyncio.sleep(0.15)
+    return str(context.request_context.meta)
 
 
 @server.tool(description="Changes `add`, and says so.")

@@ -20,6 +20,7 @@ LEGACY = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 MODERN = "2026-07-28"
 DRIFT = 621
 INPUT = 513
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def find(directories, path):
@@ -99,6 +100,10 @@ def everything(server):
     need("14" in server.text("get-sum", a=5, b=9), "sum")
     need("completed" in server.text("trigger-long-running-operation", duration=1, steps=3), "long")
     server.call("toggle-simulated-logging")
+    server.upstream.call(server.era, server.pins["trigger-long-running-operation"], {"duration": 1, "steps": 4},
+                         meta={"progress": True, "traceparent": TRACE})
+    steps = [done for done, _, _ in server.upstream.progress]
+    need(len(steps) >= 2 and steps == sorted(set(steps)), steps)
     need(server.call("get-structured-content", location="Chicago")["result"]["structuredContent"], "structured")
     return lambda: server.call("echo", message="hi")
 

@@ -6,6 +6,7 @@ import struct
 import subprocess
 
 OK = 1
+PROGRESS = 2  # in the place of a reply's version
 KINDS = {1: "text", 2: "integer", 3: "boolean"}
 
 
@@ -57,7 +58,7 @@ class Upstream:
             os.dup2(53, 3)
             os.dup2(54, 4)
 
-        self.socket = ours
+        self.socket, self.progress = ours, []
         self.process = subprocess.Popen([program, *argv], pass_fds=(3, 4, 53, 54), preexec_fn=place,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL,
@@ -76,14 +77,21 @@ class Upstream:
             data += part
         return data
 
+    def frame(self):
+        (size,) = struct.unpack("<I", self.receive(4))
+        return Reader(self.receive(size))
+
     def ask(self, **inputs):
+        self.progress = []
         body = b"\x01" + text("upstream") + struct.pack("<BH", 0, len(inputs))
         for name, value in inputs.items():
             body += text(name) + value_bytes(value)
         self.socket.sendall(struct.pack("<I", len(body)) + body)
-        (size,) = struct.unpack("<I", self.receive(4))
-        reply = Reader(self.receive(size))
-        reply.number("B")
+        reply = self.frame()
+        while reply.number("B") == PROGRESS:
+            done, has_total, total = reply.number("d"), reply.number("B"), reply.number("d")
+            self.progress.append((done, total if has_total else None, reply.text()))
+            reply = self.frame()
         code = reply.number("H")
         detail = [reply.text() for _ in range(3)]
         if code != OK:
@@ -94,9 +102,11 @@ class Upstream:
         told = self.ask(ask="definitions", era=era, timeout_ms=60_000)
         return {**told, "definitions": json.loads(told["definitions"])}
 
-    def call(self, era, pinned, arguments, timeout_ms=60_000):
+    def call(self, era, pinned, arguments, timeout_ms=60_000, meta=None):
+        """`progress` has what was told of it then."""
+        more = {"meta": json.dumps(meta)} if meta else {}
         told = self.ask(ask="call", name=pinned["name"], arguments=json.dumps(arguments),
-                        pinned=json.dumps(pinned, sort_keys=True), era=era, timeout_ms=timeout_ms)
+                        pinned=json.dumps(pinned, sort_keys=True), era=era, timeout_ms=timeout_ms, **more)
         return {**told, "result": json.loads(told["result"])}
 
     def close(self):

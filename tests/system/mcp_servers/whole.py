@@ -20,6 +20,7 @@ from node_of_ours import MODERN, Client, Node, processes_below
 HERE = Path(__file__).resolve().parent
 FAKE = HERE.parents[1] / "unit/upstream/fake_server.py"
 LEGACY = "2025-11-25"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CLIENT_ERAS = ("2024-11-05", "2025-06-18", LEGACY, MODERN)
 
 
@@ -96,6 +97,51 @@ def everything(node, directories):
     client.end()
 
 
+def flows(node, directories):
+    """Progress and traces of calls, and the words of a failed task."""
+    python = find(directories, "py/bin/python3")
+    server = node.folder / "flow/server.py"
+    server.parent.mkdir()
+    shutil.copy(HERE / "python_sdk_server.py", server)
+    for server_era in (LEGACY, MODERN):
+        node.declare("flow", [python, server], server_era, [python.parents[1], server.parent])
+        node.pin("flow")
+        capsule = node.sign({"flow.slow": {}, "flow.fail": {"text": "any"}})
+        for era in (LEGACY, MODERN):
+            client = Client(node, capsule, era)
+            meta = {"progressToken": "mine", "traceparent": TRACE, "tracestate": "a=b", "authorization": "Bearer x"}
+            answer = client.ask("tools/call", {"name": "flow.slow", "arguments": {}}, **meta)
+            told = [message["params"] for message in client.told]
+            need([one["progress"] for one in told] == [1, 2, 3], told)
+            need(all(one["progressToken"] == "mine" and one["total"] == 3 for one in told), told)
+            text = answer["result"]["content"][0]["text"]
+            need(TRACE in text and "a=b" in text and "Bearer" not in text, text)
+            need(not client.ask("tools/call", {"name": "flow.slow", "arguments": {}})["result"]["isError"], "plain")
+            need(len(client.told) == 3, client.told)
+            client.end()
+        client = Client(node, capsule, LEGACY)
+        made = client.ask("tools/call", {"name": "flow.fail", "arguments": {"text": "for a reason"}, "task": {}})
+        task = made["result"]["task"]["taskId"]
+        for _ in range(2):
+            told = client.ask("tasks/result", {"taskId": task})["result"]
+            need(told["isError"] and "for a reason" in told["content"][0]["text"], told)
+        client.end()
+
+
+def left_out(node, _):
+    """What cannot be pinned is left out by name, also when it is looked at again."""
+    server = node.folder / "unfit/server.py"
+    server.parent.mkdir()
+    shutil.copy(FAKE, server)
+    node.declare("unfit", ["/usr/bin/python3", server, LEGACY, "unfit"], LEGACY, [server.parent])
+    said = {tool["name"]: tool.get("left_out", "") for tool in node.pin("unfit")["tools"]}
+    need("30 deep" in said["unfit.deep"] and "number" in said["unfit.far"] and not said["unfit.echo"], said)
+    need(not node.pin("unfit", "--check")["differs"], "pinned twice")
+    client = Client(node, node.sign({"unfit.echo": {"text": "any"}}), LEGACY)
+    need(client.text("unfit.echo", text="a") == '{"text": "a"}', "echo")
+    client.end()
+
+
 def killed(node, directories):
     """The server is killed in the middle of a call; the next call has a new one."""
     argv, files = node_server(directories, "server-everything")
@@ -122,8 +168,7 @@ def killed(node, directories):
 def memory(node, directories):
     argv, files = node_server(directories, "server-memory")
     # Its notes go where the cell lets it write: /tmp, which is this cell's own.
-    node.declare("memory", ["/usr/bin/env", "MEMORY_FILE_PATH=/tmp/notes.jsonl", "node", *argv[1:]], LEGACY,
-                 [files, argv[0]])
+    node.declare("memory", argv, LEGACY, [files], env={"MEMORY_FILE_PATH": "/tmp/notes.jsonl"})
     node.pin("memory")
     capsule = node.sign({"memory.create_entities": {"entities": {"count": {"at_least": 0, "at_most": 2}}},
                          "memory.read_graph": {}})
@@ -241,7 +286,7 @@ def main():
     bad = 0
     with tempfile.TemporaryDirectory(prefix="taper-servers-") as scratch:
         node = Node(Path(words[0]).resolve(), os.path.realpath(scratch))
-        for scenario in (filesystem, everything, killed, memory, python_sdk, changed, swapped, misbehaving, speed):
+        for scenario in (filesystem, everything, flows, left_out, killed, memory, python_sdk, changed, swapped, misbehaving, speed):
             if only not in (None, scenario.__name__):
                 continue
             try:

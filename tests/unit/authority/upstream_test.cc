@@ -67,6 +67,24 @@ std::int64_t timeout_ms(const authority::PermitFacts& facts) {
   return std::get<std::int64_t>(facts.inputs.back().value);
 }
 
+TEST_CASE("what goes with a call to its server decides nothing", "[authority]") {
+  Node node;
+  const TaskId task = activated(node);
+  authority::CallRequest request{task,           node.caller(task),          capsules::Verb::call,
+                                 "fs.read_file", to_bytes(as_bytes(kPlain)), "step-1"};
+  request.meta = R"({"progress":true})";
+  request.trace = "0af7651916cd43dd8448eb211c80319c";
+  auto decision = node.authority->authorise(request, node.tools, node.clock.now());
+  REQUIRE(decision.ok());
+  const auto& allowed = std::get<authority::Allowed>(*decision);
+  CHECK(text_input(allowed.permit.facts(), "meta") == request.meta);
+  const auto record = authority::explain_decision(*node.store, allowed.decision);
+  REQUIRE(record.ok());
+  CHECK(record->record.find("\"trace\":\"" + request.trace + "\"") != std::string::npos);
+  const auto plain = node.allowed(task, "fs.read_file", kPlain);
+  CHECK(text_input(plain.permit.facts(), "meta") == "(none)");
+}
+
 TEST_CASE("a server's tool is another tool when any part of it changes", "[authority][R18]") {
   std::set<std::string> digests = {server_tool().digest.hex()};
   std::size_t parts = 1;
@@ -83,6 +101,8 @@ TEST_CASE("a server's tool is another tool when any part of it changes", "[autho
   changed([](Tool& tool) { tool.argv[2].literal = "--other"; });
   changed([](Tool& tool) { tool.argv.pop_back(); });
   changed([](Tool& tool) { tool.secrets = {"other"}; });
+  changed([](Tool& tool) { tool.env = {"LEVEL=2"}; });
+  changed([](Tool& tool) { tool.env = {"LEVEL=3"}; });
   changed([](Tool& tool) { tool.title = "Read it"; });
   changed([](Tool& tool) { tool.description = "Reads any file."; });
   changed([](Tool& tool) { tool.program.bytes[1] = 1; });

@@ -51,9 +51,13 @@ std::vector<SessionMessage> bodies() {
     request.request = 7;
     request.ttl_ms = 60'000;
     out.emplace_back(request);
+    request.progress = true;
+    request.trace = {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=b", "k=v"};
+    if (request.ask == Ask::call) out.emplace_back(request);
   }
   out.emplace_back(SessionReply{3, Code::argument_refused, R"({"a":1})"});
   out.emplace_back(SessionEvent{some_id<CallId>(2), "{}"});
+  out.emplace_back(SessionEvent{some_id<CallId>(2), "{}", 7});
   return out;
 }
 

@@ -45,6 +45,46 @@ TEST_CASE("a whole tool file", "[broker][tools][R35]") {
   CHECK(tool->inputs.size() == 3);
 }
 
+TEST_CASE("a tool's environment is fixed pairs, and pinned", "[broker][tools][R18]") {
+  const auto defined = [](const std::string& lines) {
+    Result<authority::Tool> tool = parse_tool("logs.grep", with("output =", lines + "output ="));
+    INFO((tool.ok() ? "" : to_line(tool.error())));
+    REQUIRE(tool.ok());
+    authority::define_tool(*tool);
+    return std::move(tool).value();
+  };
+  const authority::Tool bare = defined("");
+  CHECK(bare.env.empty());
+  CHECK(defined("env = {}\n").digest == bare.digest);
+  const authority::Tool some = defined("env = {_z = \"1\", B2 = \"\", A = \"x=y z\"}\n");
+  CHECK(some.env == std::vector<std::string>{"A=x=y z", "B2=", "_z=1"});
+  CHECK(some.digest != bare.digest);
+  CHECK(defined("env = {A = \"x=y z\", B2 = \"\", _z = \"1\"}\n").digest == some.digest);
+  CHECK(defined("env = {A = \"x=y\", B2 = \"\", _z = \"1\"}\n").digest != some.digest);
+  std::string many;
+  for (std::size_t i = 0; i <= limits::kToolEnvMax; ++i)
+    many += (i == 0 ? "N" : ", N") + std::to_string(i) + " = \"\"";
+  const std::string big = std::string(limits::kToolEnvBytesMax / 4, 'x');
+  std::string full;
+  for (const char* name : {"A", "B", "C", "D"}) full += std::string(name) + " = \"" + big + "\", ";
+  full.resize(full.size() - 2);
+  for (const auto& [lines, field] : std::vector<std::pair<std::string, std::string>>{
+           {"env = [\"A=1\"]", "env"},
+           {"env = {" + many + "}", "env"},
+           {"env = {" + full + "}", "env"},
+           {"env = {A = 1}", "env.A"},
+           {"env = {A = \"\\u0000\"}", "env.A"},
+           {"env = {\"1A\" = \"x\"}", "env.1A"},
+           {"env = {\"A-B\" = \"x\"}", "env.A-B"},
+           {"env = {\"\" = \"x\"}", "env."},
+           {"env = {LD_PRELOAD = \"/tmp/x.so\"}", "env.LD_PRELOAD"}}) {
+    CAPTURE(lines);
+    const auto tool = parse_tool("t", with("output =", lines + "\noutput ="));
+    REQUIRE(tool.code() == Code::tool_file_malformed);
+    CHECK(tool.error().detail().field == field);
+  }
+}
+
 TEST_CASE("a tool's title and description are pinned, and absent ones change nothing",
           "[broker][tools][R18]") {
   const auto defined = [](const std::string& text) {

@@ -75,6 +75,7 @@ TEST_CASE("a server's file", "[broker][tools][upstream][R35]") {
   CHECK(whole.files == std::vector<std::string>{"/usr/share"});
   CHECK(whole.effect == Effect::irreversible);
   CHECK(whole.secrets == std::vector<std::string>{"token"});
+  CHECK(whole.env.empty());
   REQUIRE(whole.tools.size() == 1);
   CHECK(whole.tools.at("read").effect == Effect::read);
   CHECK(whole.tools.at("read").paths == std::vector<std::string>{"path"});
@@ -103,6 +104,7 @@ TEST_CASE("a server's file that is wrong names the key", "[broker][tools][upstre
       {changed("\"/usr/share\"", "\"/a\", \"/a\""), "files"},
       {changed("\"/usr/share\"", "1"), "files"},
       {changed("\"token\"", "\"a/b\""), "secrets"},
+      {changed("[tools.read]", "[env]\nLD_PRELOAD = \"x\"\n[tools.read]"), "env.LD_PRELOAD"},
       {changed("effect = \"read\"", "effect = \"delete\""), "tools.read.effect"},
       {changed("effect = \"read\"", "verbs = 1"), "tools.read.verbs"},
       {changed("[\"path\"]", "\"path\""), "tools.read.paths"},
@@ -317,6 +319,7 @@ TEST_CASE("whatever was pinned makes another tool when it changes",
   CHECK(changed_file("effect = \"read\"", "effect = \"write\"") != before);
   CHECK(changed_file("paths = [\"path\"]", "") != before);
   CHECK(changed_file("token", "other") != before);
+  CHECK(changed_file("[tools.read]", "[env]\nLEVEL = \"2\"\n[tools.read]") != before);
 }
 
 TEST_CASE("a script that changes makes another tool", "[broker][tools][upstream][R18]") {

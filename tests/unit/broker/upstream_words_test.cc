@@ -152,8 +152,12 @@ TEST_CASE("hints and the output's schema are told as they were pinned",
           R"("outputSchema":{"type":"object","properties":{"x":{"$ref":"#/$defs/x"}}}})",
       kText);
   const Value body = tool_body(hinted);
-  // Whatever the file says of its effect: the hints are the server's words.
-  CHECK(write_canonical(*body.find("annotations")) == R"({"readOnlyHint":true,"title":"T"})");
+  // That it only reads is not told of one that the node holds to do more.
+  CHECK(write_canonical(*body.find("annotations")) == R"({"readOnlyHint":false,"title":"T"})");
+  authority::Tool reading = hinted;
+  reading.effect = capsules::Effect::read;
+  CHECK(write_canonical(*tool_body(reading).find("annotations")) ==
+        R"({"readOnlyHint":true,"title":"T"})");
   CHECK(write_canonical(*body.find("output_schema")) ==
         R"({"properties":{"x":{"$ref":"#/$defs/x"}},"type":"object"})");
   CHECK(*body.find("description")->text() == "Reads \a.");

@@ -1,6 +1,7 @@
 #include "runtime/sandbox/builtin/message.h"
 
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include "runtime/base/limits.h"
 
@@ -57,6 +58,37 @@ TEST_CASE("replies survive the way", "[sandbox]") {
   REQUIRE(back.ok());
   CHECK(back.value().error.code() == Code::tool_failed);
   CHECK(back.value().error.detail().field == "/a");
+}
+
+TEST_CASE("progress survives the way, and nothing else passes for it", "[sandbox]") {
+  for (const ToolProgress& progress : {ToolProgress{0.25, 4, "é"}, ToolProgress{-1, {}, ""}}) {
+    const Bytes bytes = encode_progress(progress);
+    CHECK(is_progress(bytes));
+    const auto back = decode_progress(bytes);
+    REQUIRE(back);
+    CHECK(back->done == progress.done);
+    CHECK(back->total == progress.total);
+    CHECK(back->message == progress.message);
+    CHECK_FALSE(decode_reply(bytes, authority::ToolKind::upstream).ok());
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      CHECK_FALSE(decode_progress(ByteSpan(bytes).first(size)));
+    Bytes longer = bytes;
+    longer.push_back(0);
+    CHECK_FALSE(decode_progress(longer));
+  }
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  for (const double bad : {kInfinite, -kInfinite, kNone}) {
+    CHECK_FALSE(decode_progress(encode_progress({bad, {}, ""})));
+    CHECK_FALSE(decode_progress(encode_progress({1, bad, ""})));
+  }
+  CHECK_FALSE(decode_progress(encode_progress({1, {}, "\xff"})));
+  CHECK_FALSE(decode_progress(
+      encode_progress({1, {}, std::string(limits::kProgressTextBytesMax + 1, 'x')})));
+  Bytes odd = encode_progress({1, {}, ""});
+  odd[10] = 1;  // a total that is said not to be there
+  CHECK_FALSE(decode_progress(odd));
+  CHECK_FALSE(is_progress(encode_reply(sample())));
 }
 
 TEST_CASE("a hostile cell's reply is not believed", "[sandbox]") {

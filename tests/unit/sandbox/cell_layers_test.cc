@@ -187,6 +187,14 @@ TEST_CASE("no secret of the broker's environment reaches a tool", "[sandbox][cel
   CHECK(environment == "PATH=/usr/bin:/bin\nHOME=/tmp\nLANG=C.UTF-8\nTZ=UTC\n");
 }
 
+TEST_CASE("a tool's own environment stands beside the usual, or in its place", "[sandbox][cell]") {
+  const std::string environment = inspect({"environment"}, [](authority::PermitFacts& facts) {
+                                    facts.env = {"LEVEL=2=3", "TZ=Europe/Paris", "TZX=", "X=a\nb"};
+                                  }).out;
+  CHECK(environment ==
+        "LEVEL=2=3\nTZ=Europe/Paris\nTZX=\nX=a\nb\nPATH=/usr/bin:/bin\nHOME=/tmp\nLANG=C.UTF-8\n");
+}
+
 TEST_CASE("what was not named is not there", "[sandbox][cell][R53]") {
   for (const char* path : {"/etc/shadow", "/root", "/home", "/sys", "/proc/sys", "/proc/kcore",
                            "/dev/mem", "/dev/tty", "/dev/kmsg", "/var", "/run"}) {

@@ -12,6 +12,7 @@ CellOrder sample_order() {
   order.deadline_boot_ms = -5;
   order.trees = {{"/a", true, false}, {"/b/c", false, true}, {"/d", true, false, true}};
   order.argv = {"/bin/true", "", "x"};
+  order.env = {"A=", "B=c=d"};
   return order;
 }
 
@@ -26,6 +27,7 @@ TEST_CASE("orders come back as they were sent", "[sandbox][cell]") {
   CHECK(order.deadline_boot_ms == sent.deadline_boot_ms);
   CHECK(order.trees == sent.trees);
   CHECK(order.argv == sent.argv);
+  CHECK(order.env == sent.env);
   CHECK(order.caps.memory_bytes == sent.caps.memory_bytes);
   const auto kill = decode_order(encode_order(KillOrder{{1, 2, 3}}));
   REQUIRE(kill.ok());
@@ -61,6 +63,12 @@ TEST_CASE("orders outside their limits are not taken", "[sandbox][cell]") {
   CHECK(refused([](CellOrder& order) { order.trees[0].path = "relative"; }));
   CHECK(refused([](CellOrder& order) { order.trees[0].path = std::string("/a\0b", 4); }));
   CHECK(refused([](CellOrder& order) { order.argv[1] = std::string("a\0b", 3); }));
+  CHECK(refused([](CellOrder& order) { order.env[1] = std::string("a\0b", 3); }));
+  CHECK(refused([](CellOrder& order) { order.env.resize(limits::kToolEnvMax + 1); }));
+  CHECK(refused([](CellOrder& order) {
+    order.kind = authority::ToolKind::builtin;
+    order.argv.clear();
+  }));
 }
 
 TEST_CASE("news come back as they were sent, long texts cut", "[sandbox][cell]") {

@@ -240,6 +240,32 @@ TEST_CASE("a helper that breaks the protocol is ended, and the next call has a n
   CHECK(result(bench.run("count")) == "1");
 }
 
+TEST_CASE("a call under way tells how far it is, at a rate that cannot hurt", "[sandbox][cell]") {
+  const Bench bench;
+  const PermitFacts facts = bench.facts("progress");
+  bench.start(facts);
+  std::vector<ProgressReport> told;
+  std::vector<RunReport> reports;
+  CHECK(testing::eventually(5000, [&] {
+    auto polled = bench.spawner->poll();
+    REQUIRE(polled.ok());
+    for (ProgressReport& one : bench.spawner->take_progress()) told.push_back(std::move(one));
+    for (RunReport& one : *polled) reports.push_back(std::move(one));
+    return !reports.empty();
+  }));
+  REQUIRE(told.size() == 2);
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    CHECK(told[i].task == bench.task);
+    CHECK(told[i].call == facts.call);
+    CHECK(told[i].progress.done == static_cast<double>(i));
+    CHECK(told[i].progress.message == "far");
+  }
+  CHECK(result(reports[0]) == "told");
+  CHECK(broke(bench.run("progresses"), "message"));
+  CHECK(broke(bench.run("infinite"), "message"));
+  CHECK(result(bench.run("count")) == "1");
+}
+
 TEST_CASE("calls that wait for a server's end are told that they were not begun",
           "[sandbox][cell][R53]") {
   const Bench bench;

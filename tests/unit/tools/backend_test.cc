@@ -139,6 +139,86 @@ TEST_CASE("Cancelling a question abandons its request, and a late reply is nobod
   CHECK(heard->empty());
 }
 
+TEST_CASE("Of a request's _meta the trace goes further, and nothing else", "[tools]") {
+  Life life;
+  const std::string parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const auto sent = [&](const std::string& meta) {
+    life.hear<mcp::Called>([&](mcp::Number n, mcp::Done<mcp::Called> done) {
+      life.backend.call_tool(n, {"quick", "{}", meta, TaskWish::never, {}, false}, std::move(done));
+    });
+    return life.asker.last();
+  };
+  const auto whole = sent(R"({"traceparent":")" + parent +
+                          R"(","tracestate":"a=b","baggage":"k=v","authorization":"Bearer x"})");
+  CHECK(whole.trace == broker::TraceContext{parent, "a=b", "k=v"});
+  CHECK_FALSE(whole.progress);
+  CHECK(whole.arguments == to_bytes(as_bytes("{}")));
+  CHECK(sent(R"({"traceparent":7,"tracestate":"a=b","baggage":"k"})").trace ==
+        broker::TraceContext{});
+  CHECK(sent("").trace == broker::TraceContext{});
+}
+
+TEST_CASE("Progress of a call reaches its client with the client's own token", "[tools]") {
+  Life life;
+  const auto open = [&](std::string_view task) {
+    life.server.feed(R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{)"
+                     R"("protocolVersion":"2025-11-25","capabilities":{},)"
+                     R"("clientInfo":{"name":"c","version":"1"}}})"
+                     "\n");
+    life.server.feed(R"({"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"long",)" +
+                     std::string(task) + R"("_meta":{"progressToken":"mine"}}})" + "\n");
+    life.sent.clear();
+  };
+  const auto event = [](std::string_view body) {
+    return broker::SessionEvent{*CallId::from_hex(kCall), std::string(body), 0};
+  };
+  SECTION("a plain call") {
+    open("");
+    CHECK(life.asker.last().progress);
+    const Asker::Ticket ticket = life.asker.asked.back().ticket;
+    life.backend.progressed(ticket, event(R"({"progress":0.5,"total":2,"message":"half"})"));
+    CHECK(life.lines() ==
+          R"({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"mine",)"
+          R"("progress":0.5,"total":2,"message":"half"}})"
+          "\n");
+    life.sent.clear();
+    life.backend.progressed(ticket, event(R"({"progress":0.5})"));
+    life.backend.progressed(ticket + 1, event(R"({"progress":1})"));
+    life.backend.progressed(ticket, event(R"({"progress":"x"})"));
+    CHECK(life.sent.empty());
+    life.asker.reply(R"({"content":[],"is_error":false,"code":1})");
+    life.sent.clear();
+    life.backend.progressed(ticket, event(R"({"progress":2})"));
+    CHECK(life.sent.empty());
+  }
+  SECTION("a task of before 2026-07-28") {
+    open(R"("task":{},)");
+    life.asker.reply(std::string(kTools));
+    CHECK(life.asker.last().progress);
+    life.asker.reply(task_body("working"));
+    life.sent.clear();
+    life.backend.happened(event(R"({"progress":0.5})"));
+    CHECK(life.lines().find(R"("progressToken":"mine","progress":0.5)") != std::string::npos);
+    CHECK(life.sent.size() == 1);
+    life.backend.happened(event(task_body("completed", R"("is_error":false)")));
+    life.sent.clear();
+    life.backend.happened(event(R"({"progress":1})"));
+    CHECK(life.sent.empty());
+  }
+}
+
+TEST_CASE("A task of 2026-07-28 is told no progress of", "[tools]") {
+  Life life;
+  for (const TaskWish wish : {TaskWish::may, TaskWish::insist, TaskWish::never}) {
+    life.hear<mcp::Called>([&](mcp::Number n, mcp::Done<mcp::Called> done) {
+      life.backend.call_tool(n, {"long", "{}", "", wish, {}, true}, std::move(done));
+    });
+    if (life.asker.last().ask == Ask::discover) life.asker.reply(std::string(kTools));
+    CHECK(life.asker.last().ask == (wish == TaskWish::never ? Ask::call : Ask::create));
+    CHECK(life.asker.last().progress == (wish != TaskWish::may));
+  }
+}
+
 TEST_CASE("A refused call is told by number, and the holder reads why", "[tools]") {
   Life life;
   const auto heard = life.call("quick", TaskWish::never);

@@ -35,6 +35,7 @@ class ServedNode : public broker::FakeHost {
     if (ends) return session.end(*ends);
     const auto found = answers.find(request.ask);
     if (request.ask == broker::Ask::abandon || found == answers.end()) return;
+    if (tells) session.tell(*tells);
     session.reply(number, codes.contains(request.ask) ? codes.at(request.ask) : Code::ok,
                   found->second);
   }
@@ -47,6 +48,7 @@ class ServedNode : public broker::FakeHost {
   std::map<broker::Ask, std::string> answers;
   std::map<broker::Ask, Code> codes;
   std::vector<broker::Ask> seen;
+  std::optional<broker::SessionEvent> tells;  // before an answer
   std::optional<Code> refuses;
   std::optional<Code> ends;  // the session, in place of an answer
 

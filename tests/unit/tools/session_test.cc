@@ -20,6 +20,7 @@ struct Life {
   int ended = 0;
   int drained = 0;
   std::vector<std::string> events;
+  std::vector<Asker::Ticket> progressed;
   std::vector<Replied> told;
   SessionKeeper keeper{
       io,
@@ -33,7 +34,9 @@ struct Life {
        }},
       {.happened = [this](const broker::SessionEvent& event) { events.push_back(event.body); },
        .reopened = [this] { ++reopened; },
-       .ended = [this](const Error&) { ++ended; }}};
+       .ended = [this](const Error&) { ++ended; },
+       .progressed = [this](Asker::Ticket ticket,
+                            const broker::SessionEvent&) { progressed.push_back(ticket); }}};
   Asker::Ticket last = 0;
 
   Asker::Ticket ask(Ask what) {
@@ -85,6 +88,29 @@ TEST_CASE("An absent node is told at once before the first session", "[tools][co
   CHECK(life.unanswered(0).when == Unanswered::When::unsent);
   CHECK(life.unanswered(0).why.code() == Code::control_unreachable);
   CHECK(life.unanswered(0).why.detail().fix.find("taperd") != std::string::npos);
+}
+
+TEST_CASE("An event of a request goes to whoever asked it, while it is unanswered",
+          "[tools][connect]") {
+  Life life;
+  life.node.answers[Ask::describe] = "{}";
+  life.node.tells = {{}, "{}", 0};  // with the answer to it: of the first request
+  life.node.up();
+  const Asker::Ticket call = life.ask(Ask::call);
+  life.run_until([&] { return life.node.seen.size() == 1; });
+  life.ask(Ask::describe);
+  life.await(1);
+  CHECK(life.progressed == std::vector<Asker::Ticket>{call});
+  CHECK(life.events.empty());
+  // Of one that nobody waits for, and of none.
+  life.keeper.abandon(call);
+  life.ask(Ask::describe);
+  life.await(2);
+  life.node.tells->request.reset();
+  life.ask(Ask::describe);
+  life.await(3);
+  CHECK(life.progressed.size() == 1);
+  CHECK(life.events.size() == 1);
 }
 
 TEST_CASE("A state that was just taken is waited for, also at first", "[tools][connect]") {

@@ -42,7 +42,7 @@ def send(message):
         message = dict(message, params={"_meta": {
             "io.modelcontextprotocol/subscriptionId": state.listening}})
     batch = MODE == "batch" and "id" in message
-    write(json.dumps([NOISE, message] if batch else message))
+    write(json.dumps([NOISE, message] if batch else message).replace('"@1e400"', "1e400"))
 
 
 def answer(ident, result, modern=False):
@@ -87,6 +87,13 @@ def list_tools(ident, params, modern):
         return answer(ident, {"tools": [dict(tool(), name=f"t{i}") for i in range(300)]}, modern)
     if MODE == "twice":
         return answer(ident, {"tools": [tool(), tool()]}, modern)
+    if MODE == "unfit":
+        schema = {"type": "object"}
+        for _ in range(40):
+            schema = {"type": "object", "properties": {"a": schema}}
+        far = {"type": "object", "properties": {"n": {"type": "number", "maximum": "@1e400"}}}
+        return answer(ident, {"tools": [tool(), {"name": "deep", "inputSchema": schema},
+                                        {"name": "far", "inputSchema": far}]}, modern)
     if MODE == "list-error":
         return refuse(ident, -32603, "cannot list")
     if MODE in ("pages", "endless"):
@@ -113,6 +120,8 @@ def ask(method, ident):
 
 def call(ident, params, modern):
     state.calls += 1
+    if "progressToken" in params.get("_meta", {}):
+        tell_progress(params["_meta"]["progressToken"])
     text = json.dumps(params["arguments"], sort_keys=True)
     good = {"content": [{"type": "text", "text": text}]}
     raw = {
@@ -124,7 +133,7 @@ def call(ident, params, modern):
         "text-id": '{"jsonrpc":"2.0","id":"%d","result":{"content":[]}}' % ident,
         "duplicate": '{"jsonrpc":"2.0","id":%d,"result":{"content":[],"isError":false,"isError":true}}' % ident,
         "duplicate-deep": '{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"a","text":"b"}]}}' % ident,
-        "deep": '{"jsonrpc":"2.0","id":%d,"result":{"content":[],"structuredContent":%s}}' % (ident, "[" * 64 + "]" * 64),
+        "deep": '{"jsonrpc":"2.0","id":%d,"result":{"content":[],"structuredContent":%s}}' % (ident, "[" * 256 + "]" * 256),
         "null-id": '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}',
         "batch-refused": '[{"jsonrpc":"2.0","id":%d,"result":{"content":[]}}]' % ident,
     }
@@ -138,7 +147,8 @@ def call(ident, params, modern):
         "question": {"resultType": "input_required", "requestState": "x"},
         "failed": {"content": [{"type": "text", "text": "no such"}, {"type": "image", "data": "", "mimeType": "a/b"},
                                {"type": "text", "text": "file"}], "isError": True},
-        "meta": {**good, "_meta": {"a": 1, "io.modelcontextprotocol/x": 1, "dev.taper/denial": {"code": 1}},
+        "meta": {**good, "_meta": {"a": 1, "io.modelcontextprotocol/x": 1, "dev.taper/denial": {"code": 1},
+                                   "com.mcp.tools/x": 1, "com.example.mcp/y": 2},
                  "structuredContent": {"b": [1, 2.50]}, "surplus": 1},
     }
     if MODE in results:
@@ -147,6 +157,28 @@ def call(ident, params, modern):
             return send({"jsonrpc": "2.0", "id": ident, "result": {"resultType": "complete", **result}})
         return send({"jsonrpc": "2.0", "id": ident, "result": result})
     return misbehave(ident, good, modern)
+
+
+def progress(token, done, **more):
+    send({"jsonrpc": "2.0", "method": "notifications/progress",
+          "params": {"progressToken": token, "progress": done, **more}})
+
+
+def tell_progress(token):
+    """What is told of a call: what is worth telling, with what is not in between."""
+    if MODE == "progress":
+        progress("another", 0.1)
+        progress(token, 0.5, total=4, message="one\ntwo")
+        time.sleep(0.15)
+        progress(token, 0.5, total=4)       # does not rise
+        progress(token, "x")
+        progress(token, "@1e400")
+        progress(token, 2.5, message="é" * 1000)
+        progress(token, 2.75)               # too soon
+        time.sleep(0.15)
+        progress(token, 3, total="many")
+    for i in range({"progress-much": 900, "progress-flood": 100_000}.get(MODE, 0)):
+        progress(token, i)
 
 
 def misbehave(ident, good, modern):

@@ -209,7 +209,7 @@ TEST_CASE("what a server writes is JSON-RPC, or the server is ended", "[upstream
       {"text-id", "an answer to nothing that was asked: id \""},
       {"duplicate", "no message of JSON-RPC"},
       {"duplicate-deep", "no message of JSON-RPC"},
-      {"deep", "no message of JSON-RPC"},
+      {"deep", "nested more than 256 deep"},
       {"null-id", "error without an id: Parse error"},
       {"no-list", "result: content is no list"},
       {"no-type", "result: a block of content without a type"},
@@ -326,7 +326,77 @@ TEST_CASE("of a result what its readers need is passed on", "[upstream]") {
   const auto reply = upstream.call("2025-11-25", "{}");
   CHECK(field(reply, "result") ==
         R"({"content":[{"type": "text", "text": "{}"}],"structuredContent":{"b": [1, 2.5]},)"
-        R"("_meta":{"a":1}})");
+        R"("_meta":{"a":1,"com.example.mcp/y":2}})");
+}
+
+TEST_CASE("progress of a call is told as it rises, and not too often", "[upstream]") {
+  for (const std::string& era : kKinds) {
+    CAPTURE(era);
+    Log log;
+    Upstream upstream(Upstream::fake(era, "progress", log.path));
+    CHECK(echoed(upstream.call_with_meta(era, R"({"progress":true})")) == "{}");
+    REQUIRE(upstream.progress.size() == 3);
+    CHECK(upstream.progress[0].done == 0.5);
+    CHECK(upstream.progress[0].total == 4);
+    CHECK(upstream.progress[0].message == "one two");
+    CHECK(upstream.progress[1].done == 2.5);
+    CHECK_FALSE(upstream.progress[1].total);
+    CHECK(upstream.progress[1].message.size() == limits::kProgressTextBytesMax);
+    CHECK(upstream.progress[2].done == 3);
+    CHECK_FALSE(upstream.progress[2].total);
+    // Who does not ask is told nothing, and the server is not asked.
+    CHECK(log.count("progressToken") == 1);
+    CHECK(echoed(upstream.call(era, "{}")) == "{}");
+    CHECK(echoed(upstream.call_with_meta(era, R"({"progress":false})")) == "{}");
+    CHECK(upstream.progress.size() == 3);
+    CHECK(log.count("progressToken") == 1);
+    CHECK(upstream.finish() == 0);
+  }
+}
+
+TEST_CASE("much progress is no flood until it is one", "[upstream]") {
+  Upstream much(Upstream::fake("2025-11-25", "progress-much"));
+  CHECK(echoed(much.call_with_meta("2025-11-25", R"({"progress":true})")) == "{}");
+  CHECK(much.progress.size() >= 1);
+  CHECK(much.progress.size() < 100);
+  Upstream flood(Upstream::fake("2025-11-25", "progress-flood"));
+  const auto reply = flood.call_with_meta("2025-11-25", R"({"progress":true})");
+  CHECK(told(reply) ==
+        "upstream_broken flood: got more than 1000 notifications of progress in a second");
+  CHECK(flood.closed());
+}
+
+TEST_CASE("a call's trace goes to the server, and nothing else of its _meta", "[upstream]") {
+  for (const std::string& era : kKinds) {
+    CAPTURE(era);
+    Log log;
+    Upstream upstream(Upstream::fake(era, "ok", log.path));
+    const std::string parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    CHECK(echoed(upstream.call_with_meta(
+              era, R"({"traceparent":")" + parent +
+                       R"(","tracestate":"a=b","baggage":"k=v","authorization":"Bearer x",)"
+                       R"("io.modelcontextprotocol/protocolVersion":"1"})")) == "{}");
+    CHECK_THAT(log.text(),
+               Contains(R"("traceparent":")" + parent + R"(","tracestate":"a=b","baggage":"k=v")"));
+    CHECK(log.count("Bearer") == 0);
+    CHECK(log.count(R"("io.modelcontextprotocol/protocolVersion":"1")") == 0);
+    CHECK(log.count("progressToken") == 0);
+  }
+}
+
+TEST_CASE("a tool that cannot be pinned is left out by name, and others are called", "[upstream]") {
+  for (const std::string& era : kKinds) {
+    CAPTURE(era);
+    Upstream upstream(Upstream::fake(era, "unfit"));
+    const auto reply = upstream.definitions(era);
+    INFO(told(reply));
+    CHECK_THAT(field(reply, "definitions"),
+               Contains(R"("name":"echo")") && !Contains("deep") && !Contains("1e400"));
+    CHECK(field(reply, "left_out") ==
+          R"([{"name":"deep","why":"nested more than 30 deep"},)"
+          R"({"name":"far","why":"inputSchema has a number beyond what can be compared"}])");
+    CHECK(echoed(upstream.call(era, "{}")) == "{}");
+  }
 }
 
 TEST_CASE("the server has nothing of the broker's", "[upstream][R53]") {
@@ -398,7 +468,14 @@ TEST_CASE("the broker asks what can be asked, or the process ends", "[upstream]"
        {"timeout_ms", std::int64_t{1}},
        {"name", std::string("echo")},
        {"pinned", kEcho},
-       {"arguments", std::string("{}\n{}")}}};
+       {"arguments", std::string("{}\n{}")}},
+      {{"ask", std::string("call")},
+       {"era", std::string("auto")},
+       {"timeout_ms", std::int64_t{1}},
+       {"name", std::string("echo")},
+       {"pinned", kEcho},
+       {"arguments", std::string("{}")},
+       {"meta", std::string("[]")}}};
   for (const auto& inputs : bad) {
     Upstream upstream(Upstream::fake("2025-11-25", "ok"));
     upstream.ask(inputs);

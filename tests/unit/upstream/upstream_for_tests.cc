@@ -80,7 +80,13 @@ sandbox::BuiltinReply Upstream::reply() {
     }
     return bytes;
   };
-  const Bytes body = receive(ByteReader(receive(4)).u32());
+  Bytes body = receive(ByteReader(receive(4)).u32());
+  while (sandbox::is_progress(body)) {
+    const auto told = sandbox::decode_progress(body);
+    REQUIRE(told);
+    progress.push_back(*told);
+    body = receive(ByteReader(receive(4)).u32());
+  }
   Result<sandbox::BuiltinReply> reply = sandbox::decode_reply(body, authority::ToolKind::upstream);
   REQUIRE(reply.ok());
   return std::move(reply).value();
@@ -104,6 +110,17 @@ sandbox::BuiltinReply Upstream::call(const std::string& era, const std::string& 
        {"pinned", pinned},
        {"era", era},
        {"timeout_ms", timeout_ms}});
+  return reply();
+}
+
+sandbox::BuiltinReply Upstream::call_with_meta(const std::string& era, const std::string& meta) {
+  ask({{"ask", std::string("call")},
+       {"name", std::string("echo")},
+       {"arguments", std::string("{}")},
+       {"pinned", kEcho},
+       {"era", era},
+       {"timeout_ms", std::int64_t{20'000}},
+       {"meta", meta}});
   return reply();
 }
 

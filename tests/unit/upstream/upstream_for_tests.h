@@ -26,14 +26,16 @@ class Upstream {
                                        const std::string& log = "");
 
   void ask(std::vector<authority::InputValue> inputs);
-  // Requires that a reply comes.
+  // Requires that a reply comes. What is told before it is kept.
   sandbox::BuiltinReply reply();
+  std::vector<sandbox::ToolProgress> progress;
   // Whether the socket was closed instead; waits for a minute.
   bool closed();
   sandbox::BuiltinReply definitions(const std::string& era);
   sandbox::BuiltinReply call(const std::string& era,
                              const std::string& arguments = R"({"text":"a"})",
                              const std::string& pinned = kEcho, std::int64_t timeout_ms = 20'000);
+  sandbox::BuiltinReply call_with_meta(const std::string& era, const std::string& meta);
   void send(ByteSpan bytes);
   // Closes the socket and waits; the exit status, or 1000 + the signal.
   int finish();

@@ -31,6 +31,38 @@ TEST_CASE("strict JSON has no name twice, at any depth", "[upstream]") {
   CHECK_FALSE(is_strict_json(nested(limits::kUpstreamJsonDepthMax + 1)));
 }
 
+TEST_CASE("how deep a text is nested, whatever its strings hold", "[upstream]") {
+  CHECK(depth_of("1") == 0);
+  CHECK(depth_of("[]") == 1);
+  CHECK(depth_of(R"({"a":[{"b":"[[[["}],"c\"[[[":{}})") == 3);
+  CHECK(depth_of(R"(["\\",[["x"]]])") == 3);
+  CHECK(depth_of("]]]]") == 0);
+}
+
+TEST_CASE("a result's _meta is bounded, and names nothing that is reserved", "[upstream]") {
+  const auto meta = [](const std::string& given) {
+    const auto result = read_call_result(R"({"content":[],"_meta":)" + given + "}");
+    REQUIRE(result.ok());
+    const std::string& text = std::get<std::string>(result->fields.front().value);
+    const std::size_t at = text.find("\"_meta\":");
+    return at == text.npos ? "" : text.substr(at + 8);
+  };
+  CHECK(meta(R"({"a":1,"b.c/d":[2]})") == R"({"a":1,"b.c/d":[2]}})");
+  for (const char* name :
+       {"io.modelcontextprotocol/related-task", "dev.taper/denial", "dev.taper.x/y", "dev.mcp/",
+        "org.modelcontextprotocol.api/x", "com.mcp.tools/x", "mcp.dev/x", "modelcontextprotocol/x",
+        "dev.taper/a/b"}) {
+    CAPTURE(name);
+    CHECK(meta("{\"" + std::string(name) + R"(":1})").empty());
+  }
+  for (const char* name :
+       {"dev.taper", "mcp", "com.example.mcp/x", "dev.tapers/x", "/x", "progressToken"}) {
+    CAPTURE(name);
+    CHECK_FALSE(meta("{\"" + std::string(name) + R"(":1})").empty());
+  }
+  CHECK(meta(R"({"a":")" + std::string(limits::kUpstreamMetaBytesMax, 'x') + "\"}").empty());
+}
+
 TEST_CASE("values are the same whatever their spelling", "[upstream]") {
   CHECK(canonical(R"({ "b" : [ 1.0, 2e0 , -0.5 ], "a" : "\u0041\n\u00e9" })") ==
         canonical("{\"a\":\"A\\n\xc3\xa9\",\"b\":[1,2,-5e-1]}"));

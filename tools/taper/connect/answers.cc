@@ -189,6 +189,15 @@ std::optional<mcp::ToolResult> read_result(const Json& body) {
   return result;
 }
 
+std::optional<mcp::Progress> read_progress(const Json& body) {
+  const std::optional<Object> object = Object::read(body.text());
+  if (!object) return std::nullopt;
+  const auto done = mcp::read_number(object->find("progress").value_or("null"));
+  if (!done) return std::nullopt;
+  return mcp::Progress{*done, mcp::read_number(object->find("total").value_or("null")),
+                       object->string("message").value_or("")};
+}
+
 std::optional<mcp::TaskRecord> read_task(const Json& body) {
   const std::optional<Object> object = Object::read(body.text());
   if (!object) return std::nullopt;

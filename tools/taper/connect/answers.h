@@ -42,6 +42,7 @@ mcp::RpcError unreadable();
 // The bodies: docs/formats/session.md. Empty when they are not as agreed.
 std::optional<mcp::Listed<mcp::Tool>> read_tools(const mcp::Json& body);
 std::optional<mcp::ToolResult> read_result(const mcp::Json& body);
+std::optional<mcp::Progress> read_progress(const mcp::Json& body);
 std::optional<mcp::TaskRecord> read_task(const mcp::Json& body);
 
 // `read` over the body of an answer; whatever else the answer is stays as it is.

@@ -61,6 +61,14 @@ Outcome<mcp::Called> called(const Answer& answer, Ask ask) {
   });
 }
 
+// Of a request's `_meta`. Nothing else in there goes further: it may be a credential.
+broker::TraceContext trace_of(std::string_view source) {
+  const std::optional<mcp::Object> meta = mcp::Object::read(source.empty() ? "{}" : source);
+  if (!meta) return {};
+  const auto text = [&meta](const char* name) { return meta->string(name).value_or(""); };
+  return broker::fit({text("traceparent"), text("tracestate"), text("baggage")});
+}
+
 std::string_view word(Ask ask) {
   switch (ask) {
     case Ask::describe: return "describe";
@@ -169,6 +177,9 @@ void ConnectBackend::start(Number number, Ask as, const mcp::ToolCall& call,
   request.tool = call.name;
   request.arguments = to_bytes(as_bytes(call.arguments));
   if (as == Ask::create) request.ttl_ms = call.ttl_ms;
+  request.trace = trace_of(call.meta);
+  // Since 2026-07-28 a task is told no progress of.
+  request.progress = call.wants_progress && (as == Ask::call || call.task == mcp::TaskWish::insist);
   ask(number, std::move(request), [this, as, done = std::move(done)](const Answer& answer) {
     done(called(answer, as));
     if (server_ != nullptr) server_->resource_updated(kTaskUri);  // a call changes what is left
@@ -300,8 +311,21 @@ void ConnectBackend::tell(const TaskRecord& task) {
   });
 }
 
+void ConnectBackend::progressed(Asker::Ticket ticket, const broker::SessionEvent& event) {
+  const std::optional<mcp::Json> body = mcp::Json::parse(event.body);
+  const auto progress = body ? read_progress(*body) : std::nullopt;
+  const auto found =
+      std::ranges::find(tickets_, ticket, [](const auto& one) { return one.second; });
+  if (progress && server_ != nullptr && found != tickets_.end())
+    server_->progress(found->first, *progress);
+}
+
 void ConnectBackend::happened(const broker::SessionEvent& event) {
   const std::optional<mcp::Json> body = mcp::Json::parse(event.body);
+  if (const auto progress = body ? read_progress(*body) : std::nullopt) {
+    if (server_ != nullptr) server_->task_progress(event.call.hex(), *progress);
+    return;
+  }
   const std::optional<TaskRecord> task = body ? read_task(*body) : std::nullopt;
   if (!task || server_ == nullptr) return;
   tell(*task);

@@ -36,6 +36,8 @@ class ConnectBackend final : public mcp::Backend {
   // Whom to tell what happens without being asked. Once, before the first question.
   void serve(mcp::Server& server) { server_ = &server; }
   void happened(const broker::SessionEvent& event);
+  // A call that is unanswered says how far it is.
+  void progressed(Asker::Ticket ticket, const broker::SessionEvent& event);
   // Another session took the place of the one before: what was kept of it may be wrong.
   void reopened();
 

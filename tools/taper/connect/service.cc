@@ -75,6 +75,10 @@ class Running {
            [this](const Error& error) {
              service_.note("the task has ended: " + to_line(error));
              backend_.reopened();
+           },
+       .progressed =
+           [this](Asker::Ticket ticket, const broker::SessionEvent& event) {
+             backend_.progressed(ticket, event);
            }}};
   ConnectBackend backend_{keeper_, clock_, service_.note};
   std::optional<mcp::Server> server_;

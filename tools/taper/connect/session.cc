@@ -59,12 +59,12 @@ void SessionKeeper::resume() {
 
 void SessionKeeper::attempt() {
   phase_ = Phase::opening;
-  Result<std::unique_ptr<SessionLink>> made =
-      means_.link(means_.handshake(), Listener{
-                                          .opened = [this](const auto&) { opened(); },
-                                          .happened = watch_.happened,
-                                          .over = [this](const Error& error) { over(error); },
-                                      });
+  Result<std::unique_ptr<SessionLink>> made = means_.link(
+      means_.handshake(), Listener{
+                              .opened = [this](const auto&) { opened(); },
+                              .happened = [this](const auto& event) { happened(event); },
+                              .over = [this](const Error& error) { over(error); },
+                          });
   if (!made.ok()) return failed(made.error());
   link_ = std::move(*made);
   timer_.expires_after(std::chrono::milliseconds(limits::kConnectOpenMs));
@@ -75,6 +75,13 @@ void SessionKeeper::attempt() {
               {.field = "session", .expected = "an answer in time", .got = "none", .fix = ""}));
   });
   link_->client().start();
+}
+
+void SessionKeeper::happened(const broker::SessionEvent& event) {
+  if (!event.request) return watch_.happened(event);
+  const auto asked =
+      std::ranges::find(numbers_, *event.request, [](const auto& one) { return one.second; });
+  if (asked != numbers_.end() && watch_.progressed) watch_.progressed(asked->first, event);
 }
 
 void SessionKeeper::opened() {

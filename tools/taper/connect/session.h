@@ -42,6 +42,8 @@ class SessionKeeper final : public Asker {
     std::function<void(const broker::SessionEvent&)> happened;
     std::function<void()> reopened;           // another session is live, where there was one before
     std::function<void(const Error&)> ended;  // the task; nothing is asked any more
+    // About the call that this ticket asked for, and that is unanswered.
+    std::function<void(Ticket, const broker::SessionEvent&)> progressed = {};
   };
   SessionKeeper(boost::asio::io_context& io, const Clock& clock, Means means, Watch watch);
 
@@ -63,6 +65,7 @@ class SessionKeeper final : public Asker {
   };
 
   void attempt();
+  void happened(const broker::SessionEvent& event);
   void opened();
   void over(const Error& error);
   void failed(const Error& error);
