@@ -1,6 +1,7 @@
 #include "runtime/broker/task_host.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/limits.h"
@@ -40,6 +41,7 @@ bool TaskHost::busy() const {
 
 void TaskHost::spawner_reported() {
   std::vector<sandbox::RunReport> lost;
+  bool another = false;
   for (;;) {
     Result<std::vector<sandbox::RunReport>> reports = parts_.spawner.poll();
     if (!reports.ok()) {
@@ -57,9 +59,10 @@ void TaskHost::spawner_reported() {
       if (report.end == sandbox::RunEnd::lost) {
         lost.push_back(std::move(report));
       } else if (const auto found = lives_.find(report.task); found != lives_.end()) {
+        // Long results, one behind the other, take longer than the spawner waits for us. One alone
+        // does not, and whoever waits for it does not wait for the spawner to wake up.
+        if (std::exchange(another, true)) (void)parts_.spawner.beat();
         found->second->take_report(std::move(report));
-        // Long results, one behind the other, take longer than the spawner waits for us.
-        (void)parts_.spawner.beat();
       }
     }
   }
