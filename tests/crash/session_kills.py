@@ -3,24 +3,33 @@
 
 usage: session_kills.py BIN_DIRECTORY [KILLS] [SEED]
 
-An MCP client asks `taper connect` for appends, each with an id of its own, and for tasks that sleep.
-Again and again one of taperd, taper-spawnd and taper connect is killed in the middle and started
-anew. In the end: each append stands in the file at most once, and exactly once where it was told
-done; each task that was told made is still known; there was one activation; the log verifies.
+An MCP client asks `taper connect` for appends, by a builtin and by an MCP server's tool, and for tasks of a
+command and of that server that take their time. Again and again one of taperd, taper-spawnd, taper connect,
+taper-upstream and the server is killed in the middle; what does not come back by itself is started anew. In the end: each
+append stands in its file at most once, and exactly once where it was told done; each task that was told made is still
+known; there was one activation; the log verifies.
 """
 import collections
 import json
 import os
 import queue
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "system/mcp_servers"))
+from node_of_ours import processes_below  # noqa: E402 pylint: disable=wrong-import-position
 
 WAIT_S = 60
+VICTIMS = ("taperd", "taper-spawnd", "taper connect", "taper-upstream", "server")
+FILES = ("data/effects", "data/ledger")  # of the builtin, of the server
 SOURCE = """
 [capsule]
 purpose = "Be killed"
@@ -39,6 +48,16 @@ tool = "sleep"
 effect = "read"
 digest = "unpinned"
 args = {{ seconds = "any" }}
+[[grant]]
+tool = "ledger.append"
+effect = "write"
+digest = "{append}"
+args = {{ path = {{ under = "{here}/data" }}, text = "any" }}
+[[grant]]
+tool = "ledger.nap"
+effect = "read"
+digest = "{nap}"
+args = {{ ms = {{ at_most = 1000 }} }}
 """
 SLEEP = """
 kind = "command"
@@ -47,6 +66,17 @@ output = "text"
 argv = ["/usr/bin/sleep", "--", {arg = "seconds"}]
 [input]
 seconds = {type = "string"}
+"""
+LEDGER = """
+kind = "mcp"
+argv = ["/usr/bin/python3", "{here}/server/ledger_server.py"]
+era = "2025-11-25"
+files = ["{here}/server"]
+effect = "write"
+[tools.append]
+paths = ["path"]
+[tools.nap]
+effect = "read"
 """
 
 
@@ -66,10 +96,20 @@ def make_fleet():
     taper("import", "--state", "state", "root.tpr")
     with open("state/tools.d/sleep.toml", "w", encoding="utf-8") as file:
         file.write(SLEEP)
+    os.mkdir("server")
+    shutil.copy(HERE / "ledger_server.py", "server")
+    with open("state/tools.d/ledger.toml", "w", encoding="utf-8") as file:
+        file.write(LEDGER.format(here=os.getcwd()))
+    taper("tools", "pin", "ledger", "--state", "state")
+    tools = taper("tools", "list", "--state", "state", "--json")
     with open("tools.json", "w", encoding="utf-8") as file:
-        file.write(taper("tools", "list", "--state", "state", "--json"))
+        file.write(tools)
+    digests = {tool["name"]: tool["digest"] for tool in json.loads(tools)["tools"]}
+    for name in FILES:
+        with open(name, "w", encoding="utf-8"):
+            pass
     with open("task.toml", "w", encoding="utf-8") as file:
-        file.write(SOURCE.format(here=os.getcwd()))
+        file.write(SOURCE.format(here=os.getcwd(), append=digests["ledger.append"], nap=digests["ledger.nap"]))
     taper("capsule", "sign", "task.toml", "--key", "issuer.key", "--root", "root.tpr", "--node", "state/node.pub",
           "--holder", "holder.pub", "--tools", "tools.json", "--out", "task.capsule")
 
@@ -153,36 +193,73 @@ class Run:
         self.killed = collections.Counter()
 
     def volley(self):
-        appends, sleeps = {}, []
+        appends, tasks, here = {}, [], os.getcwd()
         for _ in range(self.random.randrange(1, 12)):
             self.asked += 1
-            appends[self.client.call("file.append", {"path": os.getcwd() + "/data/effects",
-                                                     "content": f"{self.asked}\n"})] = self.asked
+            if self.random.random() < 0.6:
+                number = self.client.call("file.append", {"path": f"{here}/{FILES[0]}", "content": f"{self.asked}\n"})
+            else:
+                number = self.client.call("ledger.append", {"path": f"{here}/{FILES[1]}", "text": f"{self.asked}\n"})
+            appends[number] = self.asked
         for _ in range(self.random.randrange(3)):
-            sleeps.append(self.client.call("sleep", {"seconds": f"0.{self.random.randrange(10)}"}, task={}))
-        return appends, sleeps
+            tasks.append(self.client.call("sleep", {"seconds": f"0.{self.random.randrange(10)}"}, task={}))
+        for _ in range(self.random.randrange(2)):
+            tasks.append(self.client.call("ledger.nap", {"ms": self.random.randrange(400)}, task={}))
+        return appends, tasks
+
+    def upstream(self, victim):
+        """A helper, or a server that one serves, once there is any."""
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            found = self.upstreams(victim)
+            if found:
+                return self.random.choice(found)
+            time.sleep(0.005)
+        return None
+
+    def upstreams(self, victim):
+        found = []
+        for process in processes_below(self.daemon.process.pid):
+            try:
+                words = Path("/proc", str(process), "cmdline").read_text(encoding="utf-8")
+            except OSError:
+                continue
+            helper = "taper-upstream" in words.split("\0")[0]
+            server = "ledger_server.py" in words and "taper-upstream" not in words
+            if (helper if victim == "taper-upstream" else server):
+                found.append(process)
+        return found
 
     def kill(self):
-        victim = self.random.choice(["taperd", "taper-spawnd", "taper connect"])
-        pid = {"taperd": self.daemon.process.pid, "taper-spawnd": self.daemon.spawner(),
-               "taper connect": self.client.process.pid}[victim]
+        victim = self.random.choice(VICTIMS)
+        if victim == "taperd":
+            pid = self.daemon.process.pid
+        elif victim == "taper-spawnd":
+            pid = self.daemon.spawner()
+        elif victim == "taper connect":
+            pid = self.client.process.pid
+        else:
+            pid = self.upstream(victim)
         if pid is None:
             return
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
         self.killed[victim] += 1
-        if victim == "taperd":
+        if sum(self.killed.values()) % 50 == 0:
+            print(f"{sum(self.killed.values())} kills", flush=True)
+        if victim in ("taperd", "taper-spawnd"):
             self.daemon.process.wait(WAIT_S)
-        elif victim == "taper-spawnd":
-            self.daemon.process.wait(WAIT_S)
-        else:
+        elif victim == "taper connect":
             self.client.process.wait(WAIT_S)
 
-    def note(self, client, appends, sleeps):
+    def note(self, client, appends, tasks):
         for number, value in appends.items():
             answer = client.answers.get(number, {})
             if "result" in answer and not answer["result"].get("isError"):
                 self.done.add(value)
-        for number in sleeps:
+        for number in tasks:
             task = client.answers.get(number, {}).get("result", {}).get("task")
             if task:
                 self.made.add(task["taskId"])
@@ -192,20 +269,20 @@ class Run:
             self.daemon.up()
             if self.client is None or self.client.process.poll() is not None:
                 self.client = Client()
-            appends, sleeps = self.volley()
+            appends, tasks = self.volley()
             time.sleep(self.random.random() * self.random.choice([0.002, 0.02, 0.1]))
             self.kill()
             self.daemon.up()
-            self.client.gather([*appends, *sleeps])
-            self.note(self.client, appends, sleeps)
-            if sum(self.killed.values()) % 50 == 0:
-                print(f"{sum(self.killed.values())} kills", flush=True)
+            self.client.gather([*appends, *tasks])
+            self.note(self.client, appends, tasks)
         self.daemon.up()
         self.client = Client()
 
     def check(self):
-        with open("data/effects", encoding="utf-8") as file:
-            counts = collections.Counter(int(line) for line in file.read().split())
+        counts = collections.Counter()
+        for name in FILES:
+            with open(name, encoding="utf-8") as file:
+                counts.update(int(line) for line in file.read().split())
         problems = [f"append {value} was done {count} times" for value, count in counts.items() if count != 1]
         problems += [f"append {value} was told done and is not there" for value in self.done if counts[value] != 1]
         problems += [f"append {value} was never asked" for value in counts if not 0 < value <= self.asked]

@@ -317,7 +317,7 @@ TEST_CASE("Weak but legal things are notes", "[author]") {
   CHECK(find_finding(notes(source), "capsule.window.for"));
 }
 
-TEST_CASE("Requester, purpose and agent are required", "[author]") {
+TEST_CASE("Requester, purpose and agent are required", "[author][R6]") {
   Draft draft = parsed(source_with(""));
   draft.capsule.purpose.clear();
   draft.capsule.requester.clear();

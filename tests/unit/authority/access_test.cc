@@ -1,4 +1,5 @@
 // Calls with a handle: each verb about one is a decision of its own, and a handle is its maker's.
+#include <array>
 #include <set>
 
 #include "tests/unit/authority/handles.h"
@@ -152,6 +153,24 @@ TEST_CASE("another's handle, an unknown one, none and an old one answer the same
   CHECK(node.seen(node.task, call, verb).call == call);
 }
 
+TEST_CASE("a handle's id tells nothing of another's", "[authority][R4][R9]") {
+  constexpr std::size_t kCalls = 256;
+  HandleNode node;
+  capsules::Capsule capsule = node.capsule_with_all();
+  for (capsules::Grant& grant : capsule.grants) grant.budget = {};
+  const TaskId task = node.activated(capsule);
+  std::set<CallId> seen;
+  std::array<std::size_t, 8 * sizeof(CallId::bytes)> ones{};
+  for (std::size_t i = 0; i < kCalls; ++i) {
+    const CallId call = node.made(task);
+    CHECK(seen.insert(call).second);
+    for (std::size_t bit = 0; bit < ones.size(); ++bit)
+      ones[bit] += call.bytes[bit / 8] >> (bit % 8) & 1U;
+  }
+  // Of so many, half bear each bit, but for eight times the spread.
+  for (const std::size_t count : ones) CHECK((count > kCalls / 2 - 64 && count < kCalls / 2 + 64));
+}
+
 TEST_CASE("refused handles end the task as other refused calls do", "[authority][R4][R19]") {
   HandleNode node;
   capsules::Capsule capsule = node.capsule_with_all();
@@ -235,6 +254,33 @@ TEST_CASE("a handle's time is cut by the lease and by what the node allows", "[a
   const auto view = node.authority->handle_view(task, call);
   REQUIRE(view);
   CHECK(view->ttl_ms == std::clamp<std::int64_t>(asked, 0, 899'000));
+}
+
+TEST_CASE("once its issuer is taken away no verb is allowed any more", "[authority][R26][R28]") {
+  HandleNode node;
+  const Bytes file = sign_capsule(node.fleet, node.capsule_with_all());
+  const TaskId task = node.activate(file).value().task;
+  const CallId call = node.made(task);
+  for (const Verb verb : HandleNode::kAccess) node.seen(task, call, verb);
+  node.as = node.caller(task);
+  capsules::TrustRootData next = node.fleet.root_data;
+  next.version = 2;
+  next.fleet = node.fleet.fleet;
+  next.previous = node.authority->root()->hash();
+  next.issuers[0].key = crypto::SigningKey::generate().public_key();
+  const Bytes root = sign_root(next, {&node.fleet.root_key});
+  REQUIRE(node.authority->import_root(root, std::nullopt, node.clock.now()).ok());
+  for (const Verb verb : HandleNode::kAccess) {
+    CHECK(node.refused_access(task, call, verb) == Code::task_not_live);
+    CHECK(member(node.last_decision(), "question") == "task live");
+    CHECK(member(node.last_decision(), "verdict") == "deny");
+  }
+  for (const Verb verb : {Verb::call, Verb::retry})
+    CHECK(node.refused(task, "file.read", kPump, verb) == Code::task_not_live);
+  const auto found = node.authority->discover(task, *node.as, node.tools, node.clock.now());
+  REQUIRE(found.ok());
+  CHECK(std::get<Denial>(*found).error.code() == Code::task_not_live);
+  CHECK_FALSE(node.activate(file).ok());  // nor is it resumed
 }
 
 // The maker hands a grant on: by a block that names verbs, or one that does not.

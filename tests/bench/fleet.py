@@ -1,0 +1,100 @@
+"""What the measurements of sessions share: a node with a daemon, an agent's client, times."""
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+
+SOURCE = """
+[capsule]
+purpose = "Time a call"
+requester = "bench"
+agent = "bench"
+window = { for = "1h" }
+lease = { ttl = "30m" }
+[[grant]]
+tool = "time.now"
+"""
+
+
+class Pipe:
+    """An MCP server on stdin and stdout."""
+
+    def __init__(self, *command):
+        self.number = 0
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL)
+        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {},
+                                "clientInfo": {"name": "bench", "version": "1"}})
+        self.process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+        self.process.stdin.flush()
+
+    def ask(self, method, params):
+        self.number += 1
+        line = json.dumps({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+        while True:
+            answer = json.loads(self.process.stdout.readline())
+            if answer.get("id") == self.number:
+                return answer["result"]
+
+    def call(self, tool, arguments):
+        result = self.ask("tools/call", {"name": tool, "arguments": arguments})
+        assert not result.get("isError"), result
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+def taper(*words):
+    return subprocess.run(["taper", *words], check=True, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True).stdout
+
+
+def make_fleet():
+    for role in ("root", "issuer", "holder"):
+        taper("key", "new", "--role", role, "--out", role + ".key", "--no-passphrase")
+    taper("root", "init", "--key", "root.key", "--issuer", "issuer.pub", "--max-ttl", "1h", "--out", "root.tpr")
+    taper("node", "init", "--state", "state", "--name", "bench")
+    taper("import", "--state", "state", "root.tpr")
+    with open("task.toml", "w", encoding="utf-8") as file:
+        file.write(SOURCE)
+    taper("capsule", "sign", "task.toml", "--key", "issuer.key", "--root", "root.tpr", "--node", "state/node.pub",
+          "--holder", "holder.pub", "--out", "task.capsule")
+
+
+def connected():
+    return Pipe("taper", "connect", "task.capsule", "--key", "holder.key", "--state", "state")
+
+
+@contextlib.contextmanager
+def daemon():
+    process = subprocess.Popen(["taperd", "--state", "state"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        assert "ready" in process.stderr.readline()
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        process.stderr.close()
+
+
+def use(binaries):
+    os.environ["PATH"] = os.path.abspath(binaries) + os.pathsep + os.environ["PATH"]
+
+
+def timed(act, *values):
+    begin = time.perf_counter()
+    act(*values)
+    return (time.perf_counter() - begin) * 1e6
+
+
+def row(name, times):
+    cuts = statistics.quantiles(times, n=100)
+    print(f"{name:42} p50 {cuts[49]:9.0f}   p99 {cuts[98]:9.0f}", flush=True)
+    return cuts[49], cuts[98]
