@@ -53,6 +53,40 @@ def results(client, era, meters):
     need(unknown["code"] == -32602, unknown)
 
 
+def flows(node, server, mode):
+    """What goes beside arguments and results: progress, its environment, the words of a failed task."""
+    node.declare("fake", ["/usr/bin/python3", server / "fake_server.py", "2025-11-25", mode], "2025-11-25", [server],
+                 env={"PYTHONDONTWRITEBYTECODE": "1"})
+    node.pin("fake")
+    return node.sign({"fake.echo": {"text": {"any": True, "optional": True}}})
+
+
+def progress(client, era):
+    answer = client.ask("tools/call", {"name": "fake.echo", "arguments": {}}, progressToken="mine")
+    need(answer["result"]["isError"] is False, answer)
+    told = [message["params"] for message in client.told]
+    need([one["progress"] for one in told] == [0.5, 2.5, 3], told)
+    need(all(one["progressToken"] == "mine" for one in told), told)
+    need(told[0].get("message") == (None if era == "2024-11-05" else "one two"), told)
+    need(not client.ask("tools/call", {"name": "fake.echo", "arguments": {}})["result"]["isError"], "no token")
+    need(len(client.told) == 3, client.told)
+
+
+def failed_task(client):
+    made = client.ask("tools/call", {"name": "fake.echo", "arguments": {}, "task": {}})["result"]
+    told = client.ask("tasks/result", {"taskId": made["task"]["taskId"]})["result"]
+    need(told["isError"] and "no such" in told["content"][0]["text"], told)
+
+
+def talk(node, capsule, era, *say):
+    client = Client(node, capsule, era)
+    try:
+        for one in say:
+            one(client)
+    finally:
+        client.end()
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="taper-cli-") as scratch:
         node = Node(Path(sys.argv[1]).resolve(), os.path.realpath(scratch))
@@ -74,6 +108,12 @@ def main():
             finally:
                 client.end()
             print(f"{era}: ok")
+        shutil.copy(TREE / "tests/unit/upstream/fake_server.py", server)
+        capsule = flows(node, server, "progress")
+        for era in ERAS:
+            talk(node, capsule, era, lambda client, era=era: progress(client, era))
+        talk(node, flows(node, server, "failed"), "2025-11-25", failed_task)
+        print("progress, failed task: ok")
 
 
 main()
