@@ -113,10 +113,28 @@ constexpr Shape kShapes[] = {
     {"notifications/resources/list_changed", "_meta:Subscribed!"},
     {"notifications/resources/updated", "_meta:Subscribed! uri:s!"},
     {"notifications/progress", "progressToken:s! progress:n! total:n message:s"},
-    {"notifications/tasks",
+    {"notifications/tasks working",
+     "taskId:s! status:s! statusMessage:s createdAt:t! lastUpdatedAt:t! ttlMs:z! pollIntervalMs:i "
+     "_meta:Followed!"},
+    {"notifications/tasks input_required",
+     "taskId:s! status:s! statusMessage:s createdAt:t! lastUpdatedAt:t! ttlMs:z! pollIntervalMs:i "
+     "inputRequests:o! _meta:Followed!"},
+    {"notifications/tasks completed",
      "taskId:s! status:s! statusMessage:s createdAt:t! lastUpdatedAt:t! ttlMs:z! pollIntervalMs:i "
      "result:tools/call! _meta:Followed!"},
+    {"notifications/tasks failed",
+     "taskId:s! status:s! statusMessage:s+ createdAt:t! lastUpdatedAt:t! ttlMs:z! pollIntervalMs:i "
+     "error:Error! _meta:Followed!"},
+    {"notifications/tasks cancelled",
+     "taskId:s! status:s! statusMessage:s createdAt:t! lastUpdatedAt:t! ttlMs:z! pollIntervalMs:i "
+     "_meta:Followed!"},
     {"Followed", "io.modelcontextprotocol/subscriptionId:i! dev.taper/remaining:o"},
+};
+
+constexpr std::pair<TaskStatus, std::string_view> kStates[] = {
+    {TaskStatus::working, "working"},     {TaskStatus::input_required, "input_required"},
+    {TaskStatus::completed, "completed"}, {TaskStatus::failed, "failed"},
+    {TaskStatus::cancelled, "cancelled"},
 };
 
 bool is_time(std::string_view value) {
@@ -346,11 +364,7 @@ TEST_CASE("2026-07-28 and its tasks: each message has its fields and no others",
   lists_and_calls(sender, holds);
   sender.ask("tools/call", R"("name":"t")");
   holds("task", sender.answered<Called>(backend.calls, Called(sender.task(TaskStatus::working))));
-  for (const auto& [status, name] :
-       {std::pair(TaskStatus::working, "working"),
-        std::pair(TaskStatus::input_required, "input_required"),
-        std::pair(TaskStatus::completed, "completed"), std::pair(TaskStatus::failed, "failed"),
-        std::pair(TaskStatus::cancelled, "cancelled")}) {
+  for (const auto& [status, name] : kStates) {
     sender.ask("tasks/get", R"("taskId":"t-1")");
     const std::string line = sender.answered<TaskRecord>(backend.tasks, sender.task(status));
     holds("tasks/get " + std::string(name), line);
@@ -392,8 +406,20 @@ TEST_CASE("2026-07-28: what a subscription is told has its fields and no others"
         first([](Server& server) { server.resources_changed(); }));
   holds("notifications/resources/updated",
         first([](Server& server) { server.resource_updated("a:b"); }));
-  holds("notifications/tasks",
-        first([&](Server& server) { server.task_changed(sender.task(TaskStatus::completed)); }));
+}
+
+TEST_CASE("2026-07-28: what a task's subscriber is told has its fields and no others", "[mcp]") {
+  const Said said = GENERATE(Said::least, Said::most);
+  for (const auto& [status, name] : kStates) {
+    Sender sender(said, true);
+    sender.ask("subscriptions/listen", R"("notifications":{"taskIds":["t-1"]})");
+    sender.answered<Interests>(sender.peer.backend.subscriptions,
+                               Interests{false, false, {}, {"t-1"}});
+    const TaskRecord task = sender.task(status);
+    const std::string line = sender.told([&](Server& server) { server.task_changed(task); });
+    check_line("notifications/tasks " + std::string(name), line, said);
+    CHECK(line.find(R"("status":")" + std::string(name) + "\"") != line.npos);
+  }
 }
 
 TEST_CASE("an error has its fields and no others", "[mcp]") {
