@@ -156,6 +156,11 @@ def refusals():
     return [body["refused"] for body in bodies if "refused" in body]
 
 
+def resident_mib(process):
+    with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) / 1024
+
+
 def measure(words):
     times = {"quiet": [], "flooded": [], "connecting": []}
     counts = {"written": 0, "turned_away": 0, "seconds": 0.0}
@@ -214,11 +219,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="taper-strangers-", dir=os.getcwd()) as folder:
         os.chdir(folder)
         fleet.make_fleet()
-        with fleet.daemon():
+        with fleet.daemon() as node:
             with open("opening.json", "w", encoding="utf-8") as file:
                 json.dump([part.hex() for part in an_opening()], file)
-            begin = time.monotonic()
+            begin, before = time.monotonic(), resident_mib(node)
             times, counts = measure(words)
+            print(f"taperd: {before:.0f} MiB before, {resident_mib(node):.0f} after")
             tasks = json.loads(fleet.taper("task", "list", "--state", "state", "--json"))["tasks"]
             seconds = time.monotonic() - begin
         problems = report(words, times, counts, refusals(), seconds)
