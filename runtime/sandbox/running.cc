@@ -186,6 +186,7 @@ BuiltinQueue::Progress BuiltinQueue::parse(std::vector<RunReport>& out) {
     out.push_back(std::move(report));
     received_.erase(received_.begin(), received_.begin() + end);
     calls_.pop_front();
+    in_second_ = 0;
     const Code code = reply->error.code();
     over_ = code == Code::upstream_drift || code == Code::upstream_broken;
     if (over_) return Progress::closed;

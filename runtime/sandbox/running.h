@@ -84,7 +84,7 @@ class BuiltinQueue {
   bool over_ = false;
   std::optional<ProgressReport> told_;
   std::int64_t second_ms_ = 0;  // when the second began in which so many frames told of progress
-  std::size_t in_second_ = 0;
+  std::size_t in_second_ = 0;   // of the call under way
 };
 
 }  // namespace taper::sandbox

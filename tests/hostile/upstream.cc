@@ -210,6 +210,10 @@ void serve(const std::vector<std::string>& argv) {
       }
       reply("told");
     }
+    if (what == "once") {
+      tell(1);
+      reply("told");
+    }
     if (what == "infinite") tell(HUGE_VAL);
     if (what == "lie") fail(kStoreCorrupt, "");
     if (what == "drift") fail(kDrift, "description");

@@ -186,6 +186,24 @@ TEST_CASE("a definition that cannot be a tool of ours says why", "[broker][tools
         Code::tool_file_malformed);
 }
 
+TEST_CASE("what a helper left out is read as far as it is as agreed", "[broker][tools][upstream]") {
+  using Names = std::map<std::string, std::string>;
+  CHECK(read_left_out(R"([{"name":"a","why":"x"},{"name":"b","why":"y","more":1}])") ==
+        Names{{"a", "x"}, {"b", "y"}});
+  CHECK(read_left_out(
+            R"([{"name":"a","why":"x"},{"name":"a","why":"y"},{"name":1,"why":""},7,{}])") ==
+        Names{{"a", "x"}});
+  for (const char* none : {"", "{}", "[", "[]", R"({"name":"a","why":"x"})"}) {
+    CAPTURE(none);
+    CHECK(read_left_out(none).empty());
+  }
+  std::string many = "[";
+  for (std::size_t i = 0; i <= limits::kUpstreamToolsMax; ++i)
+    many +=
+        (i == 0 ? R"({"why":"","name":"n)" : R"(,{"why":"","name":"n)") + std::to_string(i) + "\"}";
+  CHECK(read_left_out(many + "]").size() == limits::kUpstreamToolsMax);
+}
+
 TEST_CASE("pins are read strictly", "[broker][tools][upstream][R7]") {
   const std::string whole = pins(std::string(kRead) + "," + kDrop);
   const Result<Pins> read = parse_pins(whole);

@@ -261,6 +261,9 @@ TEST_CASE("a call under way tells how far it is, at a rate that cannot hurt", "[
     CHECK(told[i].progress.message == "far");
   }
   CHECK(result(reports[0]) == "told");
+  // Each call has the whole rate.
+  for (std::size_t i = 0; i < 2 * limits::kProgressFramesPerS; ++i)
+    CHECK(result(bench.run("once")) == "told");
   CHECK(broke(bench.run("progresses"), "message"));
   CHECK(broke(bench.run("infinite"), "message"));
   CHECK(result(bench.run("count")) == "1");
