@@ -81,7 +81,8 @@ void check_call(const Result<sandbox::BuiltinResult>& told) {
   }
   if (const auto meta = object->find("_meta")) {
     TAPER_ASSERT(meta->size() <= limits::kUpstreamMetaBytesMax);
-    for (const mcp::Member& member : mcp::Object::read(*meta)->members())
+    const auto kept = mcp::Object::read(*meta);
+    for (const mcp::Member& member : kept->members())
       TAPER_ASSERT(!mcp::is_reserved_key(member.name));
   }
   const bool is_error = std::get<bool>(told->fields.at(1).value);
