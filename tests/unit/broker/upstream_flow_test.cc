@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "capsules/author/author.h"
 #include "capsules/value.h"
 #include "tests/unit/broker/session_life.h"
 
@@ -33,11 +34,13 @@ struct Served {
   std::string file;
   std::optional<SessionLife> life;
 
-  explicit Served(const std::string& mode) {
+  // `secret`: a value that the server is given; empty: none.
+  explicit Served(const std::string& mode, const std::string& secret = "") {
     const std::string folder = TAPER_SOURCE_DIR "/tests/unit/upstream";
     node.put_tool("fake", "kind = \"mcp\"\nera = \"2025-11-25\"\neffect = \"read\"\nargv = " +
                               ("[\"/usr/bin/python3\", \"" + folder + "/fake_server.py\", ") +
-                              "\"2025-11-25\", \"" + mode + "\"]\nfiles = [\"" + folder + "\"]\n");
+                              "\"2025-11-25\", \"" + mode + "\"]\nfiles = [\"" + folder + "\"]\n" +
+                              (secret.empty() ? "" : "secrets = [\"token\"]\n"));
     const std::string pins = node.state() + "/tools.d/fake.pins.json";
     std::ofstream(pins) << R"({"format":1,"era":"2025-11-25","tools":[)" << kEcho << "]}";
     REQUIRE(::chmod(pins.c_str(), 0644) == 0);
@@ -51,7 +54,13 @@ struct Served {
     grant.digest_kind = capsules::DigestKind::pinned;
     grant.digest = must(tools_list(node.state())).at("fake.echo").digest;
     grant.budget.bytes = 100'000;
+    if (!secret.empty()) grant.secrets = {"token"};
     capsule.grants = {grant};
+    if (!secret.empty()) {
+      capsule.secrets.push_back({"token", {}});
+      capsule.secrets[0].box =
+          must(capsules::seal_secret(capsule, "token", as_bytes(secret), node.record().seal));
+    }
     file = node.sign(capsule);
     life.emplace(node);
   }
@@ -107,6 +116,17 @@ TEST_CASE("progress of a call with a handle goes to its holder by the handle",
     CHECK(each->events[1].body.starts_with(R"({"progress":2.5,"message":")"));
     CHECK(text_at(json(each->events[3].body), "/status") == "completed");
   }
+}
+
+TEST_CASE("a secret does not leave by progress", "[broker][upstream][session]") {
+  Served served("progress", "one two");
+  Agent& agent = served.life->open(served.file);
+  REQUIRE(agent.opened);
+  SessionRequest request = Served::request(Ask::call);
+  request.progress = true;
+  CHECK(served.life->ask(agent, request).code == Code::ok);
+  REQUIRE(agent.events.size() == 3);
+  CHECK(agent.events[0].body == R"({"progress":0.5,"total":4,"message":"[secret token]"})");
 }
 
 TEST_CASE("a failed call's words are kept for whoever has its handle, and charged",
