@@ -56,8 +56,7 @@ if(TAPER_SANITIZE)
   target_link_options(taper_options INTERFACE -fsanitize=${TAPER_SANITIZE})
 endif()
 if(TAPER_FUZZ)
-  target_compile_options(taper_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -U_FORTIFY_SOURCE)
-  target_link_options(taper_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined)
+  target_compile_options(taper_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # taper_schema(<target> <fbs>...): an interface target whose headers are <name>_generated.h.
