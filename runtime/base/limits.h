@@ -232,7 +232,9 @@ inline constexpr std::int64_t kAgentPauseMs = 200;           // when no peer can
 // it is cut off.
 inline constexpr std::size_t kAgentQueueBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kSessionBodyBytesMax = kResultBytesMax + 64 * 1024;
-inline constexpr std::size_t kAgentQueueBytesMost = 2 * kSessionBodyBytesMax + kAgentQueueBytesMax;
+// Many calls may end at once, each with a long result, before whoever reads has had a turn.
+inline constexpr std::size_t kAgentQueueBytesMost = 64 * 1024 * 1024;
+static_assert(kAgentQueueBytesMost > kSessionBodyBytesMax + kAgentQueueBytesMax);
 inline constexpr std::size_t kAgentMessageBytesMax = kSessionBodyBytesMax + 1024;
 inline constexpr std::size_t kAgentOpenBytesMax = kCapsuleBytesMax + 1024;  // until it is open
 inline constexpr std::size_t kToolFilesMax = 256;

@@ -147,9 +147,8 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
   }
 
   // While it leaves its replies unread, its requests wait too.
-  bool may_read() const {
-    return !reading && !taking && !gone && queued < limits::kAgentQueueBytesMax;
-  }
+  bool is_behind() const { return queued >= limits::kAgentQueueBytesMax; }
+  bool may_read() const { return !reading && !taking && !gone && !is_behind(); }
 
   State& server;
   uid_t uid;
@@ -248,7 +247,8 @@ void AgentServer::State::take_bytes(const PeerPtr& peer, ByteSpan bytes) {
 // much to ask holds up neither the cells' beat nor another's task.
 void AgentServer::State::take_next(const PeerPtr& peer) {
   peer->taking = false;
-  if (peer->gone) return;
+  // What it has asked already waits, too, until it has read.
+  if (peer->gone || (peer->is_behind() && !peer->session.over())) return;
   peer->frames.allow(peer->session.message_bytes_max());
   Result<std::optional<Bytes>> message = std::optional<Bytes>();
   if (!peer->session.over()) message = peer->frames.next();
@@ -321,7 +321,7 @@ void AgentServer::State::write(const PeerPtr& peer) {
                       peer->queued -= peer->out.front().size() - sizeof(std::uint32_t);
                       peer->out.pop_front();
                       write(peer);
-                      if (!peer->session.over()) read(peer);
+                      if (!peer->session.over() && !peer->taking && !peer->reading) take_next(peer);
                     });
 }
 

@@ -99,6 +99,12 @@ Result<authority::NodeAnswer> SessionHost::admit(Session& session, const Challen
         capsules::open(open.capsule, *authority().root());
     // For a stranger with a stolen file no tool is read.
     if (capsule.ok() && authority().proves(request, *capsule)) {
+      // The proof that activates a plan says nothing of a session: its steps are all that may ask.
+      if (capsule->root().entry != capsules::EntryKind::session) {
+        authority().count_refused(Code::entry_other, now());
+        return Error(Code::entry_other,
+                     {.field = "entry", .expected = "a session", .got = "a plan", .fix = ""});
+      }
       peer.capsule = capsule->id();
       peer.first = capsule->root().holder;
       peer.branch = capsule->blocks().empty() ? peer.first : capsule->blocks().front().holder;

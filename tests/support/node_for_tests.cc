@@ -208,6 +208,17 @@ authority::HolderHandshake NodeForTests::opening(const std::string& capsule_path
           [&key](ByteSpan statement) { return key.sign(crypto::statement::kSession, statement); }};
 }
 
+authority::Open NodeForTests::plan_proof(const std::string& capsule_path,
+                                         const authority::Challenge& challenge) const {
+  authority::Open open{.capsule = must(read_file(capsule_path, limits::kCapsuleBytesMax)),
+                       .exchange = crypto::ExchangeKey::generate().public_key()};
+  open.signature = holder_.sign(
+      crypto::statement::kActivation,
+      authority::activation_statement(fleet_, record_.sign, record_.incarnation,
+                                      crypto::hash(open.capsule), challenge.challenge, {}));
+  return open;
+}
+
 capsules::Step plan_step(std::string id, std::string tool, std::string args,
                          std::vector<std::string> needs, capsules::OnError on_error) {
   capsules::Step step;

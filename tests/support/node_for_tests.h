@@ -54,6 +54,9 @@ class NodeForTests {
   // The opening of a session by the capsule's holder, or by the key that narrow() hands on to.
   enum class As : std::uint8_t { holder, narrowed };
   authority::HolderHandshake opening(const std::string& capsule_path, As as = As::holder) const;
+  // The opening of one who signs what would activate a plan instead.
+  authority::Open plan_proof(const std::string& capsule_path,
+                             const authority::Challenge& challenge) const;
 
  private:
   std::string folder_, state_folder_, state_, data_;

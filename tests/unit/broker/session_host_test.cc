@@ -111,6 +111,25 @@ TEST_CASE("a result is kept where somebody may ask for it later", "[broker][sess
   CHECK(std::filesystem::exists(kept + "/" + handle.hex()));
 }
 
+TEST_CASE("a plan's proof opens no session", "[broker][session][R3]") {
+  testing::NodeForTests node;
+  capsules::Capsule capsule = node.capsule();
+  capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}})};
+  capsule.plan.steps = {testing::plan_step("one", "file.read", R"({"path":"/etc/passwd"})")};
+  const std::string file = node.sign(capsule);
+  SessionLife life(node);
+  std::vector<Bytes> sent;
+  const auto next = [&sent] { return must(decode_agent_message(sent.back())); };
+  Session session(*life.host, [&sent](Bytes message) { sent.push_back(std::move(message)); });
+  session.take(encode(AgentMessage(Hello{})));
+  const auto challenge = std::get<Challenge>(next());
+  session.take(encode(AgentMessage(node.plan_proof(file, challenge))));
+  CHECK(session.over());
+  CHECK(std::get<Refused>(next()).code == Code::entry_other);
+  const auto tasks = must(authority::list_tasks(*life.owned.store, life.clock.now()));
+  CHECK(tasks.empty());
+}
+
 TEST_CASE("discovery and use are parted", "[broker][session][R34]") {
   Served served(
       [](capsules::Capsule& capsule) { capsule.grants[1].verbs = {capsules::Verb::discover}; });
