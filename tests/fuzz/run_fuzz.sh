@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: run_fuzz.sh PROGRAM CORPUS SECONDS ["" | _planted]
-# Plain: no input found in SECONDS may crash. Planted: a crash must be found, within five times SECONDS.
+# Plain: no input found in SECONDS may crash. Planted: a crash must be found, within ten times SECONDS.
 set -eu
 program=$1 corpus=$2 seconds=$3 variant=$4
 [ -n "$(ls -A "$corpus" 2>/dev/null)" ] || { echo "no corpus in $corpus"; exit 1; }
@@ -13,7 +13,7 @@ if [ -z "$variant" ]; then
   exec "$program" $options -max_total_time="$seconds" -artifact_prefix="$work/" "$work/new" "$corpus"
 fi
 # shellcheck disable=SC2086
-if "$program" $options -seed=1 -mutate_depth=1 -max_total_time=$((seconds * 5)) -artifact_prefix="$work/" "$work/new" "$corpus" >"$work/out" 2>&1; then
+if "$program" $options -seed=1 -mutate_depth=1 -max_total_time=$((seconds * 10)) -artifact_prefix="$work/" "$work/new" "$corpus" >"$work/out" 2>&1; then
   echo "the planted bug was not found"
   exit 1
 fi
