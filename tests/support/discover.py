@@ -32,7 +32,9 @@ def main():
             title = f"{base}: {name}"
             out.write(f"add_test([==[{title}]==] [==[{program}]==] [==[{spec}]==] --warn NoTests)\n")
             joined = ";".join(of_case[name])
-            out.write(f'set_tests_properties([==[{title}]==] PROPERTIES LABELS "{joined}" TIMEOUT 300)\n')
+            # What fills the machine with processes has it alone.
+            serial = " RUN_SERIAL ON" if "alone" in of_case[name] else ""
+            out.write(f'set_tests_properties([==[{title}]==] PROPERTIES LABELS "{joined}" TIMEOUT 300{serial})\n')
     os.replace(output + ".tmp", output)
 
 

@@ -68,7 +68,7 @@ std::vector<RunReport> drain(Spawner& spawner, bool& lost) {
 
 }  // namespace
 
-TEST_CASE("kill_task ends 100 daemons that fork again and again", "[sandbox][cell][R16]") {
+TEST_CASE("kill_task ends 100 daemons that fork again and again", "[sandbox][cell][R16][alone]") {
   const Haunted haunted;
   REQUIRE(haunted.haunted());
   const std::int64_t start = boot_ms();
@@ -80,7 +80,7 @@ TEST_CASE("kill_task ends 100 daemons that fork again and again", "[sandbox][cel
   CHECK(processes_with(haunted.marker) == 0);
 }
 
-TEST_CASE("kill_call ends one command", "[sandbox][cell][R16]") {
+TEST_CASE("kill_call ends one command", "[sandbox][cell][R16][alone]") {
   const Haunted haunted;
   REQUIRE(haunted.haunted());
   REQUIRE(haunted.spawner->kill_call(haunted.call).ok());
@@ -88,20 +88,21 @@ TEST_CASE("kill_call ends one command", "[sandbox][cell][R16]") {
   CHECK(processes_with(haunted.marker) == 0);
 }
 
-TEST_CASE("a cell meets its deadline by itself while the broker stalls", "[sandbox][cell][R16]") {
+TEST_CASE("a cell meets its deadline by itself while the broker stalls",
+          "[sandbox][cell][R16][alone]") {
   const Haunted haunted(1500);
   REQUIRE(haunted.haunted());
   CHECK(haunted.gone(2500));
   CHECK(testing::wait_reports(*haunted.spawner)[0].end == RunEnd::deadline);
 }
 
-TEST_CASE("a deadline that has passed ends the cell at once", "[sandbox][cell][R16]") {
+TEST_CASE("a deadline that has passed ends the cell at once", "[sandbox][cell][R16][alone]") {
   const Haunted haunted(-10);
   CHECK(testing::wait_reports(*haunted.spawner)[0].end == RunEnd::deadline);
   CHECK(processes_with(haunted.marker) == 0);
 }
 
-TEST_CASE("every cell dies with spawnd", "[sandbox][cell][R16]") {
+TEST_CASE("every cell dies with spawnd", "[sandbox][cell][R16][alone]") {
   const Haunted haunted;
   REQUIRE(haunted.haunted());
   REQUIRE(haunted.spawner->poll().ok());
@@ -117,7 +118,7 @@ TEST_CASE("every cell dies with spawnd", "[sandbox][cell][R16]") {
   CHECK(haunted.spawner->beat().code() == Code::spawner_lost);
 }
 
-TEST_CASE("every cell dies when the broker is silent", "[sandbox][cell][R16]") {
+TEST_CASE("every cell dies when the broker is silent", "[sandbox][cell][R16][alone]") {
   const Haunted haunted;
   REQUIRE(haunted.haunted());
   CHECK(haunted.gone(limits::kBrokerSilenceMs + 2000));
@@ -150,7 +151,7 @@ TEST_CASE("every cell dies with the broker", "[sandbox][cell][R16]") {
   CHECK(eventually(2000, [&] { return processes_with(marker) == 0; }));
 }
 
-TEST_CASE("closing the spawner ends its cells", "[sandbox][cell][R16]") {
+TEST_CASE("closing the spawner ends its cells", "[sandbox][cell][R16][alone]") {
   Haunted haunted;
   REQUIRE(haunted.haunted());
   haunted.spawner.reset();
