@@ -198,6 +198,13 @@ struct Plan {
 
 enum class EntryKind : std::uint8_t { unset, session, plan, agent };
 
+// A program of the node that is the agent: a declaration of kind agent, as it was pinned.
+struct AgentEntry {
+  std::string program;  // its name on the node
+  Hash digest;
+  CellLimits cell;  // where the capsule's own names no smaller value
+};
+
 struct Audience {
   PublicKey node;
   Incarnation incarnation;
@@ -217,8 +224,17 @@ struct ResultRule {
   std::uint32_t reads = 0;  // of each result, by all readers together
 };
 
+// Stricter caps of the lease, which hold while no signed time anchors the node's.
+struct OfflineCaps {
+  std::int64_t max_ttl_ms = 0, max_idle_ms = 0;  // at most the lease's
+};
+
 // In `features` of a capsule with a long lease.
 inline constexpr std::string_view kLongLeaseFeature = "long-lease";
+// In `features` of a capsule whose entry is agent.
+inline constexpr std::string_view kAgentFeature = "agent";
+// In `features` of a capsule with caps while unanchored.
+inline constexpr std::string_view kOfflineFeature = "offline";
 // In `features` of a block that takes verbs away.
 inline constexpr std::string_view kBlockVerbsFeature = "block-verbs";
 
@@ -241,6 +257,7 @@ struct Capsule {
   Tier min_tier = Tier::unset;
   EntryKind entry = EntryKind::unset;
   Plan plan;                   // where entry is plan
+  AgentEntry agent_entry;      // where entry is agent
   std::uint8_t max_depth = 0;  // of delegation
   std::int64_t log_quota_bytes = 0;
   bool log_all_arguments = false;       // else digests only
@@ -248,6 +265,7 @@ struct Capsule {
   CellLimits cell;                      // where a grant names no smaller value
   std::vector<SealedSecret> secrets;
   std::optional<ResultRule> result;
+  std::optional<OfflineCaps> offline;
 };
 
 // One narrowing block of a chain.

@@ -217,11 +217,13 @@ bool Evaluation::look(const Fields& c, const Value& value) {
 bool Evaluation::look(const TimeOfDay& c, const Value&) {
   if (moment_.any) return true;
   if (!moment_.anchored) return false;
-  const std::int64_t local =
-      (moment_.wall_s % limits::kDayS + c.offset_s + 2 * limits::kDayS) % limits::kDayS;
-  const bool from = local >= c.from_s;
-  const bool to = local < c.to_s;
-  return c.from_s < c.to_s ? from && to : from || to;
+  // From the earliest that the moment may be to the latest, the whole lies in one stretch.
+  const auto of_day = [](std::int64_t s) {
+    return (s % limits::kDayS + 2 * limits::kDayS) % limits::kDayS;
+  };
+  const std::int64_t unsure = std::clamp<std::int64_t>(moment_.unsure_s, 0, limits::kDayS);
+  const std::int64_t local = moment_.wall_s % limits::kDayS - unsure + c.offset_s;
+  return of_day(local - c.from_s) + unsure < of_day(std::int64_t{c.to_s} - c.from_s);
 }
 
 Status check_inputs(const std::vector<InputSpec>& inputs, const Object& arguments) {

@@ -22,6 +22,8 @@ struct Moment {
   std::int64_t wall_s = 0;  // since 1970
   bool anchored = false;    // known from a signed source; otherwise time_of_day holds for nothing
   bool any = false;         // never for a call: asks what may hold at some time or other
+  // It may be so much earlier; time_of_day holds only where it does throughout.
+  std::int64_t unsure_s = 0;
 };
 inline constexpr Moment kAnyMoment{0, false, true};
 

@@ -12,16 +12,15 @@ namespace {
 using C = wire::Capsule;
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+constexpr Field kFeatures{C::VT_FEATURES, "features"};
 
 void refuse_unenforced(const WireTable& root) {
   root.refuse({{C::VT_HOLDER_SPIFFE, "holder_spiffe"},
                {C::VT_POOLS, "pools"},
                {C::VT_NODES, "nodes"},
-               {C::VT_AGENT_ENTRY, "agent_entry"},
                {C::VT_HOSTS, "hosts"},
                {C::VT_HOST_CA, "host_ca"},
-               {C::VT_PROOF, "proof"},
-               {C::VT_OFFLINE, "offline"}});
+               {C::VT_PROOF, "proof"}});
 }
 
 void decode_identity(const WireTable& root, Capsule& out) {
@@ -92,17 +91,27 @@ void decode_unique(const WireTable& owner, Field field, flatbuffers::voffset_t l
   owner.require(field, !out.empty());
 }
 
+AgentEntry decode_agent(const WireTable& table) {
+  using A = wire::Agent;
+  return {.program = table.text({A::VT_PROGRAM, "program"}, limits::kNameBytesMax),
+          .digest = table.id<Hash>({A::VT_DIGEST, "digest"}),
+          .cell = decode_cell(table, {A::VT_CELL, "cell"})};
+}
+
+// A part that belongs to one kind of entry stands exactly where that is.
 void decode_entry(const WireTable& root, Capsule& out) {
-  constexpr Field kEntry{C::VT_ENTRY, "entry"};
   constexpr Field kPlan{C::VT_PLAN, "plan"};
-  out.entry = root.choice(kEntry, EntryKind::agent);
-  if (out.entry == EntryKind::agent) {
-    root.fail(Code::not_enforced_yet, kEntry, "session or plan", "agent");
-  }
+  constexpr Field kAgent{C::VT_AGENT_ENTRY, "agent_entry"};
+  out.entry = root.choice({C::VT_ENTRY, "entry"}, EntryKind::agent);
   if (out.entry == EntryKind::plan) {
     out.plan = decode_plan(root.table(kPlan, wire::Plan::VT_STEPS));
   } else if (root.has(kPlan)) {
     root.invalid(kPlan, "absent unless the entry is a plan", "present");
+  }
+  if (out.entry == EntryKind::agent) {
+    out.agent_entry = decode_agent(root.table(kAgent, wire::Agent::VT_CELL));
+  } else if (root.has(kAgent)) {
+    root.invalid(kAgent, "absent unless the entry is an agent", "present");
   }
 }
 
@@ -125,6 +134,14 @@ void decode_rest(const WireTable& root, Capsule& out) {
   constexpr Field kResult{C::VT_RESULT, "result"};
   if (root.has(kResult))
     out.result = decode_result(root.table(kResult, wire::ResultRule::VT_READS));
+  using O = wire::Offline;
+  constexpr Field kOffline{C::VT_OFFLINE, "offline"};
+  if (root.has(kOffline)) {
+    const WireTable caps = root.table(kOffline, O::VT_MAX_IDLE_MS);
+    OfflineCaps& own = out.offline.emplace();
+    own.max_ttl_ms = caps.number({O::VT_MAX_TTL_MS, "max_ttl_ms"}, 1, out.lease_ttl_ms);
+    own.max_idle_ms = caps.number({O::VT_MAX_IDLE_MS, "max_idle_ms"}, 1, own.max_ttl_ms);
+  }
   constexpr Field kExcept{G::VT_EXCEPT, "except"};
   out.log_all_arguments = log.flag({G::VT_ALL_ARGUMENTS, "all_arguments"});
   out.log_except = log.names(kExcept, limits::kArgsPerGrantMax);
@@ -155,12 +172,15 @@ Result<Capsule> decode_capsule(ByteSpan payload) {
   const WireTable root = buffer.root(C::VT_LOG);
   Capsule out;
   const std::vector<std::string> features =
-      root.check_features({C::VT_FEATURES, "features"}, {kLongLeaseFeature});
+      root.check_features(kFeatures, {kLongLeaseFeature, kAgentFeature, kOfflineFeature});
+  const auto has_feature = [&features](std::string_view name) {
+    return std::ranges::find(features, name) != features.end();
+  };
   refuse_unenforced(root);
   decode_identity(root, out);
   decode_times(root, out);
-  if (out.long_lease != !features.empty())
-    root.invalid({C::VT_FEATURES, "features"}, "long-lease exactly where the lease says so", "");
+  if (out.long_lease != has_feature(kLongLeaseFeature))
+    root.invalid(kFeatures, "long-lease exactly where the lease says so", "");
   if (out.long_lease != (out.lease_ttl_ms > limits::kLongLeaseMs))
     root.fail(Code::long_lease, {C::VT_LEASE, "lease.long_lease"},
               "true above " + std::to_string(limits::kLongLeaseMs) + " ms, else absent",
@@ -171,7 +191,11 @@ Result<Capsule> decode_capsule(ByteSpan payload) {
   decode_secrets(root, {C::VT_SECRETS, "secrets"}, out);
   check_grants(root, out.grants);
   decode_entry(root, out);
+  if ((out.entry == EntryKind::agent) != has_feature(kAgentFeature))
+    root.invalid(kFeatures, "agent exactly where the entry is", "");
   decode_rest(root, out);
+  if (out.offline.has_value() != has_feature(kOfflineFeature))
+    root.invalid(kFeatures, "offline exactly where it stands", "");
   TAPER_CHECK(buffer.finish());
   return out;
 }

@@ -52,14 +52,16 @@ Status check_limits(const Capsule& capsule, const IssuerLimits& limits) {
     return over_limit("freshness.max_revocation_age_s", limits.max_revocation_age_s,
                       capsule.max_revocation_age_s);
   }
-  for (const Grant& grant : capsule.grants) {
-    const bool allowed = limits.all_tools || std::find(limits.tools.begin(), limits.tools.end(),
-                                                       grant.tool) != limits.tools.end();
-    if (!allowed) {
-      return Error(Code::issuer_limit,
-                   {"grants." + grant.id + ".tool", "a tool of this issuer", grant.tool, ""});
-    }
-  }
+  const auto check_tool = [&limits](const std::string& field, const std::string& tool) -> Status {
+    const auto& tools = limits.tools;
+    if (limits.all_tools || std::find(tools.begin(), tools.end(), tool) != tools.end())
+      return success();
+    return Error(Code::issuer_limit, {field, "a tool of this issuer", tool, ""});
+  };
+  for (const Grant& grant : capsule.grants)
+    TAPER_CHECK(check_tool("grants." + grant.id + ".tool", grant.tool));
+  if (capsule.entry == EntryKind::agent)
+    TAPER_CHECK(check_tool("agent_entry.program", capsule.agent_entry.program));
   return success();
 }
 

@@ -48,15 +48,17 @@ target_compile_options(taper_options INTERFACE -Wall -Wextra -Wpedantic -Wconver
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>)
 target_compile_definitions(taper_options INTERFACE TAPER_VERSION="${PROJECT_VERSION}"
                            $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+# A target with the property TAPER_PLAIN is linked with what is instrumented, and is not so itself.
+set(instrumented $<NOT:$<BOOL:$<TARGET_PROPERTY:TAPER_PLAIN>>>)
 if(TAPER_SANITIZE)
   # The vptr check asks the kernel whether memory is readable, which a cell's filter refuses.
-  target_compile_options(taper_options INTERFACE -fsanitize=${TAPER_SANITIZE} -fno-sanitize-recover=all
+  target_compile_options(taper_options INTERFACE $<${instrumented}:-fsanitize=${TAPER_SANITIZE}> -fno-sanitize-recover=all
                          $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=vptr>
                          -fno-omit-frame-pointer -U_FORTIFY_SOURCE)
   target_link_options(taper_options INTERFACE -fsanitize=${TAPER_SANITIZE})
 endif()
 if(TAPER_FUZZ)
-  target_compile_options(taper_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_compile_options(taper_options INTERFACE $<${instrumented}:-fsanitize=fuzzer-no-link>)
 endif()
 
 # taper_schema(<target> <fbs>...): an interface target whose headers are <name>_generated.h.
@@ -88,6 +90,8 @@ function(taper_library name folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
   if(folder STREQUAL "capsules")
     list(FILTER sources EXCLUDE REGEX "/capsules/author/")
+  elseif(folder STREQUAL "store")
+    list(FILTER sources EXCLUDE REGEX "/store/auditor/")
   endif()
   if(NOT sources)
     add_library(taper_${name} INTERFACE)

@@ -23,6 +23,7 @@ enum class Role : std::uint8_t {
   time,
   auditor,
   allocator,
+  witness,
   holder,
   node,  // a node's own signing key; made by `node init`, never by `key new`
 };

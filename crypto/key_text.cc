@@ -23,9 +23,9 @@ constexpr std::size_t kNonceBytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 constexpr std::size_t kTagBytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 static_assert(sizeof(Kdf::salt) == crypto_pwhash_SALTBYTES);
 
-constexpr std::array<std::string_view, 12> kRoleNames = {
-    "",          "root", "issuer",  "approver",  "publisher", "revoker",
-    "registrar", "time", "auditor", "allocator", "holder",    "node"};
+constexpr std::array<std::string_view, 13> kRoleNames = {
+    "",     "root",    "issuer",    "approver", "publisher", "revoker", "registrar",
+    "time", "auditor", "allocator", "witness",  "holder",    "node"};
 static_assert(kRoleNames.size() == static_cast<std::size_t>(Role::node) + 1);
 
 // Takes "<label>...\n" off the front of `rest` and returns the dots.

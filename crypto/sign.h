@@ -23,8 +23,10 @@ inline constexpr std::string_view kActivation = "application/vnd.taper.activatio
 inline constexpr std::string_view kResultRead = "application/vnd.taper.result-read.v1";
 inline constexpr std::string_view kSession = "application/vnd.taper.session.v1";
 inline constexpr std::string_view kSessionAnswer = "application/vnd.taper.session-answer.v1";
+inline constexpr std::string_view kTime = "application/vnd.taper.time.v1";
 inline constexpr std::string_view kCheckpoint = "application/vnd.taper.checkpoint.v1";
 inline constexpr std::string_view kLogExport = "application/vnd.taper.log-export.v1";
+inline constexpr std::string_view kCosignature = "application/vnd.taper.cosignature.v1";
 }  // namespace statement
 
 // "DSSEv1 " len(type) " " type " " len(payload) " " payload (DSSE 1.0.2).

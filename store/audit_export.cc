@@ -1,5 +1,7 @@
 #include "store/audit_export.h"
 
+#include <algorithm>
+
 #include "runtime/base/limits.h"
 #include "store/log_file.h"
 #include "store/log_state.h"
@@ -21,26 +23,42 @@ Result<std::vector<SignedHead>> load_heads(const ReadTxn& txn) {
   return heads;
 }
 
-Status add_records(const ReadTxn& txn, std::uint64_t size, LogFileWriter& out) {
-  std::uint64_t number = 0;
-  TAPER_CHECK(txn.scan(Table::log_leaves, {}, [&](ByteSpan key, ByteSpan record) {
-    if (from_big_endian(key) != number) return false;
-    ++number;
-    out.add(record);
-    return out.size() <= limits::kLogFileBytesMax;
-  }));
+Status add_records(const ReadTxn& txn, std::uint64_t from, std::uint64_t size, LogFileWriter& out) {
+  std::uint64_t number = from;
+  for (; number < size && out.size() <= limits::kLogFileBytesMax; ++number) {
+    TAPER_TRY(const std::optional<ByteSpan> record, txn.get(Table::log_leaves, big_endian(number)));
+    if (!record) return corrupt("its log records");
+    out.add(*record);
+  }
   if (out.size() > limits::kLogFileBytesMax) {
     return Error(Code::too_large,
                  {"log", "at most " + std::to_string(limits::kLogFileBytesMax) + " bytes", "", ""});
   }
-  if (number != size) return corrupt("its log records");
   return success();
+}
+
+// Drops the checkpoints that `from` has behind it.
+Result<LogStart> start_at(std::uint64_t from, const LogState& state,
+                          std::vector<SignedHead>& heads) {
+  if (from == 0) return LogStart{};
+  if (from < kFirstBoundary || from > state.tree.size()) {
+    return Error(Code::log_not_adjoining, {"--from",
+                                           "0, or " + std::to_string(kFirstBoundary) + " to " +
+                                               std::to_string(state.tree.size()),
+                                           std::to_string(from), ""});
+  }
+  const auto above =
+      std::ranges::find_if(heads, [from](const SignedHead& head) { return head.size > from; });
+  const LogStart start{
+      from, above == heads.end() ? state.epoch : static_cast<std::uint64_t>(above - heads.begin())};
+  heads.erase(heads.begin(), above);
+  return start;
 }
 
 }  // namespace
 
 Result<Bytes> export_log(const std::string& directory, const std::string& origin,
-                         const std::optional<Nonce>& nonce) {
+                         const std::optional<Nonce>& nonce, std::uint64_t from) {
   // The seed before the log: beside a working owner it may then only be behind, never ahead.
   Result<LogSeed> stored = read_seed(directory);
   if (stored.code() == Code::store_corrupt) stored = read_seed(directory);
@@ -52,9 +70,10 @@ Result<Bytes> export_log(const std::string& directory, const std::string& origin
     TAPER_TRY(const LoadedLog loaded, load_log(txn));
     const LogState& state = loaded.state;
     TAPER_TRY(const LogSeed seed, ratchet_to(std::move(stored).value(), state.epoch, state.key));
-    TAPER_TRY(const std::vector<SignedHead> heads, load_heads(txn));
-    LogFileWriter out(loaded.identity.origin, heads, state.tree.size());
-    TAPER_CHECK(add_records(txn, state.tree.size(), out));
+    TAPER_TRY(std::vector<SignedHead> heads, load_heads(txn));
+    TAPER_TRY(const LogStart start, start_at(from, state, heads));
+    LogFileWriter out(loaded.identity.origin, heads, state.tree.size() - from, start);
+    TAPER_CHECK(add_records(txn, from, state.tree.size(), out));
     const TreeHash root = state.tree.root();
     const std::string text = export_text(loaded.identity.origin, state.tree.size(), root,
                                          loaded.identity.incarnation, nonce);

@@ -7,11 +7,13 @@
 
 namespace taper::store {
 
-// The whole log as one file: every record's exact bytes, the last checkpoint of each log key, and a
+// The log as one file, whole or from record `from` on: every record's exact bytes, the last
+// checkpoint of each log key that signed above `from`, and a
 // last statement {origin, size, root, incarnation, nonce} signed by the current log key. Needs the
 // state's directory for log.seed (readable by its owner only). Works beside another owner and
-// whatever the time or trust state is.
+// whatever the time or trust state is. Error log_not_adjoining: `from` is 1, or more than there
+// are.
 Result<Bytes> export_log(const std::string& directory, const std::string& origin,
-                         const std::optional<Nonce>& nonce);
+                         const std::optional<Nonce>& nonce, std::uint64_t from = 0);
 
 }  // namespace taper::store

@@ -1,10 +1,13 @@
-// Verifying an exported log with nothing but the node's record: the auditor's side.
-// docs/formats/log.md
+// Verifying an exported log with nothing but the node's record: the auditor's side, implemented in
+// store/auditor. docs/formats/log.md
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/base/bytes.h"
 #include "runtime/base/ids.h"
@@ -12,25 +15,67 @@
 
 namespace taper::store {
 
+// Where a reader of a log stands: after so many records, whoever signs next.
+struct LogPosition {
+  std::uint64_t size = 0;
+  std::vector<TreeHash> peaks;  // roots of the complete subtrees, largest first
+  std::uint64_t epoch = 0;
+  PublicKey key;  // of that epoch
+
+  TreeHash root() const;
+};
+
 struct LogTrust {
   PublicKey node;
   Incarnation incarnation;
   PublicKey log_key_0;
-  std::optional<Nonce> nonce;  // the centre's, when it asked with one
+  std::optional<Nonce> nonce = {};  // the centre's, when it asked with one
+  // What a file that begins above record 0 has to continue; verified before.
+  std::optional<LogPosition> after = {};
+};
+
+// The checkpoint that a file has of one epoch.
+struct EpochHead {
+  std::uint64_t epoch = 0;
+  std::uint64_t size = 0;
+  TreeHash root;
+  std::array<std::uint8_t, 64> signature{};
+  PublicKey key;          // that signed it
+  bool complete = false;  // it announces the next key: no later checkpoint of this epoch exists
 };
 
 struct VerifiedLog {
-  std::uint64_t records = 0;
-  std::uint64_t epochs = 0;  // log keys seen
+  std::uint64_t first = 0;    // number of the file's first record
+  std::uint64_t records = 0;  // of the log, to the end of the file
+  std::uint64_t epochs = 0;   // log keys so far
   TreeHash root;
   bool recency_proven = false;  // it answers `LogTrust::nonce`
+  LogPosition end;
+  std::vector<EpochHead> heads;
+  std::vector<LogPosition> marked;  // where VerifyOptions::marks asked
+};
+
+struct VerifyOptions {
+  std::vector<std::uint64_t> marks = {};  // sizes, rising
+  // Told, now and then, that the bytes at the front of the file were looked at. The whole file is
+  // gone over twice.
+  std::function<void(ByteSpan)> passed = {};
 };
 
 // Recomputes every leaf and the tree from the exact bytes, follows the chain of log keys without a
 // gap, checks each checkpoint with the key of its epoch, and the last statement with the last key.
 // Any changed, missing, swapped or added byte is refused. Errors: too_large, log_malformed,
-// log_record_wrong, log_signature_wrong, log_key_chain, log_other_node, log_nonce.
-Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust);
+// log_record_wrong, log_signature_wrong, log_key_chain, log_other_node, log_nonce,
+// log_not_adjoining.
+Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust,
+                               const VerifyOptions& options = {});
+
+// What the front of a file says, unverified. Error: log_malformed.
+struct LogFront {
+  std::string origin;
+  std::uint64_t first = 0;
+};
+Result<LogFront> read_log_front(ByteSpan file);
 
 struct LogRecord {
   std::uint64_t number = 0;

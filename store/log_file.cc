@@ -8,6 +8,8 @@ namespace taper::store {
 namespace {
 
 constexpr std::string_view kMagic = "TPA1";
+constexpr std::string_view kMagicAbove = "TPA2";
+constexpr std::uint64_t kPassedRecords = 65536;
 
 FinalStatement take_final(ByteReader& reader) {
   FinalStatement final;
@@ -19,6 +21,19 @@ FinalStatement take_final(ByteReader& reader) {
   if (has_nonce > 1) reader.take(reader.left() + 1);
   std::copy(signature.begin(), signature.end(), final.signature.begin());
   return final;
+}
+
+Result<LogFile> take_front(ByteReader& reader) {
+  LogFile log;
+  const std::string_view magic = as_text(reader.take(kMagic.size()));
+  if (magic != kMagic && magic != kMagicAbove) return malformed_log("magic");
+  log.origin = as_text(reader.block(limits::kLogOriginBytesMax));
+  if (magic == kMagicAbove) {
+    log.start.record = reader.u64();
+    log.start.epoch = reader.u64();
+    if (log.start.record < kFirstBoundary) return malformed_log("first record");
+  }
+  return log;
 }
 
 }  // namespace
@@ -33,15 +48,20 @@ ByteSpan take_record(ByteReader& reader) {
   return record;
 }
 
-Result<LogFile> parse_log_file(ByteSpan file) {
+Result<LogFile> parse_log_front(ByteSpan file) {
+  ByteReader reader(file);
+  TAPER_TRY(LogFile log, take_front(reader));
+  if (!reader.ok()) return malformed_log("origin");
+  return log;
+}
+
+Result<LogFile> parse_log_file(ByteSpan file, const Passed& passed) {
   if (file.size() > limits::kLogFileBytesMax) {
     return Error(Code::too_large, {"log", std::to_string(limits::kLogFileBytesMax),
                                    std::to_string(file.size()), ""});
   }
   ByteReader reader(file);
-  LogFile log;
-  if (as_text(reader.take(kMagic.size())) != kMagic) return malformed_log("magic");
-  log.origin = as_text(reader.block(limits::kLogOriginBytesMax));
+  TAPER_TRY(LogFile log, take_front(reader));
   const std::uint32_t heads = reader.u32();
   for (std::uint32_t i = 0; i < heads && reader.ok(); ++i) {
     log.heads.push_back(take_signed_head(reader));
@@ -49,7 +69,10 @@ Result<LogFile> parse_log_file(ByteSpan file) {
   if (!reader.ok()) return malformed_log("checkpoints");
   log.records = reader.u64();
   const std::size_t start = file.size() - reader.left();
-  for (std::uint64_t i = 0; i < log.records && reader.ok(); ++i) take_record(reader);
+  for (std::uint64_t i = 0; i < log.records && reader.ok(); ++i) {
+    take_record(reader);
+    if (passed && i % kPassedRecords == 0) passed(file.first(file.size() - reader.left()));
+  }
   if (!reader.ok()) return malformed_log("records");
   log.record_bytes = file.subspan(start, file.size() - reader.left() - start);
   log.final = take_final(reader);
@@ -58,8 +81,10 @@ Result<LogFile> parse_log_file(ByteSpan file) {
 }
 
 LogFileWriter::LogFileWriter(std::string_view origin, const std::vector<SignedHead>& heads,
-                             std::uint64_t records) {
-  out_.raw(as_bytes(kMagic)).text(origin).u32(static_cast<std::uint32_t>(heads.size()));
+                             std::uint64_t records, const LogStart& start) {
+  out_.raw(as_bytes(start.record == 0 ? kMagic : kMagicAbove)).text(origin);
+  if (start.record != 0) out_.u64(start.record).u64(start.epoch);
+  out_.u32(static_cast<std::uint32_t>(heads.size()));
   for (const SignedHead& head : heads) out_.raw(encode(head));
   out_.u64(records);
 }

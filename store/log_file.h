@@ -2,8 +2,11 @@
 // and no byte without a meaning.
 //   "TPA1" · u32+origin · u32 heads · heads · u64 records · (u32+record)… · u8 nonce? · [nonce] ·
 //   root · signature · end of file
+// A file that begins above record 0 is "TPA2" and has {first record u64, first epoch u64} behind
+// its origin.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -18,17 +21,31 @@ struct FinalStatement {
   crypto::Signature signature{};
 };
 
+inline constexpr std::uint64_t kFirstBoundary = 2;  // incarnation and log key 0: no head has less
+
+// Where a file's records begin: the number of the first, and the epoch of the first checkpoint
+// above it. A whole log begins at {0, 0}; no file begins at record 1.
+struct LogStart {
+  std::uint64_t record = 0;
+  std::uint64_t epoch = 0;
+};
+
 // A file whose framing has been read to its last byte; nothing in it is believed yet.
 struct LogFile {
   std::string_view origin;
-  std::vector<SignedHead> heads;  // by epoch, from 0
-  std::uint64_t records = 0;
-  ByteSpan record_bytes;  // framed; take them with take_record
+  LogStart start;
+  std::vector<SignedHead> heads;  // by epoch, from start.epoch
+  std::uint64_t records = 0;      // in this file
+  ByteSpan record_bytes;          // framed; take them with take_record
   FinalStatement final;
 };
 
+// Origin and start alone; nothing behind them is looked at. Error: log_malformed.
+Result<LogFile> parse_log_front(ByteSpan file);
+// Told, now and then, that bytes at the front of what is read were looked at.
+using Passed = std::function<void(ByteSpan)>;
 // Errors: too_large, log_malformed.
-Result<LogFile> parse_log_file(ByteSpan file);
+Result<LogFile> parse_log_file(ByteSpan file, const Passed& passed = {});
 // At least kRecordHeadBytes long; check the reader afterwards.
 ByteSpan take_record(ByteReader& reader);
 
@@ -36,7 +53,7 @@ ByteSpan take_record(ByteReader& reader);
 class LogFileWriter {
  public:
   LogFileWriter(std::string_view origin, const std::vector<SignedHead>& heads,
-                std::uint64_t records);
+                std::uint64_t records, const LogStart& start = {});
   void add(ByteSpan record) { out_.block(record); }
   std::size_t size() const { return out_.bytes().size(); }
   Bytes finish(const FinalStatement& final) &&;

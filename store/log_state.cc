@@ -44,24 +44,11 @@ Result<StateIdentity> load_identity(const ReadTxn& txn) {
   return StateIdentity{*incarnation, std::move(origin)};
 }
 
-Result<TreeHash> load_peak(const ReadTxn& txn, unsigned level, std::uint64_t index) {
-  if (level == 0) {
-    TAPER_TRY(const ByteSpan record,
-              need(txn, Table::log_leaves, big_endian(index), "a log record"));
-    return leaf_hash(record);
-  }
-  TAPER_TRY(const ByteSpan bytes,
-            need(txn, Table::log_nodes, node_key(level, index), "a log tree node"));
-  const auto peak = TreeHash::from(bytes);
-  if (!peak) return corrupt("a log tree node");
-  return *peak;
-}
-
 Result<LogTree> load_tree(const ReadTxn& txn, std::uint64_t size) {
   std::vector<TreeHash> peaks;
   for (unsigned level = 64; level-- > 0;) {
     if (((size >> level) & 1U) == 0) continue;
-    TAPER_TRY(const TreeHash peak, load_peak(txn, level, (size >> level) - 1));
+    TAPER_TRY(const TreeHash peak, load_node(txn, level, (size >> level) - 1));
     peaks.push_back(peak);
   }
   return LogTree(size, std::move(peaks));
@@ -82,6 +69,19 @@ Status check_last_head(const ReadTxn& txn, const LogState& state) {
 }
 
 }  // namespace
+
+Result<TreeHash> load_node(const ReadTxn& txn, unsigned level, std::uint64_t index) {
+  if (level == 0) {
+    TAPER_TRY(const ByteSpan record,
+              need(txn, Table::log_leaves, big_endian(index), "a log record"));
+    return leaf_hash(record);
+  }
+  TAPER_TRY(const ByteSpan bytes,
+            need(txn, Table::log_nodes, node_key(level, index), "a log tree node"));
+  const auto peak = TreeHash::from(bytes);
+  if (!peak) return corrupt("a log tree node");
+  return *peak;
+}
 
 Error corrupt(std::string_view what) {
   return Error(Code::store_corrupt, {std::string(what), "", "", ""});

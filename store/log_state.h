@@ -39,6 +39,10 @@ Status check_unmoved(const ReadTxn& txn, const LogState& state);
 // Errors: store_version, store_corrupt (also when the tree is not the one last signed).
 Result<LoadedLog> load_log(const ReadTxn& txn);
 
+// The hash of the complete subtree over leaves [index << level, (index + 1) << level). Error:
+// store_corrupt.
+Result<TreeHash> load_node(const ReadTxn& txn, unsigned level, std::uint64_t index);
+
 Error corrupt(std::string_view what);
 
 // Keys of table meta that are ours.

@@ -25,6 +25,7 @@ class LogTree {
   void append(const TreeHash& leaf, const Completed& completed = {});
 
   std::uint64_t size() const { return size_; }
+  const std::vector<TreeHash>& peaks() const { return peaks_; }
   TreeHash root() const;  // of no leaves: SHA-256 of nothing
 
  private:

@@ -110,7 +110,7 @@ NodeStore::NodeStore(std::unique_ptr<Engine> engine, std::unique_ptr<StateFiles>
       state_(std::move(loaded.state)),
       keys_(std::move(keys)) {}
 
-NodeStore::~NodeStore() = default;
+NodeStore::~NodeStore() { NodeStore::rest(); }
 
 Status NodeStore::read(const std::function<Status(const ReadTxn&)>& look) const {
   TAPER_ASSERT(!writing_);
@@ -136,6 +136,7 @@ Status NodeStore::sync_marker() { return files_ && keys_ ? files_->sync_marker()
 Result<Store::CommitFacts> NodeStore::commit(const std::function<Status(WriteTxn&)>& change) {
   TAPER_ASSERT(!writing_);
   if (!keys_) return Error(Code::store_failure, {"write", "", "opened for reading only", ""});
+  rest();
   if (!refusal_.empty()) return Error(Code::store_failure, {"write", "", refusal_, ""});
   writing_ = true;
   Result<CommitFacts> facts = commit_guarded(change);
@@ -167,17 +168,22 @@ Result<Store::CommitFacts> NodeStore::commit_guarded(
 
 // The commit is durable whatever happens here; what fails here only stops the writes after it.
 void NodeStore::settle(LogState next) {
-  const bool evolve = next.epoch != state_.epoch;
   state_ = std::move(next);
-  if (evolve) {
-    keys_->advance();
-    if (files_ && !files_->overwrite_seed(keys_->seed()).ok()) {
-      refusal_ = "log.seed could not be overwritten";
-    }
-  }
   if (files_ && !files_->write_marker({identity_.incarnation, state_.commit}).ok()) {
     refusal_ = "the marker could not be written";
   }
+}
+
+bool NodeStore::owes_rest() const { return keys_ && keys_->seed().epoch() != state_.epoch; }
+
+void NodeStore::rest() {
+  if (!owes_rest()) return;
+  keys_->advance();
+  if (!files_) return;
+  // Who took the state from us has moved its seed forward, perhaps further.
+  Status done = files_->check_lock();
+  if (done.ok()) done = files_->overwrite_seed(keys_->seed());
+  if (!done.ok()) refusal_ = "log.seed could not be overwritten";
 }
 
 Result<Committed> Store::write(const std::function<Status(WriteTxn&)>& change) {

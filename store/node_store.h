@@ -37,6 +37,8 @@ class NodeStore final : public Store {
   Status read(const std::function<Status(const ReadTxn&)>& look) const override;
   Result<LogHead> log_head() const override;
   Status sync_marker() override;
+  bool owes_rest() const override;
+  void rest() override;
 
  protected:
   Result<CommitFacts> commit(const std::function<Status(WriteTxn&)>& change) override;

@@ -51,6 +51,8 @@ enum class LeafType : std::uint16_t {
   evidence = 10,    // something that should not exist
   recovery = 11,    // what a restart found and did
   reading = 12,     // a reader asked for a kept result
+  time_step = 13,   // the wall clock was set
+  beacon = 14,      // signed time was imported, or refused as it contradicts
 };
 
 // Proof that a transaction is durable. Only the store makes one.
@@ -128,6 +130,11 @@ class Store {
   virtual Result<LogHead> log_head() const = 0;
   // Syncs the marker that shows an old copy put back; called at start, task end and stop.
   virtual Status sync_marker() = 0;
+  // A commit that announced the log's next key leaves the key before it in log.seed. `rest`, for
+  // whoever has given the commit's answer, overwrites it; otherwise the next write does, before it
+  // begins, or the store's end.
+  virtual bool owes_rest() const { return false; }
+  virtual void rest() {}
 
  protected:
   Store() = default;

@@ -21,6 +21,7 @@ struct KnownTool {
   std::optional<Hash> digest;
   std::vector<InputSpec> inputs;
   std::vector<std::string> secrets = {};  // the names of those that it reads
+  bool agent = false;                     // an agent's program, which nobody calls
 };
 using KnownTools = std::map<std::string, KnownTool, std::less<>>;
 KnownTools builtin_known_tools();

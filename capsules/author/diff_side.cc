@@ -22,16 +22,18 @@ bool lower(const std::optional<std::int64_t>& mine, const std::optional<std::int
   return !theirs || (mine && *mine <= *theirs);
 }
 
-CellLimits cell_of(const Capsule& root, const Grant& grant) {
-  const CellLimits& own = grant.cell;
-  const CellLimits& other = root.cell;
-  // Of two caps the smaller holds.
+// Of two caps the smaller holds.
+CellLimits smaller(const CellLimits& own, const CellLimits& other) {
   const auto either = [](const auto& a, const auto& b) {
     return a && b ? std::min(a, b) : a ? a : b;
   };
   return {either(own.output_bytes, other.output_bytes),
           either(own.memory_bytes, other.memory_bytes), either(own.processes, other.processes),
           either(own.cpu_s, other.cpu_s), either(own.wall_ms, other.wall_ms)};
+}
+
+CellLimits cell_of(const Capsule& root, const Grant& grant) {
+  return smaller(grant.cell, root.cell);
 }
 
 bool cell_within(const CellLimits& mine, const CellLimits& theirs) {
@@ -261,12 +263,23 @@ std::vector<std::string> terms_beyond(const Side& my, const Side& their) {
   beyond(a.audience.node != b.audience.node || a.audience.incarnation != b.audience.incarnation,
          "it is for another node");
   beyond(a.entry != b.entry, "its calls come in another way (entry)");
+  const bool agents = a.entry == EntryKind::agent && b.entry == EntryKind::agent;
+  beyond(agents && (a.agent_entry.program != b.agent_entry.program ||
+                    a.agent_entry.digest != b.agent_entry.digest),
+         "its agent is another program");
+  beyond(agents &&
+             !cell_within(smaller(a.agent_entry.cell, a.cell), smaller(b.agent_entry.cell, b.cell)),
+         "its agent's cell has higher limits");
   beyond(!window_within(my, their), "its window reaches further");
   beyond(a.lease_ttl_ms > b.lease_ttl_ms, "its lease is longer");
   beyond(a.lease_idle_ms > b.lease_idle_ms, "it may be idle for longer");
   beyond(a.activations > b.activations, "it has more activations");
   beyond(a.max_revocation_age_s > b.max_revocation_age_s, "it bears older news on revocations");
   beyond(a.time_assurance < b.time_assurance, "it bears a less certain time");
+  const OfflineCaps mine = a.offline.value_or(OfflineCaps{a.lease_ttl_ms, a.lease_idle_ms});
+  const OfflineCaps theirs = b.offline.value_or(OfflineCaps{b.lease_ttl_ms, b.lease_idle_ms});
+  beyond(mine.max_ttl_ms > theirs.max_ttl_ms || mine.max_idle_ms > theirs.max_idle_ms,
+         "its lease is longer where the time is not anchored");
   beyond(a.min_tier < b.min_tier, "it bears a weaker sandbox");
   beyond(a.log_quota_bytes > b.log_quota_bytes, "its log may grow larger");
   beyond(a.max_depth - my.chain.blocks.size() > b.max_depth - their.chain.blocks.size(),

@@ -125,6 +125,12 @@ Offset<wire::Plan> write_plan(Builder& fbb, const Plan& plan) {
   return wire::CreatePlan(fbb, inputs, list);
 }
 
+Offset<wire::Agent> write_agent(Builder& fbb, const AgentEntry& agent) {
+  const auto program = fbb.CreateString(agent.program);
+  const auto digest = id_bytes(fbb, agent.digest);
+  return wire::CreateAgent(fbb, program, digest, write_cell(fbb, agent.cell));
+}
+
 Offset<wire::ResultRule> write_result(Builder& fbb, const ResultRule& rule) {
   Bytes readers;
   for (const Hash& reader : rule.readers)
@@ -194,9 +200,11 @@ struct CapsuleParts {
   Offset<flatbuffers::Vector<Offset<wire::Grant>>> grants;
   Offset<wire::Cell> cell;
   Offset<wire::Plan> plan;
+  Offset<wire::Agent> agent_entry;
   Offset<wire::ResultRule> result;
   Offset<flatbuffers::Vector<Offset<wire::Secret>>> secrets;
   Offset<wire::Delegation> delegation;
+  Offset<wire::Offline> offline;
   Offset<wire::Log> log;
 };
 
@@ -204,6 +212,8 @@ CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   CapsuleParts parts;
   std::vector<std::string> features;
   if (capsule.long_lease) features.emplace_back(kLongLeaseFeature);
+  if (capsule.entry == EntryKind::agent) features.emplace_back(kAgentFeature);
+  if (capsule.offline) features.emplace_back(kOfflineFeature);
   parts.features = fbb.CreateVectorOfStrings(features);
   parts.issuer = id_bytes(fbb, capsule.issuer);
   parts.fleet = id_bytes(fbb, capsule.fleet);
@@ -226,7 +236,11 @@ CapsuleParts write_parts(Builder& fbb, const Capsule& capsule) {
   for (const Grant& grant : capsule.grants) grants.push_back(write_grant(fbb, grant));
   parts.grants = fbb.CreateVector(grants);
   if (capsule.entry == EntryKind::plan) parts.plan = write_plan(fbb, capsule.plan);
+  if (capsule.entry == EntryKind::agent) parts.agent_entry = write_agent(fbb, capsule.agent_entry);
   if (capsule.result) parts.result = write_result(fbb, *capsule.result);
+  if (capsule.offline)
+    parts.offline =
+        wire::CreateOffline(fbb, capsule.offline->max_ttl_ms, capsule.offline->max_idle_ms);
   if (!capsule.secrets.empty()) parts.secrets = write_secrets(fbb, capsule.secrets);
   parts.delegation = wire::CreateDelegation(fbb, capsule.max_depth);
   parts.cell = write_cell(fbb, capsule.cell);
@@ -263,9 +277,11 @@ Result<Bytes> encode_capsule(const Capsule& capsule) {
   out.add_min_tier(static_cast<wire::Tier>(capsule.min_tier));
   out.add_entry(static_cast<wire::EntryKind>(capsule.entry));
   if (!parts.plan.IsNull()) out.add_plan(parts.plan);
+  if (!parts.agent_entry.IsNull()) out.add_agent_entry(parts.agent_entry);
   if (!parts.result.IsNull()) out.add_result(parts.result);
   if (!parts.secrets.IsNull()) out.add_secrets(parts.secrets);
   out.add_delegation(parts.delegation);
+  if (!parts.offline.IsNull()) out.add_offline(parts.offline);
   out.add_log(parts.log);
   wire::FinishCapsuleBuffer(fbb, out.Finish());
   return finished(fbb);

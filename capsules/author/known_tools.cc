@@ -75,6 +75,7 @@ Result<KnownTool> read_known_tool(const Value& item) {
   TAPER_TRY(tool.name, text_of(item, "name"));
   TAPER_TRY(const std::string kind, text_of(item, "kind"));
   tool.builtin = kind == "builtin";
+  tool.agent = kind == "agent";
   TAPER_TRY(tool.effect, tool_effect(item));
   TAPER_TRY(tool.inputs, inputs_of(item));
   TAPER_TRY(tool.secrets, secrets_of(item));

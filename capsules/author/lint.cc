@@ -109,7 +109,7 @@ void lint_pin(const Grant& grant, const KnownTool& tool, const std::string& path
   if (grant.digest_kind == DigestKind::unpinned) {
     report.note(path + ".digest", "the tool is not pinned: whatever has its name will run",
                 tool.digest ? "write digest = \"" + tool.digest->hex() + "\""
-                            : "pin it by the digest of 'taper tools list'");
+                            : "pin it by the digest of 'taper tools list --json'");
   }
   if (grant.digest_kind == DigestKind::pinned && tool.digest && *tool.digest != grant.digest) {
     report.error(Code::tool_digest, path + ".digest", "the node's tool has another digest",
@@ -161,6 +161,12 @@ void lint_grant(const Grant& grant, const KnownTools& tools, const std::string& 
     return;
   }
   const KnownTool& tool = found->second;
+  if (tool.agent) {
+    report.error(Code::tool_missing, path + ".tool",
+                 "'" + grant.tool + "' is an agent's program, which nobody calls",
+                 "name it in [agent], or grant a tool");
+    return;
+  }
   lint_effect(grant, tool, path, report);
   lint_pin(grant, tool, path, report);
   lint_arguments(grant, tool, path, report);
@@ -175,13 +181,28 @@ void lint_grant(const Grant& grant, const KnownTools& tools, const std::string& 
   }
 }
 
-// A session's agent asks for what it is shown.
+// Pinned always, so that what its author saw is what runs.
+void lint_agent(const AgentEntry& agent, const KnownTools& tools, LintReport& report) {
+  const auto found = tools.find(agent.program);
+  if (found == tools.end() || !found->second.agent) {
+    report.error(
+        Code::tool_missing, "agent.program", "the program '" + agent.program + "' is not known",
+        "declare it on the node (kind = \"agent\"), and give the node's tools with --tools "
+        "FILE ('taper tools list --json')");
+  } else if (found->second.digest && *found->second.digest != agent.digest) {
+    report.error(
+        Code::tool_digest, "agent.digest", "the node's program has another digest",
+        "write digest = \"" + found->second.digest->hex() + "\" if that program is the one meant");
+  }
+}
+
+// An agent asks for what it is shown.
 void lint_session(const Capsule& capsule, LintReport& report) {
   for (std::size_t i = 0; i < capsule.grants.size(); ++i) {
     if (std::ranges::find(capsule.grants[i].verbs, Verb::discover) != capsule.grants[i].verbs.end())
       continue;
     report.note("grant[" + std::to_string(i) + "].verbs",
-                "without the verb 'discover' a session does not list the tool",
+                "without the verb 'discover' the agent is not shown the tool",
                 "add \"discover\", or leave verbs out");
   }
 }
@@ -217,7 +238,8 @@ std::vector<Finding> lint(const Draft& draft, const KnownTools& tools, const Tru
   lint_secrets(capsule, report);
   lint_reach(capsule, report);
   if (capsule.entry == EntryKind::plan) lint_plan(capsule, tools, report);
-  if (capsule.entry == EntryKind::session) lint_session(capsule, report);
+  if (capsule.entry != EntryKind::plan) lint_session(capsule, report);
+  if (capsule.entry == EntryKind::agent) lint_agent(capsule.agent_entry, tools, report);
   return report.take();
 }
 

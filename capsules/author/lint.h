@@ -50,10 +50,11 @@ void lint_grants(const Capsule& capsule, const KnownTools& tools, LintReport& re
 // What can never act on today's nodes.
 void lint_reach(const Capsule& capsule, LintReport& report);
 bool asks_time_of_day(const ArgRule& rule);
-inline constexpr std::string_view kNoSignedTime =
-    "time_of_day holds only by a signed source of time, which no node has yet";
-inline constexpr std::string_view kLeaveTimeOut =
-    "leave it out, or take it to be refused until there is one";
+inline constexpr std::string_view kNeedsSignedTime =
+    "time_of_day and anchored time hold only by a signed source of time, for a day after each "
+    "answer";
+inline constexpr std::string_view kBringTime =
+    "bring it with 'taper time challenge', 'taper time answer' and 'taper import'";
 void lint_plan(const Capsule& capsule, const KnownTools& tools, LintReport& report);
 
 // A step's argument that is filled in while the plan runs, whole or in part.

@@ -1,4 +1,5 @@
-// What no node of this version can meet: signed all the same, since a later one may.
+// What a node meets only where something was brought to it, or not in this version: signed all the
+// same.
 #include "capsules/author/each_constraint.h"
 #include "capsules/author/lint.h"
 #include "capsules/author/words.h"
@@ -15,9 +16,10 @@ bool asks_time_of_day(const ArgRule& rule) {
 
 void lint_reach(const Capsule& capsule, LintReport& report) {
   if (capsule.time_assurance == TimeAssurance::anchored) {
-    report.note("capsule.freshness.time",
-                "no node has a signed source of time yet, so none takes this capsule up",
-                "\"bounded\" is the strongest today");
+    report.note("capsule.freshness.time", std::string(kNeedsSignedTime), std::string(kBringTime));
+    if (capsule.offline)
+      report.note("capsule.offline", "it never holds: without an anchor nothing is allowed",
+                  "leave it out, or ask for time = \"bounded\"");
   }
   if (capsule.min_tier > Tier::t2) {
     report.note("capsule.min_tier",
@@ -28,8 +30,8 @@ void lint_reach(const Capsule& capsule, LintReport& report) {
   for (std::size_t i = 0; i < capsule.grants.size(); ++i) {
     for (const ArgRule& rule : capsule.grants[i].args) {
       if (!asks_time_of_day(rule)) continue;
-      report.note("grant[" + std::to_string(i) + "].args." + rule.name, std::string(kNoSignedTime),
-                  std::string(kLeaveTimeOut));
+      report.note("grant[" + std::to_string(i) + "].args." + rule.name,
+                  std::string(kNeedsSignedTime), std::string(kBringTime));
     }
   }
 }

@@ -55,7 +55,7 @@ void lint_args(Section& grant, const KeptGrant& kept, const Above& above, std::s
   for (const ArgRule& rule : kept.args) {
     const Place place{grant.place("args").path + "." + rule.name, grant.place("args").line};
     if (asks_time_of_day(rule))
-      grant.report().note(place, std::string(kNoSignedTime), std::string(kLeaveTimeOut));
+      grant.report().note(place, std::string(kNeedsSignedTime), std::string(kBringTime));
     const auto inherited = std::ranges::find(held.args, rule.name, &ArgRule::name);
     if (inherited == held.args.end()) {
       grant.report().error(

@@ -176,6 +176,13 @@ void show_plan(Page& page, const Plan& plan) {
   }
 }
 
+void show_agent(Page& page, const AgentEntry& agent) {
+  page.heading("agent", agent.program);
+  page.line("digest", agent.digest.hex(), 2);
+  const std::string cell = cell_text(agent.cell);
+  if (!cell.empty()) page.line("cell", cell, 2);
+}
+
 void show_block(Page& page, const Block& block, std::size_t number,
                 std::optional<std::int64_t> now_s) {
   page.heading("block", std::to_string(number));
@@ -233,6 +240,9 @@ void show_terms(Page& page, const Capsule& capsule, std::optional<std::int64_t> 
   page.line("freshness", "news at most " +
                              format_duration_ms(capsule.max_revocation_age_s * kMsPerS) +
                              " old, time " + std::string(word(capsule.time_assurance)));
+  if (capsule.offline)
+    page.line("not anchored", "lease ttl " + format_duration_ms(capsule.offline->max_ttl_ms) +
+                                  ", idle " + format_duration_ms(capsule.offline->max_idle_ms));
   page.line("ends on", ends_on(capsule.end_on));
   page.line("minimum tier", word(capsule.min_tier));
   page.line("entry", word(capsule.entry));
@@ -280,6 +290,7 @@ std::string show_text(const UntrustedCapsule& capsule, std::optional<std::int64_
               2);
   }
   if (capsule.root.entry == EntryKind::plan) show_plan(page, capsule.root.plan);
+  if (capsule.root.entry == EntryKind::agent) show_agent(page, capsule.root.agent_entry);
   if (capsule.root.result) show_result(page, *capsule.root.result);
   std::size_t number = 0;
   for (const Block& block : capsule.blocks) show_block(page, block, ++number, now_s);

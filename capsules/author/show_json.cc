@@ -107,6 +107,14 @@ json::value plan_json(const Capsule& capsule) {
   return json::object{{"inputs", texts_json(capsule.plan.inputs)}, {"steps", std::move(steps)}};
 }
 
+json::value agent_json(const Capsule& capsule) {
+  if (capsule.entry != EntryKind::agent) return nullptr;
+  const AgentEntry& agent = capsule.agent_entry;
+  return json::object{{"program", text_json(agent.program)},
+                      {"digest", text_json(agent.digest.hex())},
+                      {"cell", cell_json(agent.cell)}};
+}
+
 json::object window_json(std::optional<std::int64_t> from, std::optional<std::int64_t> to) {
   return {{"not_before", time_json(from)},
           {"not_before_s", optional_json(from)},
@@ -200,6 +208,10 @@ std::string show_json(const UntrustedCapsule& shown) {
                              {"long", capsule.long_lease}}},
       {"freshness", json::object{{"max_revocation_age_s", capsule.max_revocation_age_s},
                                  {"time", word(capsule.time_assurance)}}},
+      {"offline", capsule.offline
+                      ? json::value(json::object{{"ttl_ms", capsule.offline->max_ttl_ms},
+                                                 {"idle_ms", capsule.offline->max_idle_ms}})
+                      : nullptr},
       {"end_on", end_on_json(capsule.end_on)},
       {"min_tier", word(capsule.min_tier)},
       {"entry", word(capsule.entry)},
@@ -211,6 +223,7 @@ std::string show_json(const UntrustedCapsule& shown) {
       {"grants", std::move(grants)},
       {"secrets", std::move(secrets)},
       {"plan", plan_json(capsule)},
+      {"agent_entry", agent_json(capsule)},
       {"result", result_json(capsule.result)},
       {"blocks", blocks_json(shown.blocks)}};
   return json::serialize(out);

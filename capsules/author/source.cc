@@ -56,6 +56,25 @@ void read_lease(Section& section, Draft& draft) {
   lease->finish();
 }
 
+// Stricter than the lease, and at the strictest where a part is left out.
+void read_offline(Section& section, Capsule& capsule) {
+  std::optional<Section> offline = section.section("offline");
+  if (!offline) return;
+  OfflineCaps caps;
+  caps.max_ttl_ms = offline->duration_ms("ttl").value_or(0);
+  caps.max_idle_ms =
+      offline->duration_ms("idle").value_or(std::min(caps.max_ttl_ms, capsule.lease_idle_ms));
+  if (caps.max_ttl_ms == 0) {
+    offline->missing("ttl", "\"5m\"");
+  } else if (caps.max_ttl_ms > capsule.lease_ttl_ms) {
+    offline->wrong_type("ttl", "at most the lease's", "it is a stricter cap, never a wider one");
+  } else if (caps.max_idle_ms > caps.max_ttl_ms) {
+    offline->wrong_type("idle", "at most the ttl", "leave idle out");
+  }
+  capsule.offline = caps;
+  offline->finish();
+}
+
 void read_freshness(Section& section, Capsule& capsule) {
   capsule.max_revocation_age_s = kDefaultRevocationAgeS;
   capsule.time_assurance = TimeAssurance::bounded;
@@ -167,6 +186,23 @@ void read_node(Section& section, Draft& draft) {
   }
 }
 
+AgentEntry read_agent(Section& section) {
+  AgentEntry out;
+  out.program = section.required_text("program", limits::kNameBytesMax, "\"its name on the node\"")
+                    .value_or("");
+  constexpr std::string_view kExample =
+      "\"64 hex digits from 'taper tools list --json' on the node\"";
+  const auto text = section.required_text("digest", limits::kNameBytesMax, kExample);
+  const std::optional<Hash> digest = text ? Hash::from_hex(*text) : std::nullopt;
+  if (text && !digest)
+    section.wrong_type("digest", "64 hex digits: a program is always pinned",
+                       "copy it from 'taper tools list --json' on the node");
+  out.digest = digest.value_or(Hash());
+  out.cell = read_cell(section);
+  section.finish();
+  return out;
+}
+
 Parsed failed(Report& report) { return {std::nullopt, report.take()}; }
 
 void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
@@ -183,13 +219,15 @@ void read_sections(Section& top, const KnownTools& tools, Draft& draft) {
                        "add a [[grant]] for each tool");
   }
   read_secrets(top.take("secret"), draft, top.report());
-  if (auto plan = top.section("plan")) {
-    draft.capsule.entry = EntryKind::plan;
-    read_plan(*plan, draft);
-  } else {
-    draft.capsule.entry = EntryKind::session;
-  }
-  top.not_yet({"agent", "block", "secrets", "hosts", "proof", "offline", "approvers", "cell"});
+  auto plan = top.section("plan");
+  auto agent = top.section("agent");
+  draft.capsule.entry = agent ? EntryKind::agent : plan ? EntryKind::plan : EntryKind::session;
+  if (plan && agent)
+    top.wrong_type("agent", "[plan] or [agent], not both",
+                   "a task's calls come from its plan or from a program");
+  if (plan) read_plan(*plan, draft);
+  if (agent) draft.capsule.agent_entry = read_agent(*agent);
+  top.not_yet({"block", "secrets", "hosts", "proof", "approvers", "cell"});
   top.finish();
 }
 
@@ -219,6 +257,7 @@ void read_capsule(Section& section, Draft& draft) {
   read_window(section, draft);
   read_lease(section, draft);
   read_freshness(section, capsule);
+  read_offline(section, capsule);
   read_end_on(section, capsule.end_on);
   capsule.activations = static_cast<std::uint32_t>(
       section.integer("activations", 1, limits::kActivationsMax).value_or(1));
@@ -230,7 +269,7 @@ void read_capsule(Section& section, Draft& draft) {
   read_node(section, draft);
   read_result(section, capsule);
   section.not_yet({"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca",
-                   "proof", "offline", "features"});
+                   "proof", "features"});
   section.finish();
 }
 

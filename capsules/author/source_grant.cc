@@ -77,7 +77,7 @@ void read_digest(Section& grant, const KnownTool* tool, Grant& out) {
   if (!text) {
     const std::string known = tool != nullptr && tool->digest
                                   ? "\"" + tool->digest->hex() + "\""
-                                  : "\"64 hex digits from 'taper tools list' on the node\"";
+                                  : "\"64 hex digits from 'taper tools list --json' on the node\"";
     if (!grant.table().contains("digest")) {
       grant.missing("digest", known + ", or \"unpinned\" in so many words");
     }
@@ -90,7 +90,7 @@ void read_digest(Section& grant, const KnownTool* tool, Grant& out) {
   const std::optional<Hash> digest = Hash::from_hex(*text);
   if (!digest) {
     grant.wrong_type("digest", "64 hex digits or \"unpinned\"",
-                     "copy it from 'taper tools list' on the node");
+                     "copy it from 'taper tools list --json' on the node");
     return;
   }
   out.digest_kind = DigestKind::pinned;

@@ -29,7 +29,7 @@ tool   = "file.write"
 args   = { path = { equals = "/var/tmp/taper-first-report.txt" }, content = "any" }
 budget = { calls = 1 }
 
-# The steps, in order. A value may come from an earlier step, whole.
+# The steps, in order; without [plan] it is a session, for 'taper connect'. A value may come from an earlier step, whole.
 [plan]
 steps = [
   { id = "read",  tool = "file.read",  args = { path = "/usr/lib/os-release" } },

@@ -1,6 +1,7 @@
 // What a chain may reach beside its own calls' permits: a call's handle, and what it may discover.
 #include <algorithm>
 
+#include "crypto/crypto.h"
 #include "runtime/authority/decide.h"
 
 namespace taper::authority {
@@ -66,9 +67,10 @@ Status find_handle(const LiveTask& task, const AccessRequest& request, const Now
   for (std::size_t i = 0; i < branch.levels[last].size(); ++i) {
     const bool held = has_verb(branch.levels[last][i], request.verb);
     const Descent from = descent_of(branch, i, *call.handle, request.verb);
-    const bool mine = own && (from.same_line || !from.same_chain);
-    const bool reaches =
-        root_of(branch.levels, last, i) == call.grant && (mine || (from.handed_on && held));
+    const bool answers = request.verb == capsules::Verb::update;  // which makes it go on
+    const bool mine = own && (from.same_line || (!from.same_chain && !answers));
+    const bool handed_on = from.handed_on && held && !answers;
+    const bool reaches = root_of(branch.levels, last, i) == call.grant && (mine || handed_on);
     // The first with the verb; where none has it, the last says so.
     if (!reaches || (reached && has_verb(grant_at(ruling, last), request.verb))) continue;
     set_line(ruling, i);
@@ -81,6 +83,36 @@ Status find_handle(const LiveTask& task, const AccessRequest& request, const Now
   }
   ruling.depth = 0;
   return Error(Code::handle_unknown, {"call", "a handle of this chain", "none", ""});
+}
+
+Hash arguments_hash(const capsules::Object& arguments, const Tool& tool) {
+  const std::string text = capsules::write_canonical(arguments);
+  return crypto::hash({as_bytes(text), tool.digest.span()});
+}
+
+Status wants_input(const CallRecord& call) {
+  if (call.state == CallState::waiting) return success();
+  return Error(Code::input_unwanted,
+               {"call", "one that waits for input", std::string(call_state_name(call.state)), ""});
+}
+
+Status find_waiting(const LiveTask& task, const CallRequest& request,
+                    const Result<capsules::Object>& arguments, const Now& now, Ruling& ruling) {
+  const AccessRequest asked{request.task, request.chain, capsules::Verb::update,
+                            request.goes_on->call};
+  TAPER_CHECK(find_handle(task, asked, now, ruling));
+  const CallRecord& call = task.calls[ruling.number];
+  Status wanted = wants_input(call);
+  const capsules::Grant& grant = task.root().grants[call.grant];
+  // A tool that is not as it was granted is told as that, by a later question.
+  const bool granted = ruling.tool != nullptr && is_as_granted(*ruling.tool, grant).ok();
+  const bool same =
+      arguments.ok() && grant.tool == request.tool &&
+      (!granted || arguments_hash(*arguments, *ruling.tool) == call.handle->arguments);
+  if (wanted.ok() && !same)
+    wanted = Error(Code::handle_unknown, {"call", "its own tool and arguments", "others", ""});
+  if (!wanted.ok()) ruling.depth = 0;
+  return wanted;
 }
 
 std::vector<DiscoveredGrant> discoverable(const LiveTask& task, const Branch& branch,

@@ -5,6 +5,7 @@
 #include "runtime/authority/profile.h"
 #include "runtime/authority/session_statement.h"
 #include "runtime/authority/state.h"
+#include "runtime/authority/time_report.h"
 
 namespace taper::authority {
 namespace {
@@ -25,35 +26,20 @@ Status check_audience(const Capsule& capsule, const NodeFacts& node) {
   return success();
 }
 
-Status check_root(const capsules::TrustRoot& root, const Estimate& time) {
+Status check_root(const capsules::TrustRoot& root, const Estimate& time, const Now& now) {
   const std::int64_t expires = root.data().expires_s.value_or(time.s + 1);
   if (time.s < expires) return success();
-  return refusal(Code::root_expired, "root", "before " + format_utc_s(expires),
-                 format_utc_s(time.s));
+  return time_denial(Code::root_expired, "root", "before " + format_utc_s(expires), expires, time.s,
+                     time.source, now);
 }
 
-Status check_time_and_window(const Capsule& capsule, const Terms& limits, const Estimate& time) {
-  if (capsule.time_assurance == capsules::TimeAssurance::anchored)
-    return refusal(Code::time_assurance, "time", "anchored", time.behind ? "behind" : "bounded");
-  if (time.behind && capsule.time_assurance != capsules::TimeAssurance::behind)
-    return refusal(Code::time_behind, "time", "at least " + format_utc_s(time.s), "a clock before");
+Status check_time_and_window(const Capsule& capsule, const Terms& limits, const Estimate& time,
+                             const Now& now) {
+  TAPER_CHECK(check_assurance(capsule, time, now));
   if (time.s < limits.not_before_s)
-    return refusal(Code::window_not_open, "window", "from " + format_utc_s(limits.not_before_s),
-                   format_utc_s(time.s));
-  if (time.s >= limits.not_after_s)
-    return refusal(Code::window_closed, "window", "before " + format_utc_s(limits.not_after_s),
-                   format_utc_s(time.s));
-  return success();
-}
-
-// The boot time since the news was imported is inside the estimate: its lower bound began at
-// `news_s` and has been carried forward since.
-Status check_revocation(const Capsule& capsule, std::int64_t news_s, const Estimate& time) {
-  const std::int64_t age_s = std::max<std::int64_t>(0, saturating_subtract(time.s, news_s));
-  if (age_s <= capsule.max_revocation_age_s) return success();
-  return refusal(Code::revocation_stale, "revocation",
-                 "news at most " + std::to_string(capsule.max_revocation_age_s) + " s old",
-                 std::to_string(age_s) + " s");
+    return time_denial(Code::window_not_open, "window", "from " + format_utc_s(limits.not_before_s),
+                       limits.not_before_s, time.s, time.source, now);
+  return check_not_after(limits, time, now);
 }
 
 Status check_inputs(const Capsule& capsule, const std::map<std::string, std::string>& inputs) {
@@ -153,11 +139,12 @@ Result<std::vector<CallSecret>> Authority::State::release(const Capsule& capsule
 Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tools, const Now& now,
                                Candidate& candidate) {
   const Capsule& root_block = capsule.root();
-  const Estimate time = estimate(anchor, root_block.issued_at_s, now);
+  const Estimate known_time = estimate(time, root_block.issued_at_s, now);
   TAPER_CHECK(check_audience(root_block, node));
-  TAPER_CHECK(check_root(*root, time));
-  TAPER_CHECK(check_time_and_window(root_block, terms(root_block, capsule.blocks()), time));
-  TAPER_CHECK(check_revocation(root_block, around().news_s, time));
+  TAPER_CHECK(check_root(*root, known_time, now));
+  TAPER_CHECK(
+      check_time_and_window(root_block, terms(root_block, capsule.blocks()), known_time, now));
+  TAPER_CHECK(check_news(root_block, around().news_s, known_time, now));
 
   std::optional<Hash> known;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
@@ -176,7 +163,9 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
     if (task.record.capsule != capsule.id()) continue;
     if (!task.acting()) return refusal(Code::already_live, "task", "an active one", id.hex());
     const Lapse over = lapse(task, *candidate.branch, around(), now);
-    if (over.question != Question::none) return refusal(over.code, "time", "time left", "none");
+    if (over.question != Question::none)
+      return refusal(over.code, "time", over.expected.empty() ? "time left" : over.expected,
+                     over.expected.empty() ? "none" : over.got);
     candidate.joins = &task;
   }
   if (candidate.joins == nullptr && candidate.activations >= root_block.activations)
@@ -188,6 +177,7 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
   if (node.tier < root_block.min_tier)
     return refusal(Code::tier_unreachable, "tier", tier_name(root_block.min_tier),
                    tier_name(node.tier));
+  TAPER_CHECK(check_policy(node.policy, root_block.lease_ttl_ms));
   for (const capsules::SealedSecret& secret : root_block.secrets)
     TAPER_CHECK(unseal(root_block, secret));  // and wiped: each call opens its own again
   TAPER_CHECK(compile_profiles(*candidate.branch, tools, node.forbidden_trees));
@@ -197,9 +187,22 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
   return success();
 }
 
+Status Authority::State::check_entry(const Candidate& candidate, const Tools& tools,
+                                     const ActivationRequest& request) const {
+  const Capsule& root_block = candidate.branch->capsule.root();
+  if (root_block.entry == capsules::EntryKind::agent)
+    TAPER_CHECK(agent_trees(root_block.agent_entry, tools, candidate.branch->trees,
+                            node.forbidden_trees, node.mount_points));
+  TAPER_CHECK(check_inputs(root_block, request.inputs));
+  if (candidate.joins == nullptr) return success();
+  return may_join(*candidate.joins, candidate.branch->capsule, request);
+}
+
 bool Authority::State::proof_holds(const ActivationRequest& request,
                                    const VerifiedCapsule& capsule) const {
   const bool session = capsule.root().entry == capsules::EntryKind::session;
+  // Who opens a session may not run a plan or an agent by it.
+  if (!session && !request.exchange.is_zero()) return false;
   const Bytes statement =
       session ? session_statement({root->fleet(), node.node, node.incarnation, capsule.chain(),
                                    request.challenge, request.exchange})
@@ -230,16 +233,19 @@ Error Authority::State::count_refusal(const Error& error, const Now& now) {
 Result<Activation> Authority::State::make_task(Candidate candidate,
                                                const ActivationRequest& request, const Now& now) {
   Branch& branch = *candidate.branch;
-  const Estimate time = estimate(anchor, branch.capsule.root().issued_at_s, now);
-  LiveTask task(crypto::random_id<TaskId>(), new_record(branch.capsule, time, now), branch.capsule);
+  const Estimate known_time = estimate(time, branch.capsule.root().issued_at_s, now);
+  LiveTask task(crypto::random_id<TaskId>(), new_record(branch.capsule, known_time, now),
+                branch.capsule);
   TaskRecord& record = task.record;
   record.inputs = inputs_hash(request.inputs);
+  record.policy = node.policy.hash;
   capsules::Object body = task_body("activate", task.id, record, now);
   body.emplace_back("verdict", "allow");
   body.emplace_back("number", count_value(0));
   body.emplace_back("node", node.node.hex());
   body.emplace_back("incarnation", node.incarnation.hex());
   body.emplace_back("inputs_digest", record.inputs.hex());
+  if (!record.policy.is_zero()) body.emplace_back("node_policy", record.policy.hex());
   body.emplace_back("activation", count_value(candidate.activations + 1));
   body.emplace_back("ttl_ms", record.ttl_ms);
   body.emplace_back("not_after", format_utc_s(record.not_after_s));
@@ -273,9 +279,38 @@ Status Authority::State::may_join(const LiveTask& task, const VerifiedCapsule& c
   if (task.record.log_bytes >= static_cast<std::uint64_t>(task.root().log_quota_bytes))
     return refusal(Code::log_quota, "log", std::to_string(task.root().log_quota_bytes) + " bytes",
                    std::to_string(task.record.log_bytes));
-  if (task.chains.size() < limits::kChainsMax || task.chains.contains(capsule.chain()))
-    return success();
+  if (task.chains.contains(capsule.chain())) return success();
+  if (task.chains.size() < limits::kChainsMax) return may_branch(task, capsule);
   return refusal(Code::too_large, "chains", "at most " + std::to_string(limits::kChainsMax),
+                 "one more");
+}
+
+// A chain that joined stays until the task ends, so none takes the room of others: neither one to
+// whom it was handed, nor all such together.
+Status Authority::State::may_branch(const LiveTask& task, const VerifiedCapsule& capsule) const {
+  const PublicKey mine = branch_holder(capsule.root(), capsule.blocks());
+  if (mine == capsule.root().holder) return success();
+  std::size_t same = 0;
+  std::size_t handed_on = 0;
+  TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
+    for (const auto& [chain, known] : task.chains) {
+      TAPER_TRY(const auto file,
+                txn.get(store::Table::capsules, capsule_key(task.record.capsule, chain)));
+      if (!file) continue;
+      TAPER_TRY(const auto said, capsules::read_untrusted(*file, {}));  // verified when it joined
+      const PublicKey other = branch_holder(said.root, said.blocks);
+      same += other == mine ? 1 : 0;
+      handed_on += other == said.root.holder ? 0 : 1;
+    }
+    return success();
+  }));
+  if (same < limits::kChainsPerBranchMax &&
+      handed_on + limits::kChainsForHolder < limits::kChainsMax)
+    return success();
+  return refusal(Code::too_large, "chains",
+                 "at most " + std::to_string(limits::kChainsPerBranchMax) +
+                     " of one whom it was handed to, " +
+                     std::to_string(limits::kChainsMax - limits::kChainsForHolder) + " of all such",
                  "one more");
 }
 
@@ -286,7 +321,7 @@ Result<Activation> Authority::State::join(Candidate candidate, const ActivationR
   const Caller caller{branch.capsule.chain(), branch.capsule.holder()};
   const bool known = task.chains.contains(caller.chain);
   TaskRecord next = task.record;
-  advance(next, !task.running.empty(), now);
+  task.bring(next, now);
   capsules::Object body = task_body(known ? "resume" : "join", task.id, next, now, caller);
   body.emplace_back("verdict", "allow");
   body.emplace_back("number", count_value(0));
@@ -312,26 +347,30 @@ Result<Activation> Authority::State::join(Candidate candidate, const ActivationR
 
 bool Authority::proves(const ActivationRequest& request,
                        const capsules::VerifiedCapsule& capsule) const {
-  return state_->root && state_->proof_holds(request, capsule);
+  return state_->root &&
+         std::ranges::find(state_->challenges, request.challenge) != state_->challenges.end() &&
+         state_->proof_holds(request, capsule);
 }
 
 Result<Activation> Authority::activate(const ActivationRequest& request, const Tools& tools,
                                        const Now& now) {
   State& state = *state_;
-  if (!state.root)
-    return state.count_refusal(refusal(Code::no_trust_root, "root", "a trust root", "none"), now);
+  // Its proof is worth nothing later either, when whatever refused it has passed.
+  const auto refused = [&](const Error& error) {
+    withdraw(request.challenge);
+    return state.count_refusal(error, now);
+  };
+  if (!state.root) return refused(refusal(Code::no_trust_root, "root", "a trust root", "none"));
   const auto capsule = capsules::open(request.capsule_file, *state.root);
-  if (!capsule) return state.count_refusal(capsule.error(), now);
+  if (!capsule) return refused(capsule.error());
   State::Candidate candidate;
   const Status admitted = state.admit(*capsule, tools, now, candidate);
-  if (!admitted) return state.count_refusal(admitted.error(), now);
+  if (!admitted) return refused(admitted.error());
   const Status proven = state.check_proof(request, *capsule);
-  if (!proven) return state.count_refusal(proven.error(), now);
+  if (!proven) return refused(proven.error());
 
-  Status inputs = check_inputs(capsule->root(), request.inputs);
-  if (inputs.ok() && candidate.joins != nullptr)
-    inputs = state.may_join(*candidate.joins, *capsule, request);
-  if (!inputs) return state.count_refusal(inputs.error(), now);
+  const Status fits = state.check_entry(candidate, tools, request);
+  if (!fits) return refused(fits.error());
   return candidate.joins != nullptr ? state.join(std::move(candidate), request, now)
                                     : state.make_task(std::move(candidate), request, now);
 }

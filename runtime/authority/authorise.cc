@@ -26,6 +26,15 @@ struct StagedCall {
   std::optional<CallState> once_before;
 };
 
+// Before the others, of which the time is the last.
+void add_input(const CallRequest& request, std::vector<InputValue>& inputs) {
+  if (request.input != Input::none)
+    inputs.insert(inputs.begin(), {"input", static_cast<std::int64_t>(request.input)});
+  if (!request.goes_on) return;
+  inputs.insert(inputs.begin(), {"responses", request.goes_on->responses});
+  if (request.goes_on->state) inputs.insert(inputs.begin(), {"state", *request.goes_on->state});
+}
+
 PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const CallId& call,
                          Case& c) {
   const Branch& branch = *c.ruling.branch;
@@ -43,32 +52,50 @@ PermitFacts permit_facts(const LiveTask& task, const Surroundings& around, const
   facts.argv = std::move(c.ruling.argv);
   facts.env = c.ruling.tool->env;
   facts.program = c.ruling.tool->program;
+  facts.entry = c.ruling.tool->entry;
   facts.writes = c.ruling.tool->effect != capsules::Effect::read;
   facts.trees = *branch.trees[kept];
   facts.caps = c.ruling.caps;
   const std::int64_t left = time_left(task, branch.limits, around, c.now, Idle::runs_a_call).ms;
-  const std::optional<std::int64_t> wall = cell_limits(task, index).wall_ms;
+  const std::optional<std::int64_t> wall =
+      cell_limits(task, task.root().grants[index].cell).wall_ms;
   const auto most = [left](std::int64_t ms) {
     return std::min(left, std::max<std::int64_t>(0, ms));
   };
   // A server lives on for the next call, so only the call is held to the grant's time.
   const bool upstream = facts.kind == ToolKind::upstream;
-  if (upstream)
+  if (upstream) {
     facts.inputs = upstream_inputs(*c.ruling.tool, *c.arguments,
                                    most(wall.value_or(limits::kUpstreamCallMs)), c.request.meta);
+    add_input(c.request, facts.inputs);
+  }
   facts.deadline_boot_ms =
       saturating_add(c.now.boot_ms, upstream ? left : most(wall.value_or(left)));
   return facts;
 }
 
-HandleRecord make_handle(const LiveTask& task, const Surroundings& around, const Case& c) {
-  const Branch& branch = *c.ruling.branch;
-  const std::int64_t left = time_left(task, branch.limits, around, c.now, Idle::runs_a_call).ms;
-  const std::int64_t ttl_ms = std::clamp<std::int64_t>(*c.request.handle_ttl_ms, 0,
-                                                       std::min(left, limits::kHandleTtlMaxMs));
-  const std::int64_t from_ms = task.active_ms(c.now);
-  const std::size_t kept = c.ruling.line[c.ruling.depth - 1];
-  return {c.now, c.now, from_ms, ttl_ms, branch.capsule.next_previous(), kept};
+// Not idle time, which the task counts while its agent thinks. The process that speaks with the
+// program is not one of the agent's own.
+PermitFacts agent_facts(const LiveTask& task, const Surroundings& around, Case& c) {
+  const Tool& tool = *c.ruling.tool;
+  PermitFacts facts;
+  facts.task = task.id;
+  facts.call = crypto::random_id<CallId>();
+  facts.decision = c.decision;
+  facts.tool = tool.name;
+  facts.digest = tool.digest;
+  facts.kind = tool.kind;
+  for (const ArgvWord& word : tool.argv) facts.argv.push_back(word.literal);
+  facts.program = tool.program;
+  facts.entry = tool.entry;
+  facts.trees = std::move(c.ruling.trees);
+  facts.caps = c.ruling.caps;
+  ++facts.caps.processes;
+  const Terms& limits = c.ruling.branch->limits;
+  const std::int64_t left = time_left(task, limits, around, c.now, Idle::runs_a_call).ms;
+  const auto wall = cell_limits(task, task.root().agent_entry.cell).wall_ms;
+  facts.deadline_boot_ms = saturating_add(c.now.boot_ms, std::min(left, wall.value_or(left)));
+  return facts;
 }
 
 }  // namespace
@@ -84,8 +111,10 @@ struct Authority::State::Staged {
   EndReason ends_task = EndReason::none;
   std::optional<StagedCall> call;         // where one was allowed
   std::size_t number = 0, grant = 0;      // of a handle's call; by which it is shown
-  std::optional<CallRecord> call_before;  // where it is cancelled
+  std::optional<CallRecord> call_before;  // where it is cancelled, or goes on
   std::vector<DiscoveredGrant> found;
+  std::optional<PermitFacts> agent;  // where its program may start
+  std::optional<Permit> permit;      // and once that is durable
   TaskRecord record_before;
   EndReason stopping_before = EndReason::none;
 
@@ -96,7 +125,8 @@ struct Authority::State::Staged {
   Denial denial() const { return {decision, *denied, ends_task}; }
   void apply();
   void undo();
-  Status write(store::WriteTxn& txn) const;
+  void undo_call();
+  Status write(store::WriteTxn& txn, const Now& now) const;
 };
 
 void Authority::State::Staged::apply() {
@@ -116,8 +146,11 @@ void Authority::State::Staged::undo() {
   if (task == nullptr) return;
   task->record = record_before;
   task->stopping = stopping_before;
-  if (call_before) task->calls[number] = *call_before;
-  if (!call) return;
+  if (call) undo_call();
+  if (call_before) task->keep_call(number, *call_before);
+}
+
+void Authority::State::Staged::undo_call() {
   for (std::size_t i = 0; i < call->spent_before.size(); ++i) {
     *call->running.line[i]->spent = call->spent_before[i];
   }
@@ -125,20 +158,28 @@ void Authority::State::Staged::undo() {
   task->once.erase(call->record.once);
   for (const Hash& chain : call->idled) task->chains.at(chain).ended = false;
   if (call->once_before) task->once.emplace(call->record.once, *call->once_before);
-  task->calls.resize(call->number);
-  task->handles.erase(call->record.id);
   task->running.erase(call->record.id);
+  if (call_before) return;
+  task->drop_handle(call->number);
+  task->calls.resize(call->number);
 }
 
-Status Authority::State::Staged::write(store::WriteTxn& txn) const {
+Status Authority::State::Staged::write(store::WriteTxn& txn, const Now& now) const {
   using store::Table;
   TAPER_CHECK(txn.append(store::LeafType::decision, body));
   TAPER_CHECK(txn.put_new(Table::decisions, decision.span(), view));
-  if (call_before)
-    return txn.put(Table::calls, call_key(task->id, number), encode_call(task->calls[number]));
+  if (call_before && !call) {
+    const CallRecord& cancelled = task->calls[number];
+    if (call_before->state == CallState::waiting)
+      return write_outcome(txn, task->id, &task->root(), number, cancelled, now, task->chains,
+                           task->record);
+    return txn.put(Table::calls, call_key(task->id, number), encode_call(cancelled));
+  }
   if (!call) return success();
   const Bytes key = call_key(task->id, call->number);
-  TAPER_CHECK(txn.put_new(Table::calls, key, encode_call(call->record)));
+  const Bytes record = encode_call(call->record);
+  TAPER_CHECK(call_before ? txn.put(Table::calls, key, record)
+                          : txn.put_new(Table::calls, key, record));
   const Hash& capsule = task->record.capsule;
   for (const std::string& label : call->labels) {
     TAPER_CHECK(txn.put(Table::replay, label_key(capsule, label), {}));
@@ -152,7 +193,7 @@ Status Authority::State::Staged::write(store::WriteTxn& txn) const {
 
 Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest& request,
                                                                const CallId& handle,
-                                                               const Now& now) {
+                                                               const Hash& input, const Now& now) {
   const Result<Object> arguments = capsules::parse_arguments(request.arguments);
   std::optional<TaskRecord> record;
   Chains chains;
@@ -163,6 +204,7 @@ Result<Authority::State::Staged> Authority::State::stage_ended(const CallRequest
   }));
   if (!record) return Error(Code::unknown_task, {"task", "", request.task.hex(), ""});
   Case c{request, arguments, now, {}, crypto::random_id<DecisionId>(), handle};
+  c.input = input;
   c.ruling.failed = Question::task_live;
   const std::string got(task_state_name(record->state));
   c.ruling.error = Error(Code::task_not_live, {"task", "active", got, ""});
@@ -178,7 +220,7 @@ void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
   staged.denied = c.ruling.error;
   c.ruling.error = loggable(*staged.denied, c.ruling.failed, task);
   TaskRecord& next = task.record;
-  advance(next, !task.running.empty(), c.now);
+  task.bring(next, c.now);
   EndReason ends = c.ruling.ends_task;
   if (c.ruling.failed != Question::task_live) {
     ++next.denials;
@@ -193,21 +235,38 @@ void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
   if (ends != EndReason::none) task.stopping = ends;
 }
 
+CallRecord Authority::State::call_record(const LiveTask& task, const Case& c) const {
+  CallRecord record{crypto::random_id<CallId>(),
+                    c.request.chain,
+                    c.decision,
+                    c.ruling.line[0],
+                    c.ruling.tool->effect == capsules::Effect::read,
+                    c.request.step,
+                    CallState::authorised,
+                    Code::ok,
+                    c.ruling.once};
+  if (c.request.handle_ttl_ms)
+    record.handle = make_handle(task, *c.ruling.branch, around(), c.ruling.line[c.ruling.depth - 1],
+                                *c.request.handle_ttl_ms, c.now);
+  if (!c.request.goes_on) return record;
+  // Its name and its maker stay, and so does the time of its handle.
+  const CallRecord& before = task.calls[c.ruling.number];
+  record.id = before.id;
+  record.chain = before.chain;
+  record.step = before.step;
+  record.handle = before.handle;
+  record.handle->updated = c.now;
+  record.handle->arguments = {};
+  return record;
+}
+
 Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
   TAPER_TRY(auto secrets, release(task.root(), task.root().grants[c.ruling.line[0]]));
   StagedCall& call = staged.call.emplace();
   call.secrets = std::move(secrets);
   TaskRecord& next = task.record;
-  call.record = {crypto::random_id<CallId>(),
-                 c.request.chain,
-                 c.decision,
-                 c.ruling.line[0],
-                 c.ruling.tool->effect == capsules::Effect::read,
-                 c.request.step,
-                 CallState::authorised,
-                 Code::ok,
-                 c.ruling.once};
-  if (c.request.handle_ttl_ms) call.record.handle = make_handle(task, around(), c);
+  call.record = call_record(task, c);
+  if (c.request.goes_on) staged.call_before = task.calls[staged.number = c.ruling.number];
   auto answers = explain(task, around(), c.request, c.ruling, c.now);
   call.facts = permit_facts(task, around(), call.record.id, c);
   // The call makes the task busy again, and a chain whose idle time was over stays over.
@@ -216,20 +275,25 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
     known.ended = true;
     call.idled.push_back(chain);
   }
-  advance(next, !task.running.empty(), c.now);
+  task.bring(next, c.now);
   next.idle_used_ms = 0;
-  call.number = next.calls++;
+  call.number = c.request.goes_on ? staged.number : next.calls++;
   call.grant = c.ruling.line[c.ruling.depth - 1];
   Object body = decision_body(task.id, next, task.chains, &task, c);
-  body.emplace_back("call", call.record.id.hex());
-  if (call.record.handle) body.emplace_back("handle_ttl_ms", call.record.handle->ttl_ms);
+  if (!c.request.goes_on) body.emplace_back("call", call.record.id.hex());
+  if (c.request.handle_ttl_ms) body.emplace_back("handle_ttl_ms", call.record.handle->ttl_ms);
   staged.write_down(body, std::move(answers));
-  call.running = {static_cast<std::size_t>(call.number), {}, c.ruling.charge};
+  call.running = {static_cast<std::size_t>(call.number),
+                  {},
+                  {},
+                  call.grant,
+                  arguments_hash(*c.arguments, *c.ruling.tool)};
   for (std::size_t level = 0; level < c.ruling.depth; ++level) {
     const LiveGrant& grant = grant_at(c.ruling, level);
     Charge charge = c.ruling.charge;
     charge.sum = c.ruling.sums[level];
     call.running.line.push_back(&grant);
+    call.running.charges.push_back(charge);
     call.spent_before.push_back(*grant.spent);
     *grant.spent = charged(grant.budget, *grant.spent, charge, c.now);
   }
@@ -238,12 +302,21 @@ Status Authority::State::stage_permit(LiveTask& task, Case& c, Staged& staged) {
 
 Result<Authority::State::Staged> Authority::State::stage(const CallRequest& request,
                                                          const Tools& tools, const Now& now) {
-  TAPER_ASSERT(!request.handle_ttl_ms || request.verb == capsules::Verb::call);
+  TAPER_ASSERT((!request.handle_ttl_ms && !request.goes_on) ||
+               request.verb == capsules::Verb::call);
   LiveTask* task = find(request.task);
-  if (task == nullptr) return stage_ended(request, {}, now);
+  const GoesOn none{};
+  const GoesOn& goes_on = request.goes_on ? *request.goes_on : none;
+  if (task == nullptr) return stage_ended(request, goes_on.call, goes_on.digest, now);
   const Result<Object> arguments = capsules::parse_arguments(request.arguments);
-  Case c{request, arguments, now, decide(*task, around(), request, arguments, tools, now),
-         crypto::random_id<DecisionId>()};
+  Case c{request,
+         arguments,
+         now,
+         decide(*task, around(), request, arguments, tools, now),
+         crypto::random_id<DecisionId>(),
+         goes_on.call,
+         {},
+         goes_on.digest};
   return stage_case(*task, c);
 }
 
@@ -255,7 +328,7 @@ Result<Authority::State::Staged> Authority::State::stage_case(LiveTask& task, Ca
   staged.stopping_before = task.stopping;
   if (c.ruling.error) {
     stage_denial(task, c, staged);
-  } else if (c.ruling.about == About::call) {
+  } else if (is_asked(c.ruling.about, Question::budgets)) {
     TAPER_CHECK(stage_permit(task, c, staged));
   } else {
     stage_told(task, c, staged);
@@ -265,21 +338,26 @@ Result<Authority::State::Staged> Authority::State::stage_case(LiveTask& task, Ca
   return staged;
 }
 
-// What is told of changes nothing, but that a cancel marks a call that has no outcome yet.
+// What is told of changes nothing, but that a cancel marks a call that has no outcome yet, and ends
+// one that waits.
 void Authority::State::stage_told(LiveTask& task, Case& c, Staged& staged) {
   auto answers = explain(task, around(), c.request, c.ruling, c.now);
-  advance(task.record, !task.running.empty(), c.now);
+  task.bring(task.record, c.now);
   staged.write_down(decision_body(task.id, task.record, task.chains, &task, c), std::move(answers));
   staged.found = std::move(c.found);
+  if (c.ruling.about == About::agent) staged.agent = agent_facts(task, around(), c);
   if (c.ruling.about != About::handle) return;
   staged.number = c.ruling.number;
   staged.grant = c.ruling.line[c.ruling.depth - 1];
-  CallRecord& call = task.calls[staged.number];
-  const bool runs = call.state == CallState::authorised && !call.cancelled();
-  if (c.request.verb != capsules::Verb::cancel || !runs) return;
+  CallRecord call = task.calls[staged.number];
+  const bool waits = call.state == CallState::waiting;
+  const bool open = (call.state == CallState::authorised || waits) && !call.cancelled();
+  if (c.request.verb != capsules::Verb::cancel || !open) return;
   staged.call_before = call;
   call.handle->cancelled = true;
   call.handle->updated = c.now;
+  if (waits) end_waiting(call, Code::call_cancelled);
+  task.keep_call(staged.number, call);
 }
 
 // Tasks and budgets are written once, as the whole batch leaves them.
@@ -296,7 +374,7 @@ Result<store::Committed> Authority::State::commit_staged(const std::vector<Resul
   }
   return commit(now, [&](store::WriteTxn& txn) -> Status {
     for (const Result<Staged>& staged : batch) {
-      if (staged) TAPER_CHECK(staged->write(txn));
+      if (staged) TAPER_CHECK(staged->write(txn, now));
     }
     for (const LiveGrant* grant : grants) {
       TAPER_CHECK(txn.put(store::Table::budgets, grant->budget_key, encode_spent(*grant->spent)));
@@ -312,22 +390,32 @@ Result<Authority::State::Staged> Authority::State::tell(const AccessRequest& req
   LiveTask* task = find(request.task);
   std::vector<Result<Staged>> one;
   if (task == nullptr) {
-    one.push_back(stage_ended(asked, request.call, now));
+    one.push_back(stage_ended(asked, request.call, request.input, now));
   } else {
     const Result<Object> arguments = Object{};
+    const bool starts = request.verb == capsules::Verb::unset;
+    if (starts) asked.tool = task->root().agent_entry.program;
     Case c{asked,
            arguments,
            now,
-           decide_access(*task, around(), request, now),
+           starts ? decide_agent(*task, around(), asked, tools, now)
+                  : decide_access(*task, around(), request, now),
            crypto::random_id<DecisionId>(),
-           request.call};
+           request.call,
+           {},
+           request.input};
     if (c.ruling.depth > 0) asked.tool = task->root().grants[c.ruling.line[0]].tool;
     if (c.ruling.about == About::grants && !c.ruling.error)
       c.found = discoverable(*task, *c.ruling.branch, tools, now);
+    std::erase_if(c.found, [this](const DiscoveredGrant& grant) {
+      return !check_policy(node.policy, *grant.tool).ok();
+    });
     one.push_back(stage_case(*task, c));
   }
   if (!one.front()) return std::move(one.front());
   const Result<store::Committed> committed = commit_staged(one, now);
+  if (committed && one.front()->agent)
+    one.front()->permit.emplace(PermitMaker::make(std::move(*one.front()->agent), {}, *committed));
   if (committed) return std::move(one.front());
   one.front()->undo();
   return committed.error();
@@ -396,6 +484,14 @@ Result<Discovery> Authority::discover(const TaskId& task, const Hash& chain, con
   TAPER_TRY(State::Staged staged, state_->tell(request, tools, now));
   if (staged.denied) return Discovery(staged.denial());
   return Discovery(std::move(staged.found));
+}
+
+Result<AgentDecision> Authority::start_agent(const TaskId& task, const Hash& chain,
+                                             const Tools& tools, const Now& now) {
+  const AccessRequest request{task, chain, capsules::Verb::unset, {}};
+  TAPER_TRY(State::Staged staged, state_->tell(request, tools, now));
+  if (staged.denied) return AgentDecision(staged.denial());
+  return AgentDecision(AgentStart{std::move(*staged.permit), staged.decision});
 }
 
 }  // namespace taper::authority

@@ -4,6 +4,7 @@
 
 #include "crypto/crypto.h"
 #include "runtime/authority/state.h"
+#include "runtime/authority/time_report.h"
 
 namespace taper::authority {
 
@@ -53,6 +54,7 @@ std::string_view call_state_name(CallState state) {
     case CallState::failed: return "failed";
     case CallState::killed: return "killed";
     case CallState::interrupted: return "interrupted";
+    case CallState::waiting: return "waiting";
   }
   return "unset";
 }
@@ -90,7 +92,7 @@ Authority::Authority(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Authority::~Authority() = default;
 
 Surroundings Authority::State::around() const {
-  return {node, anchor, root ? root->data().issued_at_s : 0};
+  return {node, time, root ? root->data().issued_at_s : 0};
 }
 
 LiveTask* Authority::State::find(const TaskId& task) {
@@ -98,14 +100,34 @@ LiveTask* Authority::State::find(const TaskId& task) {
   return found == live.end() ? nullptr : &found->second;
 }
 
+namespace {
+
+capsules::Object step_body(std::int64_t stepped_s, const TimeState& time, const Now& now) {
+  const Estimate known = estimate(time, 0, now);
+  capsules::Object body{{"verb", "time_step"},
+                        {"by_s", stepped_s},
+                        {"due", format_utc_s(saturating_subtract(now.wall_s, stepped_s))},
+                        {"time", time_standing_name(known.standing)},
+                        {"at_least", format_utc_s(known.least_s)}};
+  add_clocks(body, now);
+  return body;
+}
+
+}  // namespace
+
 Result<store::Committed> Authority::State::commit(
-    const Now& now, const std::function<Status(store::WriteTxn&)>& change) {
-  const TimeAnchor carried = raise(anchor, 0, now);
+    const Now& now, const std::function<Status(store::WriteTxn&)>& change,
+    const std::optional<TimeState>& then) {
+  const TimeState carried = then.value_or(carry(time, now));
+  const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
   const bool due = !refused.empty() &&
                    (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
   auto committed = store.write([&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(change(txn));
-    TAPER_CHECK(txn.put(store::Table::meta, as_bytes("time"), encode_anchor(carried)));
+    TAPER_CHECK(put_time(txn, carried));
+    if (step != 0)
+      TAPER_CHECK(txn.append(store::LeafType::time_step,
+                             capsules::write_canonical(step_body(step, carried, now))));
     if (!due) return success();
     capsules::Object numbers;
     for (const auto& [code, count] : refused) {
@@ -116,6 +138,10 @@ Result<store::Committed> Authority::State::commit(
     TAPER_CHECK(txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
     return success();
   });
+  if (committed.ok()) {
+    time = carried;
+    stepped_s = 0;
+  }
   if (committed.ok() && due) {
     refused.clear();
     refusals_logged = now;
@@ -181,19 +207,27 @@ EndReason Authority::check_time(const TaskId& task, const Now& now) const {
   return lapse(*live, state_->around(), now).ends_task;
 }
 
+void Authority::follow(NodePolicy policy) { state_->node.policy = std::move(policy); }
+
 Status Authority::persist_time(const Now& now) {
   std::map<TaskId, TaskRecord> next;
   for (const auto& [id, task] : state_->live) {
     if (task.record.state != TaskState::active) continue;
     next[id] = task.record;
-    advance(next[id], !task.running.empty(), now);
+    task.bring(next[id], now);
   }
-  if (next.empty()) return success();
+  if (next.empty()) return note_clock(now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
     for (const auto& [id, record] : next) TAPER_CHECK(put_task(txn, id, record));
     return success();
   }));
   for (const auto& [id, record] : next) state_->live.at(id).record = record;
+  return success();
+}
+
+Status Authority::note_clock(const Now& now) {
+  if (state_->stepped_s == 0 && step_s(state_->time.at, now) == 0) return success();
+  TAPER_CHECK(state_->commit(now, [](store::WriteTxn&) { return success(); }));
   return success();
 }
 
@@ -206,6 +240,12 @@ std::vector<TaskId> Authority::live_tasks() const {
 const capsules::VerifiedCapsule* Authority::capsule(const TaskId& task) const {
   const LiveTask* live = state_->find(task);
   return live == nullptr ? nullptr : &live->capsule;
+}
+
+const capsules::VerifiedCapsule* Authority::capsule(const TaskId& task, const Hash& chain) const {
+  const LiveTask* live = state_->find(task);
+  const Branch* branch = live == nullptr ? nullptr : live->branch(chain);
+  return branch == nullptr ? nullptr : &branch->capsule;
 }
 
 const std::map<std::string, std::string>* Authority::inputs(const TaskId& task) const {

@@ -16,6 +16,7 @@
 #include "capsules/open.h"
 #include "crypto/seal.h"
 #include "runtime/authority/budget.h"
+#include "runtime/authority/node_policy.h"
 #include "runtime/authority/permit.h"
 #include "runtime/authority/tool.h"
 #include "runtime/base/clock.h"
@@ -34,6 +35,7 @@ struct NodeFacts {
   // Where file systems are mounted. A granted tree with one of them strictly below it is refused:
   // the cell would see what lies covered there, not what the host sees.
   std::vector<std::string> mount_points;
+  NodePolicy policy = {};
   // Opens sealed secrets. Empty: a capsule that has any is refused.
   std::shared_ptr<const crypto::UnsealingKey> unseal = nullptr;
 };
@@ -68,7 +70,15 @@ enum class EndReason : std::uint8_t {
   operator_kill,
   revocation,  // what the capsule rests on is no longer trusted
 };
-enum class CallState : std::uint8_t { unset, authorised, done, failed, killed, interrupted };
+enum class CallState : std::uint8_t {
+  unset,
+  authorised,
+  done,
+  failed,
+  killed,
+  interrupted,
+  waiting,  // for input: what it did so far is over, and nothing of it runs
+};
 std::string_view task_state_name(TaskState state);  // "active", "completed", …
 std::string_view end_reason_name(EndReason reason);
 std::string_view call_state_name(CallState state);
@@ -80,6 +90,14 @@ struct Answer {
   std::string question;
   bool passed = false;
   std::string expected, got;
+};
+
+// What a call that waits goes on with.
+struct GoesOn {
+  CallId call;
+  Hash digest;                       // of what was answered
+  std::string responses;             // that, as the server is told it: a JSON object
+  std::optional<std::string> state;  // what the server wants back
 };
 
 struct CallRequest {
@@ -97,6 +115,9 @@ struct CallRequest {
   // docs/formats/tools.md. `trace` stands in the decision's record: 32 hex digits, or empty.
   std::string meta = {};
   std::string trace = {};
+  Input input = Input::none;
+  // No new call: one that waits goes on. `verb` is call; tool and arguments are those of that call.
+  std::optional<GoesOn> goes_on = {};
 };
 
 struct Denial {
@@ -120,7 +141,8 @@ struct AccessRequest {
   TaskId task;
   Hash chain;  // of whoever asks now
   capsules::Verb verb = capsules::Verb::unset;
-  CallId call;  // the handle: 16 random bytes, a name and no authority
+  CallId call;      // the handle: 16 random bytes, a name and no authority
+  Hash input = {};  // update: of what is answered
 };
 
 // A call as its handle shows it.
@@ -134,7 +156,7 @@ struct CallView {
   bool runs = false;  // it has no outcome yet; after a cancel: kill it now and settle it
   Now created, updated;
   std::int64_t ttl_ms = 0;  // from `created`
-  Hash result;              // of the kept result's bytes; zero: none
+  Hash result;              // of the kept result's bytes; zero: none. Waiting: of what it asks
 };
 using Access = std::variant<CallView, Denial>;
 
@@ -151,6 +173,13 @@ struct DiscoveredGrant {
   BudgetLeft left;                  // the least of its line
 };
 using Discovery = std::variant<std::vector<DiscoveredGrant>, Denial>;
+
+// The program that is the agent may start.
+struct AgentStart {
+  Permit permit;
+  DecisionId decision;
+};
+using AgentDecision = std::variant<AgentStart, Denial>;
 
 // What is left to one chain of a live task, and to one of its grants.
 struct Remaining {
@@ -209,6 +238,9 @@ struct PastCall {
   std::size_t grant = 0;  // of the root block
 };
 
+// Which handles are forgotten: whose time is over, or also before, once the call's phase has ended.
+enum class Forget : std::uint8_t { over, ended };
+
 // Its cell was refused before the tool started: nothing that it does was done.
 bool never_ran(CallState state, Code code);
 
@@ -243,7 +275,7 @@ struct TaskView {
   std::int64_t ttl_ms = 0, active_ms = 0;  // of the lease, and how much of it is used
   bool long_lease = false;
   std::int64_t idle_ms = 0, idle_used_ms = 0;
-  bool call_runs = false;  // idle does not count
+  bool call_runs = false;  // or waits: idle does not count
   Now seen;                // the clocks at its last change: its end, of an ended task
   std::uint64_t denials = 0;
   capsules::EndOn end_on;
@@ -257,7 +289,9 @@ struct TaskView {
     std::size_t block = 0;  // 0: the root block's; else a kept grant of that block, from 1
     Hash chain;             // of that block
     std::string id, tool;
-    std::vector<capsules::Verb> verbs;
+    std::vector<capsules::Verb> verbs;    // its own that every grant above has too
+    std::vector<capsules::ArgRule> args;  // its own rules and all inherited
+    std::string parent;                   // of a kept grant: the id in the block before
     capsules::Effect effect = capsules::Effect::unset;
     BudgetLeft left;
     bool spent = false;   // a budget of it, or of a grant that it comes from, has nothing left
@@ -305,6 +339,16 @@ class Authority {
   Status import_root(ByteSpan file, const std::optional<Hash>& fleet, const Now& now);
   const capsules::TrustRoot* root() const;
 
+  // A challenge to a time key at the centre (capsules/signed_time.h), whose nonce is durable and
+  // good for this boot, once, for limits::kTimeNonceMs. Only the last limits::kTimeNoncesMax are.
+  Result<Bytes> time_challenge(const Now& now);
+  // Takes in a signed time: an answer to such a challenge anchors the time until this boot or
+  // limits::kTimeAnchorMs is over; any other raises the lower bound. Never depends on the time.
+  // Errors: no_trust_root, those of open_time, time_other_node, time_other_boot, time_nonce,
+  // time_nonce_stale, time_beyond_root; time_conflict, which is in the log and changes nothing else
+  // but that the nonce is used.
+  Status import_time(ByteSpan file, const Now& now);
+
   Nonce challenge();
   // Whoever was given it will not answer: it makes no room scarce for others.
   void withdraw(const Nonce& challenge);
@@ -312,22 +356,25 @@ class Authority {
   // number, and in the log with the next write that is due.
   void count_refused(Code code, const Now& now);
 
-  // Whether the request's proof is its last holder's, to be asked before anything costly is done
-  // for it. Says nothing about the challenge, which `activate` spends.
+  // Whether the request's proof is its last holder's, over a challenge of ours that nobody has
+  // used, to be asked before anything costly is done for it. `activate` spends the challenge.
   bool proves(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule) const;
 
   // admit: opens the capsule, asks audience → root → time and window → revocation → activations →
-  // node policy → proof, and makes a task, or attaches this chain to the live one of its root
-  // payload: that spends no activation and gives back no time, denial, label or budget. Refused: no
-  // task, nothing consumed but the challenge, counted in the log. `tools` says which inputs are
-  // paths, so that every grant's trees are known before anything runs; a tool that is not there
-  // then is tool_missing for this chain until it is attached again.
+  // node policy → proof → its agent's program, and makes a task, or attaches this chain to the live
+  // one of its root payload: that spends no activation and gives back no time, denial, label or
+  // budget. Refused: no task, nothing consumed but the challenge, counted in the log. `tools` says
+  // which inputs are paths, so that every grant's trees are known before anything runs; a tool that
+  // is not there then is tool_missing for this chain until it is attached again.
   Result<Activation> activate(const ActivationRequest& request, const Tools& tools, const Now& now);
 
   // authorise: parses the arguments once and asks, in this order: task live, time, revocation, node
   // policy, grant, tool digest, arguments, labels, after, budgets, log quota. The decision is
   // durable when this returns. An error (not a Denial) means the decision could not be made
   // durable: nothing may run.
+  // A call that goes on is decided anew in the same way, charged anew, after one question more, the
+  // handle: that it waits, is the asking chain's, and has this tool and these arguments. Its grant
+  // is the one that the handle stands for, with the verbs call and update.
   Result<Decision> authorise(const CallRequest& request, const Tools& tools, const Now& now);
 
   // Decides as many calls one after the other, as authorise would, in one transaction for each
@@ -340,7 +387,9 @@ class Authority {
   // is a decision of its own and durable when this returns; what it allows holds for the answer
   // given now, so an answer that is held back is asked for when it is due. It never changes a
   // budget, a label or idle time; a granted cancel marks the call: its outcome is killed, with
-  // call_cancelled, whatever comes, and its result is not released.
+  // call_cancelled, whatever comes, and its result is not released. One that waits is killed so
+  // with the decision. An update is denied with input_unwanted unless the call waits; it alone
+  // makes nothing go on.
   // A handle is its maker's: the same task and holder key, by the grant that the call was made by;
   // in a chain that does not go on from the maker's, by any kept of the same root grant. A chain of
   // another key has it where it goes on from the maker's, a further block names the verb for that
@@ -352,11 +401,13 @@ class Authority {
   // how it ended. Empty where it has no handle.
   std::optional<CallView> handle_view(const TaskId& task, const CallId& call) const;
   // Of a live task: the handles whose time is over, until each is forgotten. Whose call runs: kill
-  // it, settle it. Then erase its result's file, unless the capsule keeps results for its readers.
+  // it, settle it. Then erase its result's file, unless the capsule keeps results for its readers;
+  // of one that waits always.
   HandlesDue handles_due(const TaskId& task, const Now& now) const;
-  // After that: the call bears no handle any more, with a record of it.
+  // After that: the call bears no handle any more, with a record of it; one that waited is killed.
   // Error handle_unknown where it is not over, or has no outcome yet.
-  Status forget_handle(const TaskId& task, const CallId& call, const Now& now);
+  Status forget_handle(const TaskId& task, const CallId& call, const Now& now,
+                       Forget which = Forget::over);
 
   // Tells the chain its grants that have the verb `discover`, as one decision. Left out: a tool
   // that is not there as it was granted, and what can never be allowed again (shut by a label, or
@@ -364,14 +415,25 @@ class Authority {
   // what may be discovered but not called.
   Result<Discovery> discover(const TaskId& task, const Hash& chain, const Tools& tools,
                              const Now& now);
+  // Decides whether the program of a capsule whose entry is agent may start for this chain, whose
+  // holder proved himself. Asks: task live, time, revocation, node policy, tool digest, log quota;
+  // durable when this returns. Idle time counts while it runs and no call does.
+  Result<AgentDecision> start_agent(const TaskId& task, const Hash& chain, const Tools& tools,
+                                    const Now& now);
+  // Records how it ended; that ends nothing by itself. Error: task_terminal.
+  Status agent_over(const TaskId& task, const Hash& chain, const DecisionId& decision,
+                    const Outcome& outcome, const Now& now);
+
   // From memory, without a record. Empty when the chain is not attached. `grant` as Allowed::grant.
   std::optional<Remaining> remaining(const TaskId& task, const Hash& chain,
                                      std::optional<std::size_t> grant, const Now& now) const;
 
   // Records how a call went; the result may be released when this returns success. Gives the reason
   // to end the task now, where its capsule names such an outcome (failure, violation), else none. A
-  // late outcome is recorded while the task ends and changes nothing else. Errors: task_terminal
-  // after that, and when the call is unknown.
+  // late outcome is recorded while the task ends and changes nothing else. A call that waits for
+  // input has a handle from then on, for limits::kInputPlainMs where it had none; with the code of
+  // a host that had no room it waits on, charged nothing. Errors: task_terminal after that, and
+  // when the call is unknown.
   Result<EndReason> settle(const CallId& call, const Outcome& outcome, const Now& now);
 
   // The task stops acting: from here every authorise for it is denied. Durable on return. The first
@@ -393,7 +455,8 @@ class Authority {
   Result<std::vector<TaskId>> kept_results(const Now& now);
 
   // When the task must next be looked at, on the boot clock (lease, idle or window, whichever is
-  // first), and why it then ends. Empty when it is not active. Idle counts only while no call runs.
+  // first), and why it then ends. Empty when it is not active. Idle counts while no call runs or
+  // waits.
   struct Due {
     std::int64_t boot_ms = 0;
     EndReason reason = EndReason::none;
@@ -403,13 +466,20 @@ class Authority {
   // boot clock; now when they have. Empty when it is not attached or the task's own time is over.
   std::optional<std::int64_t> chain_due(const TaskId& task, const Hash& chain,
                                         const Now& now) const;
-  // Checks a live task against the time alone; the reason to end it, or none.
+  // From now on; tasks whose capsule says so end by it (check_time).
+  void follow(NodePolicy policy);
+  // Checks a live task against the time and the node's policy alone; the reason to end it, or none.
   EndReason check_time(const TaskId& task, const Now& now) const;
   // Journals the active time of live tasks; call every limits::kPersistIntervalMs.
   Status persist_time(const Now& now);
+  // The wall clock was or may have been set: a step is in the log when this returns, once. Whoever
+  // has tasks looks at their time again then.
+  Status note_clock(const Now& now);
 
   std::vector<TaskId> live_tasks() const;                              // those not terminal
   const capsules::VerifiedCapsule* capsule(const TaskId& task) const;  // of a live task
+  // Of a chain that is attached to it; null where it is not.
+  const capsules::VerifiedCapsule* capsule(const TaskId& task, const Hash& chain) const;
   const std::map<std::string, std::string>* inputs(const TaskId& task) const;
   std::vector<PastCall> past_calls(const TaskId& task) const;
 

@@ -70,6 +70,12 @@ Spent settled(Spent spent, const Charge& charge, std::optional<std::uint64_t> by
   return spent;
 }
 
+Spent given_back(Spent spent, const Charge& charge) {
+  spent.calls -= std::min<std::uint64_t>(spent.calls, 1);
+  spent.sum -= std::min(spent.sum, charge.sum);
+  return spent;
+}
+
 void carry_rate(Spent& spent, const Now& now) {
   if (spent.rate_at.boot_id != now.boot_id) spent.rate_at = now;
 }

@@ -10,8 +10,8 @@
 
 namespace taper::authority {
 
-// What of a grant's budget is spent. Never falls, but for the unused part of one call's reservation
-// and a rate's debt.
+// What of a grant's budget is spent. Never falls, but for the unused part of one call's
+// reservation, a rate's debt, and calls that never ran.
 struct Spent {
   std::uint64_t calls = 0;
   std::uint64_t bytes = 0;
@@ -23,7 +23,7 @@ struct Spent {
   Now rate_at;
 };
 
-// What one call takes beforehand. Bytes and time are settled by what it used; the sum never is.
+// What one call takes beforehand. Bytes and time are settled by what it used.
 struct Charge {
   std::uint64_t bytes = 0;
   std::uint64_t cpu_ms = 0;
@@ -42,6 +42,10 @@ Spent charged(const capsules::Budget& budget, Spent spent, const Charge& charge,
 // is spent too: the cap is each process's, the figure the whole cell's.
 Spent settled(Spent spent, const Charge& charge, std::optional<std::uint64_t> bytes,
               std::optional<std::uint64_t> cpu_ms);
+
+// Of a call that never ran: the call and its sum go back. A rate's bucket keeps it, so that asking
+// again and again takes as long as calling does.
+Spent given_back(Spent spent, const Charge& charge);
 
 // Time that passed in another boot is not known: the debt stands as it was, and counts on from now.
 void carry_rate(Spent& spent, const Now& now);

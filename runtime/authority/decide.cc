@@ -61,9 +61,11 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
   const std::vector<Grant>& grants = task.root().grants;
   const LiveGrant* other_verb = nullptr;
   Status mismatch;
+  // What is asked about a call, and of grants, is decided by decide_access.
+  const bool calls = request.verb == capsules::Verb::call || request.verb == capsules::Verb::retry;
   for (std::size_t i = 0; i < grants.size(); ++i) {
     if (grants[i].tool != request.tool) continue;
-    if (!has_verb(ruling.branch->levels[0][i], request.verb)) {
+    if (!calls || !has_verb(ruling.branch->levels[0][i], request.verb)) {
       other_verb = &ruling.branch->levels[0][i];
       continue;
     }
@@ -76,6 +78,16 @@ Status choose(const LiveTask& task, const CallRequest& request, const Result<Obj
   if (ruling.depth != 0) return mismatch;
   if (other_verb != nullptr) return lacks_verb(*other_verb);
   return denial(Code::tool_not_granted, "tool", "a tool of the capsule", request.tool);
+}
+
+// What was chosen for a call holds for all of it: the grant that its handle stands for decides.
+Status check_line(const CallRequest& request, const Object& arguments,
+                  const capsules::Moment& moment, const Ruling& ruling) {
+  const LiveGrant& leaf = grant_at(ruling, ruling.depth - 1);
+  if (!has_verb(leaf, request.verb) || !has_verb(leaf, capsules::Verb::update))
+    return lacks_verb(leaf);
+  if (ruling.tool == nullptr) return success();
+  return capsules::check_arguments(leaf.args, ruling.tool->inputs, arguments, moment);
 }
 
 Status check_tool(const LiveTask& task, const CallRequest& request, Ruling& ruling) {
@@ -171,7 +183,7 @@ Status check_level(const LiveGrant& grant, const Object& arguments, const Now& n
 
 Status check_budgets(const LiveTask& task, const Object& arguments, const Now& now,
                      Ruling& ruling) {
-  ruling.caps = cell_caps(cell_limits(task, ruling.line[0]));
+  ruling.caps = cell_caps(cell_limits(task, chosen(task, ruling).cell));
   ruling.charge.bytes = std::min<std::uint64_t>(ruling.caps.output_bytes, limits::kResultBytesMax);
   for (std::size_t level = 0; level < ruling.depth; ++level) {
     TAPER_CHECK(check_level(grant_at(ruling, level), arguments, now, ruling, ruling.sums[level]));
@@ -215,6 +227,7 @@ Status check_once(const LiveTask& task, capsules::Verb verb, const Object& argum
   }
   const auto earlier = task.once.find(ruling.once);
   if (earlier == task.once.end() || may_repeat(earlier->second, verb)) return success();
+  if (ruling.about == About::next_phase) return success();  // its own
   return denial(Code::idempotency_reused, grant.idempotency, "an id of its own",
                 "that of a call " + std::string(call_state_name(earlier->second)));
 }
@@ -244,7 +257,8 @@ Status check_lapse(const Lapse& lapse, Question question, Ruling& ruling) {
   ruling.ends_task = lapse.ends_task;
   const bool task = lapse.ends_task != EndReason::none;
   return denial(lapse.code, task ? std::string(end_reason_name(lapse.ends_task)) : "time",
-                "time left", "none");
+                lapse.expected.empty() ? "time left" : lapse.expected,
+                lapse.expected.empty() ? "none" : lapse.got);
 }
 
 // What every decision begins with. False: one of these questions failed.
@@ -253,7 +267,7 @@ bool may_ask(const LiveTask& task, const Surroundings& around, const Hash& chain
   ruling.branch = task.branch(chain);
   if (ruling.fails(Question::task_live, check_live(task, ruling.branch))) return false;
   const Lapse over = lapse(task, *ruling.branch, around, now);
-  for (const Question question : {Question::time, Question::revocation}) {
+  for (const Question question : {Question::time, Question::revocation, Question::node_policy}) {
     if (ruling.fails(question, check_lapse(over, question, ruling))) return false;
   }
   return !ruling.fails(Question::node_policy, check_node(task, around));
@@ -278,21 +292,24 @@ Status is_as_granted(const Tool& tool, const Grant& grant) {
       (grant.digest_kind == capsules::DigestKind::pinned ? tool.digest == grant.digest
                                                          : tool.kind == ToolKind::builtin);
   if (!same) return denial(Code::tool_digest, "tool", grant.digest.hex(), tool.digest.hex());
+  if (tool.kind == ToolKind::agent)
+    return denial(Code::tool_missing, "tool", "a tool that is called", "an agent's program");
   if (tool.effect > grant.effect || tool.effect == capsules::Effect::unset)
     return denial(Code::effect_exceeds, "effect", "within the grant's effect", "a larger one");
   return success();
 }
 
 bool is_asked(About about, Question question) {
-  if (question == Question::handle) return about == About::handle;
-  if (question == Question::grant) return about != About::grants;
+  const bool calls = about == About::call || about == About::next_phase;
+  if (question == Question::handle) return about == About::handle || about == About::next_phase;
+  if (question == Question::grant) return calls || about == About::handle;
+  if (question == Question::tool_digest && about == About::agent) return true;
   const bool of_calls = question >= Question::tool_digest && question <= Question::budgets;
-  return !of_calls || about == About::call;
+  return !of_calls || calls;
 }
 
-capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant) {
+capsules::CellLimits cell_limits(const LiveTask& task, const capsules::CellLimits& own) {
   capsules::CellLimits out = task.root().cell;
-  const capsules::CellLimits& own = task.root().grants[grant].cell;
   const auto lower = [](std::optional<std::int64_t>& cap, const std::optional<std::int64_t>& more) {
     if (more) cap = std::min(cap.value_or(*more), *more);
   };
@@ -311,9 +328,19 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
   ruling.tool = tool == tools.end() ? nullptr : &tool->second;
 
   if (!may_ask(task, around, request.chain, now, ruling)) return ruling;
-  // No signed source tells this node the time yet, so no moment is anchored.
-  const capsules::Moment moment{estimate(around.anchor, task.root().issued_at_s, now).s, false};
-  const Status matched = choose(task, request, arguments, moment, ruling);
+  if (ruling.tool != nullptr &&
+      ruling.fails(Question::node_policy, check_policy(around.node.policy, *ruling.tool)))
+    return ruling;
+  const Estimate time = estimate(around.time, task.root().issued_at_s, now);
+  const capsules::Moment moment{time.s, time.standing == TimeAssurance::anchored, false,
+                                saturating_subtract(time.s, time.least_s)};
+  if (request.goes_on) {
+    ruling.about = About::next_phase;
+    if (ruling.fails(Question::handle, find_waiting(task, request, arguments, now, ruling)))
+      return ruling;
+  }
+  const Status matched = request.goes_on ? check_line(request, *arguments, moment, ruling)
+                                         : choose(task, request, arguments, moment, ruling);
   const bool none = ruling.depth == 0 || matched.code() == Code::tool_not_granted ||
                     matched.code() == Code::verb_not_granted;
   if (none && ruling.fails(Question::grant, matched)) return ruling;
@@ -341,8 +368,36 @@ Ruling decide_access(const LiveTask& task, const Surroundings& around, const Acc
       ruling.fails(Question::grant, lacks_verb(leaf));
       return ruling;
     }
+    const bool updates = request.verb == capsules::Verb::update;
+    if (updates && ruling.fails(Question::handle, wants_input(task.calls[ruling.number])))
+      return ruling;
   }
   ruling.fails(Question::log_quota, check_log_quota(task, 0, ruling));
+  return ruling;
+}
+
+Ruling decide_agent(const LiveTask& task, const Surroundings& around, const CallRequest& request,
+                    const Tools& tools, const Now& now) {
+  Ruling ruling;
+  ruling.about = About::agent;
+  const auto tool = tools.find(request.tool);
+  ruling.tool = tool == tools.end() ? nullptr : &tool->second;
+  if (!may_ask(task, around, request.chain, now, ruling)) return ruling;
+  if (ruling.tool != nullptr &&
+      ruling.fails(Question::node_policy, check_policy(around.node.policy, *ruling.tool)))
+    return ruling;
+  const capsules::AgentEntry& agent = task.root().agent_entry;
+  Result<std::vector<GrantedTree>> trees = agent_trees(
+      agent, tools, ruling.branch->trees, around.node.forbidden_trees, around.node.mount_points);
+  if (trees.code() == Code::tool_digest && task.root().end_on.tool_drift)
+    ruling.ends_task = EndReason::drift;
+  if (!trees.ok()) {
+    ruling.fails(Question::tool_digest, trees.error());
+    return ruling;
+  }
+  if (ruling.fails(Question::log_quota, check_log_quota(task, 0, ruling))) return ruling;
+  ruling.trees = std::move(*trees);
+  ruling.caps = cell_caps(cell_limits(task, agent.cell));
   return ruling;
 }
 

@@ -11,8 +11,9 @@
 
 namespace taper::authority {
 
-// What is decided: a call, a verb about a call with a handle, or what a chain may discover.
-enum class About : std::uint8_t { call, handle, grants };
+// What is decided: a call, a call that goes on, a verb about a call with a handle, what a chain may
+// discover, or the start of the program that is the agent.
+enum class About : std::uint8_t { call, next_phase, handle, grants, agent };
 
 struct Ruling {
   About about = About::call;
@@ -29,8 +30,9 @@ struct Ruling {
   CellCaps caps;  // the grant's, lowered to what the budgets leave
   Charge charge;  // taken from every level's budget; the sum is the level's own
   std::array<std::uint64_t, limits::kBlocksMax + 1> sums{};
-  std::vector<std::string> argv;  // commands
-  std::size_t number = 0;         // of the handle's call, where nothing failed
+  std::vector<std::string> argv;   // commands
+  std::vector<GrantedTree> trees;  // of an agent
+  std::size_t number = 0;          // of the handle's call, where nothing failed
 
   bool fails(Question question, const Status& status);  // notes an error
 };
@@ -40,8 +42,8 @@ inline const LiveGrant& grant_at(const Ruling& ruling, std::size_t level) {
   return ruling.branch->levels[level][ruling.line[level]];
 }
 
-// The limits of a grant's cell: its own, else the capsule's.
-capsules::CellLimits cell_limits(const LiveTask& task, std::size_t grant);
+// The limits of one cell: its own where smaller than the capsule's.
+capsules::CellLimits cell_limits(const LiveTask& task, const capsules::CellLimits& own);
 
 bool has_verb(const LiveGrant& grant, capsules::Verb verb);
 // Errors: tool_digest, effect_exceeds.
@@ -50,6 +52,14 @@ Status is_as_granted(const Tool& tool, const capsules::Grant& grant);
 // whatever the reason.
 Status find_handle(const LiveTask& task, const AccessRequest& request, const Now& now,
                    Ruling& ruling);
+// The same for a call that goes on: it waits, and `request` has its tool and arguments. Errors:
+// handle_unknown, input_unwanted.
+Status find_waiting(const LiveTask& task, const CallRequest& request,
+                    const Result<capsules::Object>& arguments, const Now& now, Ruling& ruling);
+// Error: input_unwanted.
+Status wants_input(const CallRecord& call);
+// Of the canonical form, and of the tool as it is.
+Hash arguments_hash(const capsules::Object& arguments, const Tool& tool);
 // Whether this question is asked at all.
 bool is_asked(About about, Question question);
 
@@ -58,6 +68,8 @@ Ruling decide(const LiveTask& task, const Surroundings& around, const CallReques
               const Result<capsules::Object>& arguments, const Tools& tools, const Now& now);
 Ruling decide_access(const LiveTask& task, const Surroundings& around, const AccessRequest& request,
                      const Now& now);
+Ruling decide_agent(const LiveTask& task, const Surroundings& around, const CallRequest& request,
+                    const Tools& tools, const Now& now);
 // What discovery tells where it is allowed.
 std::vector<DiscoveredGrant> discoverable(const LiveTask& task, const Branch& branch,
                                           const Tools& tools, const Now& now);

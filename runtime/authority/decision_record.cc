@@ -23,7 +23,7 @@ std::string_view verb_name(capsules::Verb verb) {
     case capsules::Verb::retry: return "retry";
     case capsules::Verb::resume: return "resume";
   }
-  return "unset";
+  return "start";  // of an agent's program: no verb of a grant
 }
 
 // What stands for an argument's value where the capsule keeps arguments out of the log. `json` is
@@ -75,12 +75,14 @@ void add_arguments(Object& body, const Case& c, const capsules::Capsule* capsule
 
 void add_grant(Object& body, const LiveTask& task, const Case& c) {
   const Ruling& ruling = c.ruling;
+  if (ruling.about == About::agent && ruling.tool != nullptr)
+    body.emplace_back("tool_digest", ruling.tool->digest.hex());
   if (ruling.depth == 0) return;
   const std::size_t last = ruling.depth - 1;
   body.emplace_back("grant", printable(grant_at(ruling, 0).id));
   if (last > 0) body.emplace_back("kept_grant", printable(grant_at(ruling, last).id));
   if (ruling.tool != nullptr) body.emplace_back("tool_digest", ruling.tool->digest.hex());
-  if (ruling.error || ruling.about != About::call) return;
+  if (ruling.error || !is_asked(ruling.about, Question::budgets)) return;
   body.emplace_back("matched", matched_constraints(ruling));
   body.emplace_back("reserved_bytes", count_value(ruling.charge.bytes));
   body.emplace_back("reserved_cpu_ms", count_value(ruling.charge.cpu_ms));
@@ -115,6 +117,7 @@ Object decision_body(const TaskId& id, const TaskRecord& record, const Chains& c
   }
   if (!c.handle.is_zero()) body.emplace_back("call", c.handle.hex());
   if (!c.request.trace.empty()) body.emplace_back("trace", printable(c.request.trace));
+  if (!c.input.is_zero()) body.emplace_back("input_digest", c.input.hex());
   capsules::Array found;
   for (const DiscoveredGrant& grant : c.found) found.emplace_back(printable(grant.id));
   if (c.request.verb == capsules::Verb::discover) body.emplace_back("grants", std::move(found));

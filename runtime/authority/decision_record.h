@@ -15,6 +15,7 @@ struct Case {
   DecisionId decision;
   CallId handle = {};                       // what is asked about; zero: none
   std::vector<DiscoveredGrant> found = {};  // what is told
+  Hash input = {};                          // of what is answered; zero: nothing
 };
 
 // `task` is null for one that is not live any more; its `record` then stands alone.

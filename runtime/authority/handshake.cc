@@ -22,8 +22,8 @@ Result<Open> HolderHandshake::open(const Challenge& challenge) {
   if (challenge.fleet != audience_.fleet || challenge.node != audience_.node ||
       challenge.incarnation != audience_.incarnation)
     return Error(Code::audience_other,
-                 {"node", audience_.node.hex() + " " + audience_.incarnation.hex(),
-                  challenge.node.hex() + " " + challenge.incarnation.hex(), ""});
+                 {"node", challenge.node.hex() + " " + challenge.incarnation.hex(),
+                  audience_.node.hex() + " " + audience_.incarnation.hex(), ""});
   Open open;
   open.capsule = capsule_;
   open.exchange = exchange_.public_key();

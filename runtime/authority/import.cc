@@ -43,23 +43,18 @@ Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, c
   TAPER_CHECK(check_next(root, current, fleet));
   if (current != nullptr) TAPER_CHECK(check_handed_over(root, current->data()));
 
-  const TimeAnchor before = state_->anchor;
-  state_->anchor = raise(before, root.data().issued_at_s, now);
   capsules::Object body{{"verb", "import"},
                         {"root", root.hash().hex()},
                         {"version", count_value(root.data().version)},
                         {"fleet", root.fleet().hex()},
                         {"issued_at", format_utc_s(root.data().issued_at_s)}};
   add_clocks(body, now);
-  auto committed = state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+  const auto change = [&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(txn.put_new(store::Table::roots, big_endian(root.data().version), file));
     TAPER_CHECK(txn.append(store::LeafType::import, capsules::write_canonical(body)));
     return success();
-  });
-  if (!committed) {
-    state_->anchor = before;
-    return committed.error();
-  }
+  };
+  TAPER_CHECK(state_->commit(now, change, raise(state_->time, root.data().issued_at_s, now)));
   state_->root.emplace(std::move(root));
   return state_->reverify(now);
 }
@@ -81,7 +76,7 @@ Status Authority::State::reverify(const Now& now) {
     if (!closed.contains(task.record.chain) || task.record.state != TaskState::active) continue;
     task.stopping = EndReason::revocation;
     TaskRecord next = task.record;
-    advance(next, !task.running.empty(), now);
+    task.bring(next, now);
     TAPER_CHECK(commit(now, [&, &its_id = id](store::WriteTxn& txn) {
       return write_ending(txn, its_id, EndReason::revocation, now, next);
     }));

@@ -10,6 +10,10 @@ namespace {
 
 using capsules::ArgRule;
 
+std::int64_t end_of(const HandleRecord& handle) {
+  return saturating_add(handle.from_ms, handle.ttl_ms);
+}
+
 // The branch that a kept grant's budget belongs to: all before its block, and the holder it hands
 // on to. Every chain that goes on from there shares it. A rate's debt is counted in its own units,
 // so another rate is another branch.
@@ -159,11 +163,22 @@ void LiveTask::attach(Branch branch) {
 void LiveTask::keep_call(std::size_t number, const CallRecord& call) {
   TAPER_ASSERT(number <= calls.size());
   if (number == calls.size()) calls.emplace_back();
+  drop_handle(number);
   calls[number] = call;
   if (call.state == CallState::done) done.insert(static_cast<std::size_t>(call.grant));
   if (!call.once.is_zero()) once[call.once] = state_of_id(call);
+  waiting.erase(number);
+  if (call.state == CallState::waiting) waiting.insert(number);
+  if (!call.handle) return;
+  handles.emplace(call.id, number);
+  handle_ends.emplace(end_of(*call.handle), call.id);
+}
+
+void LiveTask::drop_handle(std::size_t number) {
+  const CallRecord& call = calls[number];
+  if (!call.handle) return;
   handles.erase(call.id);
-  if (call.handle) handles.emplace(call.id, number);
+  handle_ends.erase({end_of(*call.handle), call.id});
 }
 
 std::int64_t LiveTask::active_ms(const Now& now) const {
@@ -171,13 +186,33 @@ std::int64_t LiveTask::active_ms(const Now& now) const {
 }
 
 std::int64_t LiveTask::idle_ms(const Now& now) const {
-  return running.empty() ? saturating_add(record.idle_used_ms, elapsed_ms(record.seen, now)) : 0;
+  if (busy(now)) return 0;
+  std::int64_t idle = saturating_add(record.idle_used_ms, elapsed_ms(record.seen, now));
+  // Since the last of those that waited was over, whenever that is noticed.
+  for (const std::size_t number : waiting) {
+    const HandleRecord& handle = *calls[number].handle;
+    const std::int64_t until = saturating_add(handle.from_ms, handle.ttl_ms);
+    idle = std::min(idle, saturating_subtract(active_ms(now), until));
+  }
+  return idle;
 }
 
-void advance(TaskRecord& record, bool call_runs, const Now& now) {
+bool LiveTask::busy(const Now& now) const {
+  return !running.empty() || std::ranges::any_of(waiting, [&](std::size_t number) {
+    return handle_left_ms(*this, *calls[number].handle, now) > 0;
+  });
+}
+
+void LiveTask::bring(TaskRecord& next, const Now& now) const {
+  const std::int64_t idle = idle_ms(now);
+  advance(next, true, now);
+  next.idle_used_ms = idle;
+}
+
+void advance(TaskRecord& record, bool busy, const Now& now) {
   const std::int64_t passed = elapsed_ms(record.seen, now);
   record.active_ms = saturating_add(record.active_ms, passed);
-  record.idle_used_ms = call_runs ? 0 : saturating_add(record.idle_used_ms, passed);
+  record.idle_used_ms = busy ? 0 : saturating_add(record.idle_used_ms, passed);
   record.seen = now;
 }
 

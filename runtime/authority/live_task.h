@@ -70,27 +70,36 @@ struct LiveTask {
   std::map<std::string, std::string> inputs;
   std::vector<CallRecord> calls;          // by number
   std::map<CallId, std::size_t> handles;  // numbers of those that bear one
-  std::set<std::size_t> done;             // root grants of which a call is done
+  std::set<std::size_t> waiting;          // numbers of those that wait for input
+  // By the active time at which each of those with a handle is over.
+  std::set<std::pair<std::int64_t, CallId>> handle_ends;
+  std::set<std::size_t> done;  // root grants of which a call is done
   // The capsule's on this node, whichever of its activations or chains they came from.
   std::set<std::string> labels;
   std::map<Hash, CallState> once;  // by CallRecord::once
   struct Running {
     std::size_t number = 0;
     std::vector<const LiveGrant*> line;  // the grants that were charged
-    Charge charge;                       // of each; the sum is each one's own
+    std::vector<Charge> charges;         // of each
+    std::size_t kept = 0;                // the last of `line`, in its chain's last block
+    Hash arguments;                      // of their canonical form
   };
   std::map<CallId, Running> running;     // authorised in this process, no outcome yet
   EndReason stopping = EndReason::none;  // why it acts no more, whether or not that is durable yet
 
   // Puts the call in its place, or at the end, and remembers what later decisions ask of it.
   void keep_call(std::size_t number, const CallRecord& call);
+  void drop_handle(std::size_t number);  // where it bears one
   const capsules::Capsule& root() const { return capsule.root(); }
   bool stopped() const { return stopping != EndReason::none; }
   bool acting() const { return !stopped() && record.state == TaskState::active; }
+  bool busy(const Now& now) const;  // a call runs, or waits and its handle's time is not over
+  // Brings `next`, which is this task's record, to `now`.
+  void bring(TaskRecord& next, const Now& now) const;
   const Branch* branch(const Hash& chain) const;  // null where it is not attached
   void attach(Branch branch);  // once load_branch was durable; the same chain again is fine
   std::int64_t active_ms(const Now& now) const;
-  std::int64_t idle_ms(const Now& now) const;  // zero while a call runs
+  std::int64_t idle_ms(const Now& now) const;  // zero while a call runs or waits
 };
 
 // Of the handle's time, which is counted as the lease is; zero: it is over.
@@ -101,7 +110,7 @@ BudgetLeft least_left(const Branch& branch, std::size_t grant, const Now& now);
 // The tool of a root grant was there when the chain was attached, and every block keeps the grant.
 bool has_tool(const Branch& branch, std::size_t grant);
 // Brings a record's clocks to `now`.
-void advance(TaskRecord& record, bool call_runs, const Now& now);
+void advance(TaskRecord& record, bool busy, const Now& now);
 
 // Reads what the store holds of the task: labels, calls, inputs, chains. Errors: store_corrupt, the
 // store's.

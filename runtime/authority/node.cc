@@ -107,6 +107,19 @@ Result<NodeRecord> create_node(const std::string& state, const std::string& name
   return record;
 }
 
+Result<NodeRecord> renew_node(const std::string& state, const NodeRecord& old) {
+  TAPER_TRY(const crypto::SigningKey sign, read_signing_key(state, old.sign));
+  TAPER_CHECK(read_unsealing_key(state, old));
+  store::LogSeed log_seed = store::LogSeed::generate();
+  NodeRecord record = old;
+  record.incarnation = crypto::random_id<Incarnation>();
+  record.log_key_0 = log_seed.key().public_key();
+  TAPER_CHECK(
+      store::create_state(state, {record.incarnation, log_origin(record)}, std::move(log_seed)));
+  TAPER_CHECK(create_file(state + "/node.pub", as_bytes(write_node_record(record, sign)), 0644));
+  return record;
+}
+
 Result<NodeRecord> read_node(const std::string& state) {
   const Result<Bytes> file = read_file(state + "/node.pub", limits::kKeyFileBytesMax);
   if (!file) return Error(Code::not_a_state, {state, "a directory with node.pub", "", ""});

@@ -28,6 +28,9 @@ Result<NodeRecord> parse_node_record(std::string_view text);
 // Makes a node in `state`: keys/ (0700, files 0600), the store with a new incarnation, node.pub,
 // tools.d. Errors: file_exists, os_failure.
 Result<NodeRecord> create_node(const std::string& state, const std::string& name);
+// Another life of the node in `state`, which has its keys already: an empty store with a new
+// incarnation, node.pub. Errors: file_exists, os_failure, those of reading the keys.
+Result<NodeRecord> renew_node(const std::string& state, const NodeRecord& old);
 // Reads and checks node.pub. Errors: not_a_state, node_record_malformed.
 Result<NodeRecord> read_node(const std::string& state);
 

@@ -19,8 +19,13 @@ class Committed;
 
 namespace taper::authority {
 
-// upstream: a tool of an MCP server, which lives in the resident cell of {task, grant}.
-enum class ToolKind : std::uint8_t { unset, builtin, command, upstream };
+// upstream: a tool of an MCP server, which lives in the resident cell of {task, grant}. agent: the
+// program that is a task's agent, which nobody calls.
+enum class ToolKind : std::uint8_t { unset, builtin, command, upstream, agent };
+
+// What whoever makes a call can answer while it goes on: nothing; a mere "ask again"; forms for
+// people; forms and addresses to be visited.
+enum class Input : std::uint8_t { none, retry, forms, urls };
 
 struct InputValue {
   std::string name;
@@ -34,6 +39,13 @@ struct GrantedTree {
   bool writable = false;
   bool program = false;  // read-only, and what is in it may be executed
   bool operator==(const GrantedTree&) const = default;
+};
+
+// A regular file that a server's argv names, by what it held when the tool was declared. Where its
+// cell sees the path at all, it sees there a copy with these bytes.
+struct EntryFile {
+  std::string path;
+  Hash bytes;  // BLAKE2b-256
 };
 
 struct CellCaps {
@@ -54,9 +66,10 @@ struct PermitFacts {
   ToolKind kind = ToolKind::unset;
   // Builtins: the parsed arguments. Upstreams: what their cell is asked, see docs/formats/tools.md.
   std::vector<InputValue> inputs;
-  std::vector<std::string> argv;  // commands, servers: every word, argv[0] the program's path
+  std::vector<std::string> argv;  // not builtins: every word, argv[0] the program's path
   std::vector<std::string> env;   // commands, servers: NAME=value, beside what every cell has
-  Hash program;                   // commands, servers: BLAKE2b-256 of the program's bytes
+  Hash program;                   // not builtins: BLAKE2b-256 of the program's bytes
+  std::vector<EntryFile> entry;   // servers, agents; a part of `digest`
   bool writes = false;            // the tool may write; else every tree is read-only
   std::vector<GrantedTree> trees;
   CellCaps caps;

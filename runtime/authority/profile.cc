@@ -25,7 +25,8 @@ std::string parent_of(const std::string& path) {
 }
 
 Status check_tree(const GrantedTree& tree, const std::vector<std::string>& forbidden) {
-  static const std::vector<std::string> kNever = {"/proc", "/sys", "/dev", "/run/secrets"};
+  static const std::vector<std::string> kNever = {"/proc", "/sys", "/dev", "/run/secrets",
+                                                  "/run/entry"};
   for (const auto* list : {&kNever, &forbidden}) {
     for (const std::string& bad : *list) {
       if (is_under(tree.path, bad) || is_under(bad, tree.path))
@@ -130,6 +131,25 @@ Status check_within(const std::vector<GrantedTree>& trees,
   return success();
 }
 
+Result<std::vector<GrantedTree>> agent_trees(const capsules::AgentEntry& agent, const Tools& tools,
+                                             const GrantedTrees& granted,
+                                             const std::vector<std::string>& forbidden,
+                                             const std::vector<std::string>& mount_points) {
+  const auto tool = tools.find(agent.program);
+  if (tool == tools.end() || tool->second.kind != ToolKind::agent)
+    return Error(Code::tool_missing, {"agent", agent.program, "no agent of this name", ""});
+  if (tool->second.digest != agent.digest)
+    return Error(Code::tool_digest, {"agent", agent.digest.hex(), tool->second.digest.hex(), ""});
+  TAPER_TRY(auto trees, compile_trees({}, tool->second, forbidden));
+  TAPER_CHECK(check_mounts(trees, mount_points));
+  for (const auto& grant : granted) {
+    std::vector<GrantedTree> both = trees;
+    if (grant) both.insert(both.end(), grant->begin(), grant->end());
+    TAPER_CHECK(check_programs(both, tool->second.entry));
+  }
+  return trees;
+}
+
 CellCaps cell_caps(const capsules::CellLimits& limits) {
   CellCaps caps;
   const auto lower = [](auto& cap, const std::optional<std::int64_t>& limit) {
@@ -141,6 +161,12 @@ CellCaps cell_caps(const capsules::CellLimits& limits) {
   lower(caps.processes, limits.processes);
   lower(caps.cpu_s, limits.cpu_s);
   return caps;
+}
+
+PublicKey branch_holder(const capsules::Capsule& root, const std::vector<capsules::Block>& blocks) {
+  const auto handed = std::ranges::find_if(
+      blocks, [&root](const capsules::Block& block) { return block.holder != root.holder; });
+  return handed == blocks.end() ? root.holder : handed->holder;
 }
 
 }  // namespace taper::authority

@@ -2,6 +2,7 @@
 // refuses what is not there or passes a symbolic link.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,20 @@ Status check_mounts(const std::vector<GrantedTree>& trees,
 // as much. Error tree_refused.
 Status check_within(const std::vector<GrantedTree>& trees, const std::vector<GrantedTree>& granted);
 
+// What the cell of a capsule's agent sees: the files of its program, which is there as it was
+// pinned. `granted`: what its tools see. Errors: tool_missing, tool_digest; tree_refused, also
+// where one of them may write there.
+using GrantedTrees = std::vector<std::optional<std::vector<GrantedTree>>>;
+Result<std::vector<GrantedTree>> agent_trees(const capsules::AgentEntry& agent, const Tools& tools,
+                                             const GrantedTrees& granted,
+                                             const std::vector<std::string>& forbidden,
+                                             const std::vector<std::string>& mount_points);
+
 // The caps of a grant's cell: its own where smaller than limits.h.
 CellCaps cell_caps(const capsules::CellLimits& limits);
+
+// To whom the first holder handed the capsule, however far it went on from there and however often
+// it was narrowed before; the first holder where to nobody else.
+PublicKey branch_holder(const capsules::Capsule& root, const std::vector<capsules::Block>& blocks);
 
 }  // namespace taper::authority

@@ -62,9 +62,22 @@ void fields(Archive& a, Now& now) {
 }
 
 template <class Archive>
-void fields(Archive& a, TimeAnchor& anchor) {
-  a(anchor.floor_ms);
-  fields(a, anchor.at);
+void fields(Archive& a, TimeState& state) {
+  a(state.hard_ms)(state.base_ms)(state.soft_s)(state.settled_ms);
+  fields(a, state.at);
+  bool anchored = state.anchor.has_value();
+  a(anchored);
+  if (!anchored) return;
+  if (!state.anchor) state.anchor.emplace();
+  a(state.anchor->hi_ms)(state.anchor->boot_ms);
+}
+
+template <class Archive>
+void fields(Archive& a, TimeNonces& nonces) {
+  auto count = std::uint64_t{nonces.given.size()};
+  a(nonces.boot_id)(count);
+  nonces.given.resize(std::min<std::uint64_t>(count, limits::kTimeNoncesMax));
+  for (TimeNonce& given : nonces.given) a(given.nonce)(given.minted_ms)(given.used);
 }
 
 template <class Archive>
@@ -74,7 +87,7 @@ void fields(Archive& a, TaskRecord& r) {
   a(r.activated_s)(r.not_after_s)(r.ttl_ms)(r.idle_ms)(r.long_lease);
   a(r.end_on.completion)(r.end_on.failure)(r.end_on.denials)(r.end_on.violation);
   a(r.end_on.tool_drift)(r.end_on.policy_drift)(r.end_on.clock_step);
-  a(r.inputs)(r.state)(r.reason)(r.active_ms)(r.idle_used_ms);
+  a(r.inputs)(r.policy)(r.state)(r.reason)(r.active_ms)(r.idle_used_ms);
   fields(a, r.seen);
   a(r.denials)(r.calls)(r.log_bytes);
 }
@@ -83,7 +96,7 @@ template <class Archive>
 void fields(Archive& a, HandleRecord& r) {
   fields(a, r.created);
   fields(a, r.updated);
-  a(r.from_ms)(r.ttl_ms)(r.lineage)(r.kept)(r.cancelled);
+  a(r.from_ms)(r.ttl_ms)(r.lineage)(r.kept)(r.cancelled)(r.arguments);
 }
 
 template <class Archive>
@@ -185,17 +198,39 @@ Bytes encode_call(const CallRecord& record) { return encode(record); }
 Result<CallRecord> decode_call(ByteSpan bytes) {
   TAPER_TRY(CallRecord record, decode<CallRecord>(bytes, "call"));
   const HandleRecord handle = record.handle.value_or(HandleRecord{});
-  const bool in_range = record.state != CallState::unset &&
-                        record.state <= CallState::interrupted && handle.from_ms >= 0 &&
-                        handle.ttl_ms >= 0 && handle.ttl_ms <= limits::kHandleTtlMaxMs;
+  const bool waits = record.state == CallState::waiting;
+  const bool in_range = record.state != CallState::unset && record.state <= CallState::waiting &&
+                        handle.from_ms >= 0 && handle.ttl_ms >= 0 &&
+                        handle.ttl_ms <= limits::kHandleTtlMaxMs &&
+                        waits != handle.arguments.is_zero();
   if (!in_range) return corrupt("call");
   return record;
 }
 
 Bytes encode_spent(const Spent& spent) { return encode(spent); }
 Result<Spent> decode_spent(ByteSpan bytes) { return decode<Spent>(bytes, "budget"); }
-Bytes encode_anchor(const TimeAnchor& anchor) { return encode(anchor); }
-Result<TimeAnchor> decode_anchor(ByteSpan bytes) { return decode<TimeAnchor>(bytes, "time"); }
+
+namespace {
+
+template <class T>
+Result<T> read_meta(const store::ReadTxn& txn, const char* key) {
+  TAPER_TRY(const auto found, txn.get(store::Table::meta, as_bytes(key)));
+  if (!found) return T();
+  return decode<T>(*found, key);
+}
+
+}  // namespace
+
+Status put_time(store::WriteTxn& txn, const TimeState& state) {
+  return txn.put(store::Table::meta, as_bytes("time"), encode(state));
+}
+Result<TimeState> read_time(const store::ReadTxn& txn) { return read_meta<TimeState>(txn, "time"); }
+Status put_nonces(store::WriteTxn& txn, const TimeNonces& nonces) {
+  return txn.put(store::Table::meta, as_bytes("time nonces"), encode(nonces));
+}
+Result<TimeNonces> read_nonces(const store::ReadTxn& txn) {
+  return read_meta<TimeNonces>(txn, "time nonces");
+}
 
 Bytes encode_decision(const DecisionView& view) {
   Writer out;

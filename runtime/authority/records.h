@@ -30,6 +30,7 @@ struct TaskRecord {
   bool long_lease = false;  // its capsule declares one
   capsules::EndOn end_on;
   Hash inputs;  // hash of the plan's inputs
+  Hash policy;  // the node's own, when it was activated; zero: none
   TaskState state = TaskState::unset;
   EndReason reason = EndReason::none;
   std::int64_t active_ms = 0;     // of the lease, used when `seen`
@@ -68,6 +69,7 @@ struct HandleRecord {
   Hash lineage;              // what a block that goes on from the maker's chain names as `previous`
   std::uint64_t kept = 0;    // index of the grant that it was made by, in that chain's last block
   bool cancelled = false;    // whatever its outcome will be
+  Hash arguments = {};       // of a call that waits: hash of their canonical form; else zero
 };
 
 struct CallRecord {
@@ -95,8 +97,20 @@ Result<Spent> decode_spent(ByteSpan bytes);  // error: store_corrupt
 Bytes encode_decision(const DecisionView& view);
 Result<DecisionView> decode_decision(ByteSpan bytes);  // error: store_corrupt
 
-Bytes encode_anchor(const TimeAnchor& anchor);
-Result<TimeAnchor> decode_anchor(ByteSpan bytes);  // error: store_corrupt
+// What is known of the time, and the challenges to a centre that this boot gave out.
+struct TimeNonce {
+  Nonce nonce;
+  std::int64_t minted_ms = 0;  // by the boot clock
+  bool used = false;
+};
+struct TimeNonces {
+  BootId boot_id;
+  std::vector<TimeNonce> given;  // at most limits::kTimeNoncesMax, the oldest first
+};
+Status put_time(store::WriteTxn& txn, const TimeState& state);
+Status put_nonces(store::WriteTxn& txn, const TimeNonces& nonces);
+Result<TimeState> read_time(const store::ReadTxn& txn);     // errors: store_corrupt, the store's
+Result<TimeNonces> read_nonces(const store::ReadTxn& txn);  // the same
 
 // Length-framed names and values in name order; the inverse; their hash.
 Bytes encode_inputs(const std::map<std::string, std::string>& inputs);

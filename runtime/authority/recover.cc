@@ -25,13 +25,6 @@ Status read_root(const store::ReadTxn& txn, std::optional<capsules::TrustRoot>& 
   return status;
 }
 
-Status read_anchor(const store::ReadTxn& txn, TimeAnchor& anchor) {
-  TAPER_TRY(const auto found, txn.get(store::Table::meta, as_bytes("time")));
-  if (!found) return success();
-  TAPER_TRY(anchor, decode_anchor(*found));
-  return success();
-}
-
 Status read_found(const store::ReadTxn& txn, const std::optional<capsules::TrustRoot>& root,
                   Found& found) {
   TAPER_TRY(found.chains, read_chains(txn, found.id));
@@ -54,7 +47,7 @@ EndReason charge(Found& found, const Surroundings& around, const Now& now) {
       found.task ? lapse(*found.task, around, now).ends_task : EndReason::revocation;
   const std::int64_t seen_ms = elapsed_ms(record.seen, now);
   const std::int64_t more_ms = std::max<std::int64_t>(0, limits::kPersistIntervalMs - seen_ms);
-  advance(record, false, now);
+  found.task ? found.task->bring(record, now) : advance(record, false, now);
   record.active_ms = saturating_add(record.active_ms, more_ms);
   record.idle_used_ms = saturating_add(record.idle_used_ms, more_ms);
   if (found.task) found.record = record;
@@ -70,12 +63,15 @@ Result<capsules::Value> recover_task(store::WriteTxn& txn, Found& found, const S
   TaskRecord& record = found.record;
   const EndReason reason =
       record.state == TaskState::ending ? record.reason : charge(found, around, now);
-  TAPER_TRY(const std::uint64_t interrupted,
-            write_interrupted(txn, found.id, now, found.chains, record, found.calls));
+  const Waiting waiting = reason == EndReason::none ? Waiting::stays : Waiting::ends;
+  const capsules::Capsule* root = found.task ? &found.task->root() : nullptr;
+  TAPER_TRY(
+      const std::uint64_t interrupted,
+      write_interrupted(txn, found.id, root, now, found.chains, waiting, record, found.calls));
   if (reason != EndReason::none) {
     if (record.state == TaskState::active)
       TAPER_CHECK(write_ending(txn, found.id, reason, now, record));
-    if (found.task) TAPER_CHECK(write_kept(txn, *found.task, around.anchor, now));
+    if (found.task) TAPER_CHECK(write_kept(txn, *found.task, around.time, now));
     TAPER_CHECK(write_terminal(txn, found.id, now, record));
   }
   told.emplace_back("now", task_state_name(record.state));
@@ -91,7 +87,8 @@ Result<std::unique_ptr<Authority>> Authority::start(store::Store& store, NodeFac
   std::vector<Found> found;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
     TAPER_CHECK(read_root(txn, state->root));
-    TAPER_CHECK(read_anchor(txn, state->anchor));
+    TAPER_TRY(state->time, read_time(txn));
+    TAPER_TRY(state->nonces, read_nonces(txn));
     TAPER_CHECK(visit_tasks(txn, [&found](const TaskId& id, const TaskRecord& record) {
       if (!is_terminal(record.state)) found.push_back({id, record, {}, {}, std::nullopt});
       return success();
@@ -99,7 +96,8 @@ Result<std::unique_ptr<Authority>> Authority::start(store::Store& store, NodeFac
     for (Found& task : found) TAPER_CHECK(read_found(txn, state->root, task));
     return success();
   }));
-  state->anchor = raise(state->anchor, state->around().news_s, now);
+  state->stepped_s = step_s(state->time.at, now);
+  state->time = raise(state->time, state->around().news_s, now);
   if (!found.empty()) {
     TAPER_CHECK(state->commit(now, [&](store::WriteTxn& txn) -> Status {
       capsules::Array told;

@@ -37,10 +37,10 @@ Result<Kept> decode_kept(ByteSpan bytes) {
 
 // Over as soon as either clock says so, or the lower bound, which no reboot and no clock takes
 // back.
-bool is_over(const Kept& kept, const TimeAnchor& anchor, const Now& now) {
+bool is_over(const Kept& kept, const TimeState& time, const Now& now) {
   const bool same_boot = kept.since.boot_id == now.boot_id;
   const std::int64_t boot_ms = same_boot ? elapsed_ms(kept.since, now) : 0;
-  const std::int64_t known_ms = saturating_subtract(floor_ms(anchor, now), kept.floor_ms);
+  const std::int64_t known_ms = saturating_subtract(carry(time, now).hard_ms, kept.floor_ms);
   const std::int64_t wall_s = std::min(saturating_subtract(now.wall_s, kept.since.wall_s),
                                        limits::kRetentionMaxMs);  // beyond any, and no overflow
   return std::max({boot_ms, wall_s * 1000, known_ms}) >= kept.retention_ms;
@@ -63,9 +63,9 @@ struct Asked {
   std::optional<CallRecord> call;  // the last that is done
   std::uint32_t reads = 0;
 
-  bool may_read(const TimeAnchor& anchor, const Now& now) const {
-    return kept && call && !is_over(*kept, anchor, now) && !set_back(kept->since, now) &&
-           !estimate(anchor, 0, now).behind && reads < rule->reads;
+  bool may_read(const TimeState& time, const Now& now) const {
+    return kept && call && !is_over(*kept, time, now) && !set_back(kept->since, now) &&
+           estimate(time, 0, now).standing != TimeAssurance::behind && reads < rule->reads;
   }
 };
 
@@ -128,13 +128,13 @@ Bytes result_statement(const Hash& fleet, const PublicKey& node, const Incarnati
   return std::move(out).bytes();
 }
 
-Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeAnchor& anchor,
+Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeState& time,
                   const Now& now) {
   const auto& rule = task.root().result;
   if (!rule) return success();
   ByteWriter out;
   out.i64(now.boot_ms).i64(now.wall_s).raw(now.boot_id.span());
-  out.i64(floor_ms(anchor, now)).i64(rule->retention_ms);
+  out.i64(carry(time, now).hard_ms).i64(rule->retention_ms);
   return txn.put(Table::tasks, kept_key(task.id), out.bytes());
 }
 
@@ -158,7 +158,7 @@ Result<ReadableResult> Authority::read_result(
       asked.rule && std::any_of(asked.rule->readers.begin(), asked.rule->readers.end(),
                                 [&](const Hash& id) { return id.bytes == reader.bytes; });
   if (!listed) return state_->count_refusal(refused, now);
-  const bool allowed = asked.may_read(state_->anchor, now);
+  const bool allowed = asked.may_read(state_->time, now);
   ReadableResult readable;
   if (allowed) {
     readable = {asked.call->id, asked.call->result, asked.call->step,
@@ -189,7 +189,7 @@ Result<std::vector<TaskId>> Authority::kept_results(const Now& now) {
       if (!task || !std::ranges::equal(key, kept_key(*task))) return true;
       const Result<Kept> found = decode_kept(value);
       if (!found) return status = found.error(), false;
-      (is_over(*found, state_->anchor, now) ? over : kept).push_back(*task);
+      (is_over(*found, state_->time, now) ? over : kept).push_back(*task);
       return true;
     });
   }));

@@ -19,7 +19,9 @@ struct Authority::State {
   store::Store& store;
   NodeFacts node;
   std::optional<capsules::TrustRoot> root;
-  TimeAnchor anchor;
+  TimeState time;
+  std::int64_t stepped_s = 0;  // a step of the wall clock that is not in the log yet
+  TimeNonces nonces;
   std::map<TaskId, LiveTask> live;        // every task that is not terminal
   std::vector<Nonce> challenges;          // given out, not yet used
   std::map<Code, std::uint64_t> refused;  // before proof, not yet in the log
@@ -27,9 +29,11 @@ struct Authority::State {
 
   Surroundings around() const;
   LiveTask* find(const TaskId& task);
-  // One transaction: `change`, the time known, and the counted refusals when they are due.
+  // One transaction: `change`, the time known, which is `then` where that is given, a step of the
+  // wall clock, and the counted refusals when they are due.
   Result<store::Committed> commit(const Now& now,
-                                  const std::function<Status(store::WriteTxn&)>& change);
+                                  const std::function<Status(store::WriteTxn&)>& change,
+                                  const std::optional<TimeState>& then = {});
   // What admit asks before the holder is known to be there. Fills `candidate`.
   struct Candidate {
     std::optional<Branch> branch;   // as it would be attached
@@ -38,6 +42,9 @@ struct Authority::State {
   };
   Status admit(const capsules::VerifiedCapsule& capsule, const Tools& tools, const Now& now,
                Candidate& candidate);
+  // What is told only to whoever proved to be the holder.
+  Status check_entry(const Candidate& candidate, const Tools& tools,
+                     const ActivationRequest& request) const;
   // Error: secret_unsealed.
   Result<crypto::Secret> unseal(const capsules::Capsule& capsule,
                                 const capsules::SealedSecret& secret) const;
@@ -56,6 +63,7 @@ struct Authority::State {
   // Spends no activation and gives no time back: the chain is charged where the others are.
   Status may_join(const LiveTask& task, const capsules::VerifiedCapsule& capsule,
                   const ActivationRequest& request) const;
+  Status may_branch(const LiveTask& task, const capsules::VerifiedCapsule& capsule) const;
   Result<Activation> join(Candidate candidate, const ActivationRequest& request, const Now& now);
   // Ends every live task whose capsule no longer opens with the root, and every such branch.
   Status reverify(const Now& now);
@@ -63,11 +71,14 @@ struct Authority::State {
   // `stage_ended` is for a task that is not live any more.
   struct Staged;
   Result<Staged> stage(const CallRequest& request, const Tools& tools, const Now& now);
-  Result<Staged> stage_ended(const CallRequest& request, const CallId& handle, const Now& now);
+  Result<Staged> stage_ended(const CallRequest& request, const CallId& handle, const Hash& input,
+                             const Now& now);
   Result<Staged> stage_case(LiveTask& task, Case& c);
   void stage_told(LiveTask& task, Case& c, Staged& staged);
   void stage_denial(LiveTask& task, Case& c, Staged& staged);
   Status stage_permit(LiveTask& task, Case& c, Staged& staged);
+  // The call as it is with the permit: a new one, or the one that goes on.
+  CallRecord call_record(const LiveTask& task, const Case& c) const;
   Result<store::Committed> commit_staged(const std::vector<Result<Staged>>& batch, const Now& now);
   // One decision that permits nothing, made durable: about a handle, or discovery.
   Result<Staged> tell(const AccessRequest& request, const Tools& tools, const Now& now);
@@ -79,6 +90,11 @@ struct Authority::State {
 
 // As a chain sees it by its grant `grant`.
 CallView view_of(const LiveTask& task, std::size_t number, std::size_t grant);
+// For so long from now, cut by what is left to the chain; `kept` is a grant of its last block.
+HandleRecord make_handle(const LiveTask& task, const Branch& branch, const Surroundings& around,
+                         std::size_t kept, std::int64_t ttl_ms, const Now& now);
+// The call waits for nothing any more, and nobody hears what it asked.
+void end_waiting(CallRecord& call, Code code);
 
 // The identity of the task, the verb and the clocks: the start of every record about a task.
 // Without `caller` it tells of the chain that activated the task.
@@ -93,13 +109,20 @@ Status append_for(store::WriteTxn& txn, store::LeafType type, const capsules::Ob
                   TaskRecord& record);
 Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
                     TaskRecord& record);
-// Every call without an outcome becomes interrupted. Gives how many.
-Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task, const Now& now,
-                                        const Chains& chains, TaskRecord& record,
+// The outcome of a call that no sandbox reported. `root` is null where the capsule opens no more.
+Status write_outcome(store::WriteTxn& txn, const TaskId& task, const capsules::Capsule* root,
+                     std::size_t number, const CallRecord& call, const Now& now,
+                     const Chains& chains, TaskRecord& record);
+// Every call without an outcome becomes interrupted. Gives how many. One that waits for input goes
+// on doing so only where its task goes on.
+enum class Waiting : std::uint8_t { stays, ends };
+Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task,
+                                        const capsules::Capsule* root, const Now& now,
+                                        const Chains& chains, Waiting waiting, TaskRecord& record,
                                         std::vector<CallRecord>& calls);
 Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now, TaskRecord& record);
 // With the terminal record: from now the results stay, where the capsule says so.
-Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeAnchor& anchor,
+Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeState& time,
                   const Now& now);
 
 }  // namespace taper::authority

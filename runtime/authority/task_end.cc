@@ -10,37 +10,43 @@ std::string_view ending_verb(EndReason reason) {
 
 // The reason to end the task that an outcome is, where the capsule names it.
 EndReason reason_of(const Outcome& outcome, const capsules::EndOn& end_on) {
-  if (outcome.state == CallState::done) return EndReason::none;
+  if (outcome.state == CallState::done || outcome.state == CallState::waiting)
+    return EndReason::none;
   if (outcome.code == Code::violation && end_on.violation) return EndReason::violation;
   if (outcome.code == Code::upstream_drift && end_on.tool_drift) return EndReason::drift;
   return end_on.failure ? EndReason::failure : EndReason::none;
 }
 
-capsules::Object outcome_body(const LiveTask& task, const CallRecord& call, const Outcome& outcome,
-                              const Now& now) {
-  capsules::Object body =
-      task_body("outcome", task.id, task.record, now, caller_of(task.chains, call.chain));
-  const capsules::Grant& grant = task.root().grants[call.grant];
-  body.emplace_back("call", call.id.hex());
-  body.emplace_back("decision", call.decision.hex());
-  body.emplace_back("step", printable(call.step));
-  body.emplace_back("tool", printable(grant.tool));
-  body.emplace_back("grant", printable(grant.id));
+void add_outcome(capsules::Object& body, const DecisionId& decision, const Outcome& outcome) {
+  body.emplace_back("decision", decision.hex());
   body.emplace_back("outcome", call_state_name(outcome.state));
   body.emplace_back("number", count_value(describe(outcome.code).number));
   body.emplace_back("name", describe(outcome.code).name);
   body.emplace_back("detail", printable(outcome.detail));
-  // It may be of any argument.
-  if (task.root().log_all_arguments && task.root().log_except.empty())
-    body.emplace_back("subject", printable(outcome.subject));
-  body.emplace_back("result_bytes", count_value(outcome.result_bytes));
   if (outcome.cpu_ms) body.emplace_back("cpu_ms", count_value(*outcome.cpu_ms));
-  body.emplace_back("result", outcome.result.hex());
   body.emplace_back("exit", outcome.exit_status);
-  return body;
 }
 
-// What the call did not use of its reservation goes back; an unknown outcome keeps it all.
+// `body` is that of the task. Without its capsule, `root`, the grant stays untold.
+void add_outcome(capsules::Object& body, const capsules::Capsule* root, const CallRecord& call,
+                 const Outcome& outcome) {
+  body.emplace_back("call", call.id.hex());
+  body.emplace_back("step", printable(call.step));
+  if (root != nullptr) {
+    const capsules::Grant& grant = root->grants[call.grant];
+    body.emplace_back("tool", printable(grant.tool));
+    body.emplace_back("grant", printable(grant.id));
+  }
+  add_outcome(body, call.decision, outcome);
+  // It may be of any argument.
+  if (root != nullptr && root->log_all_arguments && root->log_except.empty())
+    body.emplace_back("subject", printable(outcome.subject));
+  body.emplace_back("result_bytes", count_value(outcome.result_bytes));
+  body.emplace_back("result", outcome.result.hex());
+}
+
+// What the call did not use of its reservation goes back; an unknown outcome keeps it all, and one
+// that never ran nothing.
 std::vector<Spent> settled_line(const LiveTask::Running& run, const Outcome& outcome) {
   std::vector<Spent> spent;
   std::optional<std::uint64_t> bytes, cpu_ms;
@@ -48,8 +54,12 @@ std::vector<Spent> settled_line(const LiveTask::Running& run, const Outcome& out
     bytes = outcome.result_bytes;
     cpu_ms = outcome.cpu_ms;
   }
-  for (const LiveGrant* grant : run.line) {
-    spent.push_back(settled(*grant->spent, run.charge, bytes, cpu_ms));
+  // One that waits on, as its cell could not be made, took nothing.
+  const bool waits = outcome.state == CallState::waiting;
+  const bool ran = !never_ran(waits ? CallState::failed : outcome.state, outcome.code);
+  for (std::size_t i = 0; i < run.line.size(); ++i) {
+    const Spent left = settled(*run.line[i]->spent, run.charges[i], bytes, cpu_ms);
+    spent.push_back(ran ? left : given_back(left, run.charges[i]));
   }
   return spent;
 }
@@ -98,23 +108,37 @@ Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, 
   return put_task(txn, task, record);
 }
 
-Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task, const Now& now,
-                                        const Chains& chains, TaskRecord& record,
+Status write_outcome(store::WriteTxn& txn, const TaskId& task, const capsules::Capsule* root,
+                     std::size_t number, const CallRecord& call, const Now& now,
+                     const Chains& chains, TaskRecord& record) {
+  capsules::Object body = task_body("outcome", task, record, now, caller_of(chains, call.chain));
+  Outcome outcome;
+  outcome.state = call.state;
+  outcome.code = call.code;
+  outcome.detail = to_line(Error(call.code));
+  add_outcome(body, root, call, outcome);
+  TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, record));
+  return txn.put(store::Table::calls, call_key(task, number), encode_call(call));
+}
+
+Result<std::uint64_t> write_interrupted(store::WriteTxn& txn, const TaskId& task,
+                                        const capsules::Capsule* root, const Now& now,
+                                        const Chains& chains, Waiting waiting, TaskRecord& record,
                                         std::vector<CallRecord>& calls) {
   std::uint64_t count = 0;
   for (std::size_t number = 0; number < calls.size(); ++number) {
     CallRecord& call = calls[number];
-    if (call.state != CallState::authorised) continue;
-    call.state = call.cancelled() ? CallState::killed : CallState::interrupted;
-    call.code = call.cancelled() ? Code::call_cancelled : Code::call_interrupted;
+    if (call.state == CallState::authorised) {
+      call.state = call.cancelled() ? CallState::killed : CallState::interrupted;
+      call.code = call.cancelled() ? Code::call_cancelled : Code::call_interrupted;
+    } else if (call.state == CallState::waiting && waiting == Waiting::ends) {
+      end_waiting(call, Code::input_unanswered);
+    } else {
+      continue;
+    }
     if (call.handle) call.handle->updated = now;
     count += call.state == CallState::interrupted ? 1 : 0;
-    capsules::Object body = task_body("outcome", task, record, now, caller_of(chains, call.chain));
-    body.emplace_back("call", call.id.hex());
-    body.emplace_back("decision", call.decision.hex());
-    body.emplace_back("outcome", call_state_name(call.state));
-    TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, record));
-    TAPER_CHECK(txn.put(store::Table::calls, call_key(task, number), encode_call(call)));
+    TAPER_CHECK(write_outcome(txn, task, root, number, call, now, chains, record));
   }
   TAPER_CHECK(put_task(txn, task, record));
   return count;
@@ -173,14 +197,22 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
     told.result = {};
   }
   record.state = told.state;
-  record.code = told.code;
+  record.code = told.state == CallState::waiting ? Code::ok : told.code;
   record.result = told.result;
+  if (told.state == CallState::waiting) {
+    if (!record.handle)
+      record.handle = make_handle(task, *task.branch(record.chain), state_->around(), run.kept,
+                                  limits::kInputPlainMs, now);
+    record.handle->arguments = run.arguments;
+  }
   if (record.handle) record.handle->updated = now;
   const std::vector<Spent> spent = settled_line(run, outcome);
   TaskRecord next = task.record;
   advance(next, true, now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
-    const auto body = outcome_body(task, record, told, now);
+    auto body =
+        task_body("outcome", task.id, task.record, now, caller_of(task.chains, record.chain));
+    add_outcome(body, &task.root(), record, told);
     TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, next));
     TAPER_CHECK(txn.put(store::Table::calls, call_key(task.id, run.number), encode_call(record)));
     for (std::size_t i = 0; i < spent.size(); ++i) {
@@ -200,6 +232,23 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   return reason;
 }
 
+Status Authority::agent_over(const TaskId& task, const Hash& chain, const DecisionId& decision,
+                             const Outcome& outcome, const Now& now) {
+  LiveTask* live = state_->find(task);
+  if (live == nullptr) return state_->not_live(task);
+  TaskRecord next = live->record;
+  advance(next, !live->running.empty(), now);
+  capsules::Object body = task_body("outcome", task, next, now, caller_of(live->chains, chain));
+  body.emplace_back("tool", printable(live->root().agent_entry.program));
+  add_outcome(body, decision, outcome);
+  TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, next));
+    return put_task(txn, task, next);
+  }));
+  live->record = next;
+  return success();
+}
+
 Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& now) {
   TAPER_ASSERT(reason != EndReason::none);
   LiveTask* live = state_->find(task);
@@ -208,7 +257,7 @@ Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& 
   if (!live->stopped()) live->stopping = reason;
   if (live->record.state == TaskState::ending) return success();
   TaskRecord next = live->record;
-  advance(next, !live->running.empty(), now);
+  live->bring(next, now);
   TAPER_CHECK(state_->commit(
       now, [&](store::WriteTxn& txn) { return write_ending(txn, task, reason, now, next); }));
   live->record = next;
@@ -222,10 +271,11 @@ Result<TaskState> Authority::finish(const TaskId& task, const Now& now) {
     return Error(Code::already_live, {"task", "ending", "active", ""});
   TaskRecord next = live->record;
   std::vector<CallRecord> calls = live->calls;
-  advance(next, !live->running.empty(), now);
+  live->bring(next, now);
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
-    TAPER_CHECK(write_interrupted(txn, task, now, live->chains, next, calls));
-    TAPER_CHECK(write_kept(txn, *live, state_->anchor, now));
+    TAPER_CHECK(
+        write_interrupted(txn, task, &live->root(), now, live->chains, Waiting::ends, next, calls));
+    TAPER_CHECK(write_kept(txn, *live, state_->time, now));
     return write_terminal(txn, task, now, next);
   }));
   state_->live.erase(task);

@@ -27,28 +27,28 @@ Array argv_value(const std::vector<ArgvWord>& words) {
 
 std::string_view kind_word(ToolKind kind) {
   if (kind == ToolKind::upstream) return "mcp";
+  if (kind == ToolKind::agent) return "agent";
   return kind == ToolKind::command ? "command" : "builtin";
 }
 
-void add_upstream(const Tool& tool, Object& definition) {
+void add_files(const Tool& tool, Object& definition) {
   Array entry;
   for (const EntryFile& file : tool.entry)
     entry.emplace_back(Object{{"hash", file.bytes.hex()}, {"path", file.path}});
   definition.emplace_back("entry", std::move(entry));
-  definition.emplace_back("era", tool.era);
   Array files;
   for (const GrantedTree& file : tool.files)
     files.emplace_back(Object{{"directory", file.directory}, {"path", file.path}});
   definition.emplace_back("files", std::move(files));
+}
+
+void add_upstream(const Tool& tool, Object& definition) {
+  definition.emplace_back("era", tool.era);
   definition.emplace_back("pinned", tool.pinned);
   definition.emplace_back("remote", tool.remote);
 }
 
 }  // namespace
-
-EntryFile entry_file(std::string path, ByteSpan bytes) {
-  return {std::move(path), crypto::hash(bytes)};
-}
 
 Hash tool_digest(std::string_view definition, const Hash& program) {
   const Bytes framed =
@@ -67,6 +67,7 @@ void define_tool(Tool& tool) {
                     {"kind", kind_word(tool.kind)},
                     {"name", tool.name}};
   if (tool.kind == ToolKind::upstream) add_upstream(tool, definition);
+  if (tool.kind == ToolKind::upstream || tool.kind == ToolKind::agent) add_files(tool, definition);
   if (tool.kind == ToolKind::command)
     definition.emplace_back("output", tool.json_output ? "json" : "text");
   if (tool.kind != ToolKind::builtin) {

@@ -19,13 +19,6 @@ struct ArgvWord {
   std::vector<ArgvWord> group;  // non-empty: this is a group of words
 };
 
-// A file that a server's argv names, by what it held when the tool was declared.
-struct EntryFile {
-  std::string path;
-  Hash bytes;  // BLAKE2b-256
-};
-EntryFile entry_file(std::string path, ByteSpan bytes);
-
 struct Tool {
   std::string name;
   ToolKind kind = ToolKind::unset;
@@ -38,10 +31,11 @@ struct Tool {
   bool json_output = false;          // commands: stdout is one JSON value; else text
   Hash program;                      // BLAKE2b-256 of argv[0]'s bytes; builtins: zero
   // Upstreams only: a tool of an MCP server.
-  std::string remote;              // the server's own name of it
-  std::string pinned;              // canonical JSON of the definition that was pinned
-  std::string era;                 // the revision of MCP that is spoken, or "auto"
-  std::vector<GrantedTree> files;  // that the server's cell sees besides; each `program`
+  std::string remote;  // the server's own name of it
+  std::string pinned;  // canonical JSON of the definition that was pinned
+  std::string era;     // the revision of MCP that is spoken, or "auto"
+  // Upstreams and agents.
+  std::vector<GrantedTree> files;  // that its cell sees besides; each `program`
   std::vector<EntryFile> entry;    // the regular files among argv's words after the first
   Hash digest;                     // of name, definition and program: what a grant pins
   std::string definition;          // canonical JSON of all above but the digests

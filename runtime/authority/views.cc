@@ -69,8 +69,9 @@ Result<std::vector<TaskView::GrantView>> grant_views(const store::ReadTxn& txn,
       const capsules::Grant& root = capsule.root.grants[root_of(levels, level, i)];
       const BudgetLeft left = budget_left(grant.budget, spent, now);
       const bool none_left = is_spent(left) || (level > 0 && views[above + grant.parent].spent);
-      views.push_back({level, capsule.chain, grant.id, root.tool, grant.verbs, root.effect, left,
-                       none_left, shut_by(levels, level, i, labels),
+      const std::string parent = level == 0 ? "" : levels[level - 1][grant.parent].id;
+      views.push_back({level, capsule.chain, grant.id, root.tool, grant.verbs, grant.args, parent,
+                       root.effect, left, none_left, shut_by(levels, level, i, labels),
                        waits_for(capsule.root, root, calls)});
     }
     above = begin;
@@ -168,7 +169,8 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   TAPER_TRY(const Chains chains, read_chains(txn, id));
   view.calls = past_calls_of(calls, chains);
   for (const CallRecord& call : calls) {
-    if (call.state == CallState::authorised) view.call_runs = true;
+    const bool waits = call.state == CallState::waiting;
+    if (call.state == CallState::authorised || waits) view.call_runs = true;
   }
   TaskRecord until = record;
   if (!is_terminal(record.state)) advance(until, view.call_runs, now);

@@ -58,6 +58,9 @@ inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
 inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
 inline constexpr std::size_t kChallengesMax = 128;          // given out and not yet answered
 inline constexpr std::size_t kChainsMax = 64;               // that ever join one task
+inline constexpr std::size_t kChainsPerBranchMax = 16;      // of one whom its holder handed it to
+inline constexpr std::size_t kChainsForHolder = 16;         // of all, that no such takes
+static_assert(kChainsPerBranchMax + kChainsForHolder <= kChainsMax);
 // Work that comparing two capsules for people may take: pairs of constraints looked at.
 inline constexpr std::size_t kDiffStepsMax = std::size_t{1} << 20U;
 
@@ -78,6 +81,16 @@ inline constexpr std::int64_t kBrokerSilenceMs = 3'000;  // after which spawnd k
 inline constexpr std::int64_t kKillConfirmMs = 5'000;
 inline constexpr std::int64_t kKillLookMs = 20;  // how often an ending task's cells are looked at
 inline constexpr std::int64_t kControlTimeoutMs = 5'000;
+// Time that was signed.
+inline constexpr std::size_t kTimeFileBytesMax = 4096;             // a challenge, a signed time
+inline constexpr std::size_t kTimeNoncesMax = 16;                  // of one boot, answered or not
+inline constexpr std::int64_t kTimeNonceMs = 24LL * 3600 * 1000;   // to bring the answer
+inline constexpr std::int64_t kTimeAnchorMs = 24LL * 3600 * 1000;  // after which it anchors no more
+inline constexpr std::int64_t kTimeRadiusMaxS = 3600;
+// The wall clock of this boot counts in the next one's lower bound when no step of it was seen for
+// so long, and only where it is not further ahead.
+inline constexpr std::int64_t kWallSettledMs = 600'000;
+inline constexpr std::int64_t kWallAheadS = 90LL * 86'400;
 inline constexpr double kBootClockDrift = 0.001;  // believed error of CLOCK_BOOTTIME
 static_assert(kBrokerSilenceMs > 2 * kBrokerBeatMs);
 
@@ -109,15 +122,18 @@ inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
 inline constexpr std::uint32_t kLogKeyCommits = 64;  // a log key signs this many commits
 inline constexpr std::uint64_t kTaskLogQuotaBytes =
     64ULL * 1024 * 1024;  // when a capsule names none
-inline constexpr std::uint32_t kStoreFormat = 4;
+inline constexpr std::uint32_t kStoreFormat = 6;
 inline constexpr std::size_t kStoreKeyBytesMax = 511;
 inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
 inline constexpr std::size_t kLogOriginBytesMax = 256;
+inline constexpr std::size_t kReceiptBytesMax = 16UL * 1024 * 1024;
+inline constexpr std::size_t kWitnessFileBytesMax = 64UL * 1024 * 1024;
 
 // Cells (tool runs), where a grant names no smaller value.
 inline constexpr std::size_t kCellsMax = 64;
 inline constexpr std::size_t kCellsPerTaskMax = kCellsMax / 4 * 3;
-inline constexpr std::size_t kTreesMax = 64;                      // of one cell
+inline constexpr int kCellEventsAtOnce = 8;   // each may be a long result; more at the next look
+inline constexpr std::size_t kTreesMax = 64;  // of one cell
 inline constexpr std::size_t kCellOutputBytes = 4 * 1024 * 1024;  // stdout and stderr together
 inline constexpr std::uint64_t kCellMemoryBytes = 1024ULL * 1024 * 1024;  // RLIMIT_DATA, a process
 inline constexpr std::uint64_t kCellFileBytes = 1024ULL * 1024 * 1024;
@@ -133,11 +149,13 @@ inline constexpr std::uint32_t kCellInnerId = 65'534;  // uid and gid inside
 inline constexpr std::uint64_t kCellSecretBytes = 256 * 1024;
 static_assert(kCellSecretBytes > kSecretsMax * (kSecretBytesMax + 4096));
 inline constexpr std::size_t kSpawnMessageBytesMax = 400 * 1024;  // below a socket's buffer
-inline constexpr std::size_t kSpawnMessageFdsMax = 4;
+inline constexpr std::size_t kEntryFilesMax = 16;  // of a cell's argv, as copies in it
+inline constexpr std::size_t kSpawnMessageFdsMax = 4 + kEntryFilesMax;
 inline constexpr std::size_t kCellNewsBytesMax = 4096;        // fits a pipe's atomic write
 inline constexpr std::size_t kIdmapNamespacesMax = 64;        // kept for idmapped mounts
 inline constexpr std::uint64_t kCellRootBytes = 1024 * 1024;  // directories and stand-in files
 inline constexpr std::uint64_t kCellRootInodes = 4096;
+inline constexpr std::uint64_t kCellPendingSignals = 512;  // queued, and timers
 inline constexpr std::uint64_t kCellStackBytes = 8ULL * 1024 * 1024;
 inline constexpr std::int64_t kProbeTimeoutMs = 5'000;
 inline constexpr unsigned kProbeRuns = 20;  // cells; their mean is told in milliseconds
@@ -151,8 +169,12 @@ inline constexpr std::int64_t kReadBytesMax = 4 * 1024 * 1024;
 inline constexpr std::int64_t kListEntriesDefault = 1000;
 inline constexpr std::int64_t kListEntriesMax = 10'000;
 inline constexpr std::size_t kUpstreamDefinitionBytesMax = 64 * 1024;  // of one pinned tool
+// Calls that wait for somebody's input.
+inline constexpr std::size_t kInputBytesMax = 64 * 1024;  // asked, answered, or a server's state
+inline constexpr std::size_t kInputRequestsMax = 16;      // of one question
+inline constexpr std::int64_t kInputPlainMs = 30LL * 60 * 1000;  // that a plain call waits
 inline constexpr std::size_t kBuiltinRequestBytesMax =
-    kArgumentBytesMax + kUpstreamDefinitionBytesMax + 64 * 1024;
+    kArgumentBytesMax + kUpstreamDefinitionBytesMax + 2 * kInputBytesMax + 64 * 1024;
 inline constexpr std::size_t kBuiltinReplyBytesMax = kReadBytesMax + 256 * 1024;
 inline constexpr std::size_t kBuiltinFieldsMax = 16;  // of a result, and of each of its rows
 inline constexpr int kTemporaryNameTries = 16;
@@ -196,6 +218,8 @@ inline constexpr std::size_t kControlKeysMax = 64;  // key files that a run's to
 inline constexpr std::size_t kControlPartBytes = 64 * 1024;  // of a result, in one message
 // What a peer has not read yet; above that it is cut off.
 inline constexpr std::size_t kControlQueueBytesMost = kResultBytesMax + 4 * 1024 * 1024;
+// Of a run, whose steps are told as they end and are short.
+inline constexpr std::size_t kControlHeldQueueBytesMost = 2 * 1024 * 1024;
 inline constexpr std::int64_t kControlWorkMs = 60'000;  // until an import or an activation is done
 inline constexpr std::int64_t kControlPauseMs = 200;    // when no peer can be taken up for now
 inline constexpr std::size_t kSessionAsksMax = 64;      // requests of one session without an answer
@@ -206,9 +230,15 @@ static_assert(kAgentSocketsMax * kAgentUnprovenMax + kControlPeersMax < kChallen
 inline constexpr std::size_t kAgentSessionsPerTaskMax = 32;
 inline constexpr std::size_t kAgentSessionsPerBranchMax = 8;  // of one whom its holder handed it to
 inline constexpr std::size_t kCallsPerTaskMax = 32;           // at once, of sessions
+inline constexpr std::size_t kCallsPerBranchMax = 16;         // of one whom its holder handed it to
+inline constexpr std::size_t kCallsForHolder = 8;             // of all, that no such takes
+static_assert(kCallsPerBranchMax + kCallsForHolder <= kCallsPerTaskMax);
 static_assert(kCallsPerTaskMax <= kCellsMax / 2);
-inline constexpr std::int64_t kHandlePollMs = 1'000;     // a handle is asked about no more often
-inline constexpr std::size_t kAgentRefusedPerSMax = 64;  // openings of one user looked at
+inline constexpr std::int64_t kHandlePollMs = 1'000;  // a handle is asked about no more often
+// Of reports that came, settled before others have their turn; at least one.
+inline constexpr std::size_t kSettledAtOnce = 16;
+inline constexpr std::size_t kSettledBytesAtOnce = 256 * 1024;
+inline constexpr std::size_t kAgentRefusedPerSMax = 64;      // openings of one user looked at
 inline constexpr std::int64_t kAgentOpenTimeoutMs = 10'000;  // to prove to be a holder
 inline constexpr std::int64_t kAgentPauseMs = 200;           // when no peer can be taken up for now
 // What a peer has not read yet: above the first its requests are not read either, above the second

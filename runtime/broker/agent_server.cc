@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +13,6 @@
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <deque>
 #include <list>
 #include <map>
@@ -24,6 +22,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/frames.h"
+#include "runtime/broker/local_socket.h"
 
 namespace taper::broker {
 
@@ -34,57 +33,10 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
 
-Status remove_stale(const std::string& path, const sockaddr_un& address) {
-  struct stat found{};
-  if (::lstat(path.c_str(), &found) != 0)
-    return errno == ENOENT ? success() : Status(os_error("stat agent.sock", errno));
-  if (!S_ISSOCK(found.st_mode))
-    return Error(Code::file_exists, {.field = "agent.sock",
-                                     .expected = "a socket, or nothing",
-                                     .got = "another file",
-                                     .fix = "move agent.sock out of the way"});
-  const Fd tried(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (tried &&
-      ::connect(tried.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0)
-    return Error(Code::file_exists, {.field = path,
-                                     .expected = "a socket that nobody serves",
-                                     .got = "one that somebody does",
-                                     .fix = "give another path"});
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("unlink agent.sock", errno);
-  return success();
-}
-
-Result<Fd> bind_socket(const std::string& path) {
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return os_error("socket", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return os_error("agent.sock", ENAMETOOLONG);
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  TAPER_CHECK(remove_stale(path, address));
-  // The mode of the socket itself bounds that of its name, so it is never open to others.
-  if (::fchmod(socket.get(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0)
-    return os_error("fchmod", errno);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
-    return os_error("bind agent.sock", errno);
-  if (::chmod(path.c_str(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0)
-    return os_error("chmod agent.sock", errno);
-  if (::listen(socket.get(), static_cast<int>(limits::kAgentUnprovenMax)) != 0)
-    return os_error("listen on agent.sock", errno);
-  return socket;
-}
-
 Result<ControlAddress> address_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == path.npos) return ControlAddress::of(".", path);
   return ControlAddress::of(path.substr(0, slash + 1), path.substr(slash + 1));
-}
-
-std::optional<uid_t> uid_of(int fd) {
-  ucred peer{};
-  socklen_t length = sizeof(peer);
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return std::nullopt;
-  return peer.uid;
 }
 
 }  // namespace
@@ -100,6 +52,15 @@ struct AgentServer::State : std::enable_shared_from_this<State> {
         pause(context),
         forget(context),
         host(its_host) {}
+
+  // Without a socket of its own.
+  State(asio::io_context& context, Session::Host& its_host)
+      : io(context),
+        listener(context),
+        pause(context),
+        forget(context),
+        host(its_host),
+        stopped(true) {}
 
   void make_room();
   void await_peer();
@@ -117,7 +78,7 @@ struct AgentServer::State : std::enable_shared_from_this<State> {
   void drop(const PeerPtr& peer);
 
   asio::io_context& io;
-  ControlAddress address;
+  std::optional<ControlAddress> address;
   asio::posix::stream_descriptor listener;
   asio::steady_timer pause, forget;
   Session::Host& host;
@@ -136,6 +97,14 @@ struct AgentServer::State::Peer : std::enable_shared_from_this<Peer> {
         socket(its_server.io, asio::local::stream_protocol(), fd),
         deadline(its_server.io),
         session(its_server.host, [this](const Bytes& message) { send(message); }) {}
+
+  Peer(State& its_server, int fd, const TaskId& task)
+      : server(its_server),
+        uid(::geteuid()),
+        socket(its_server.io, asio::local::stream_protocol(), fd),
+        deadline(its_server.io),
+        session(its_server.host, task, [this](const Bytes& message) { send(message); }),
+        live(true) {}
 
   // Written once whoever speaks has spoken: a session may answer while it is told something.
   void send(const Bytes& message) {
@@ -206,7 +175,7 @@ void AgentServer::State::await_room() {
 bool AgentServer::State::take_peer() {
   Fd accepted(::accept4(listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!accepted) return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
-  const std::optional<uid_t> uid = uid_of(accepted.get());
+  const std::optional<uid_t> uid = peer_uid(accepted.get());
   if (!uid) return true;
   const PeerPtr peer = std::make_shared<Peer>(*this, accepted.release(), *uid);
   peers.push_back(peer);
@@ -313,16 +282,16 @@ void AgentServer::State::write(const PeerPtr& peer) {
     return;
   }
   peer->writing = true;
-  asio::async_write(peer->socket, asio::buffer(peer->out.front()),
-                    [this, peer](const error_code& error, std::size_t) {
-                      peer->writing = false;
-                      if (peer->gone) return;
-                      if (error) return drop(peer);
-                      peer->queued -= peer->out.front().size() - sizeof(std::uint32_t);
-                      peer->out.pop_front();
-                      write(peer);
-                      if (!peer->session.over() && !peer->taking && !peer->reading) take_next(peer);
-                    });
+  const auto written = [this, peer](const error_code& error, std::size_t) {
+    peer->writing = false;
+    if (peer->gone) return;
+    if (error) return drop(peer);
+    peer->queued -= peer->out.front().size() - sizeof(std::uint32_t);
+    peer->out.pop_front();
+    write(peer);
+    if (!peer->session.over() && !peer->taking && !peer->reading) take_next(peer);
+  };
+  asio::async_write(peer->socket, asio::buffer(peer->out.front()), written);
 }
 
 void AgentServer::State::drop(const PeerPtr& peer) {
@@ -341,15 +310,35 @@ Result<std::unique_ptr<AgentServer>> AgentServer::listen(asio::io_context& io,
                                                          const std::string& path,
                                                          Session::Host& host) {
   TAPER_TRY(ControlAddress address, address_of(path));
-  TAPER_TRY(Fd socket, bind_socket(address.path()));
+  TAPER_TRY(Fd socket, bind_local({.path = address.path(),
+                                   .name = "agent.sock",
+                                   .type = SOCK_STREAM,
+                                   .mode = S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP,
+                                   .waiting = static_cast<int>(limits::kAgentUnprovenMax)}));
   return std::unique_ptr<AgentServer>(
       new AgentServer(std::make_shared<State>(io, std::move(address), socket.release(), host)));
+}
+
+std::unique_ptr<AgentServer> AgentServer::over(asio::io_context& io, Fd channel,
+                                               Session::Host& host, const TaskId& task,
+                                               std::function<void()> after) {
+  auto state = std::make_shared<State>(io, host);
+  state->options.after = std::move(after);
+  const auto peer = std::make_shared<State::Peer>(*state, channel.release(), task);
+  state->peers.push_back(peer);
+  state->read(peer);
+  return std::unique_ptr<AgentServer>(new AgentServer(std::move(state)));
+}
+
+Session& AgentServer::channel() {
+  TAPER_ASSERT(!state_->peers.empty());
+  return state_->peers.front()->session;
 }
 
 AgentServer::~AgentServer() {
   state_->stopped = true;
   while (!state_->peers.empty()) state_->drop(state_->peers.front());
-  ::unlink(state_->address.path().c_str());
+  if (state_->address) ::unlink(state_->address->path().c_str());
 }
 
 void AgentServer::serve(Options options) {

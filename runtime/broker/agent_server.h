@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/session.h"
 
@@ -23,6 +24,13 @@ class AgentServer {
   ~AgentServer();  // ends every session without a word, removes the socket; before io and host
   AgentServer(const AgentServer&) = delete;
   AgentServer& operator=(const AgentServer&) = delete;
+
+  // Serves one channel and no other peer: a session of `task` that is live already. What is at its
+  // other end was started by this process.
+  static std::unique_ptr<AgentServer> over(boost::asio::io_context& io, Fd channel,
+                                           Session::Host& host, const TaskId& task,
+                                           std::function<void()> after);
+  Session& channel();  // of a server over one, whose peer is there
 
   struct Options {
     std::function<void()> after = nullptr;  // when something was read and taken

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +11,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <deque>
 #include <list>
 #include <utility>
@@ -20,6 +18,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/diagnostics.h"
+#include "runtime/broker/local_socket.h"
 
 namespace taper::broker {
 
@@ -29,43 +28,11 @@ using boost::system::error_code;
 namespace {
 
 bool is_trusted_peer(int fd) {
-  ucred peer{};
-  socklen_t length = sizeof(peer);
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
-  warn("control.sock: refused a peer of uid " + std::to_string(peer.uid));
+  const std::optional<uid_t> uid = peer_uid(fd);
+  if (!uid) return false;
+  if (*uid == 0 || *uid == ::geteuid()) return true;
+  warn("control.sock: refused a peer of uid " + std::to_string(*uid));
   return false;
-}
-
-// What an owner that was killed left behind. Anything else there is not ours to remove.
-Status remove_stale(const std::string& path) {
-  struct stat found{};
-  if (::lstat(path.c_str(), &found) != 0)
-    return errno == ENOENT ? success() : Status(os_error("stat control.sock", errno));
-  if (!S_ISSOCK(found.st_mode))
-    return Error(Code::file_exists, {.field = "control.sock",
-                                     .expected = "a socket, or nothing",
-                                     .got = "another file",
-                                     .fix = "move control.sock out of the state"});
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os_error("unlink control.sock", errno);
-  return success();
-}
-
-Result<Fd> bind_socket(const std::string& path) {
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return os_error("socket", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  TAPER_ASSERT(path.size() < sizeof(address.sun_path));
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  TAPER_CHECK(remove_stale(path));
-  // The mode of the socket itself bounds that of its name, so it is never open to others.
-  if (::fchmod(socket.get(), S_IRUSR | S_IWUSR) != 0) return os_error("fchmod", errno);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
-    return os_error("bind control.sock", errno);
-  if (::listen(socket.get(), static_cast<int>(limits::kControlPeersMax)) != 0)
-    return os_error("listen on control.sock", errno);
-  return socket;
 }
 
 bool hung_up(int fd) {
@@ -119,10 +86,15 @@ struct ControlServer::State::Conversation final : Peer, std::enable_shared_from_
     phase = next;
     Bytes message = encode(answer);
     queued += message.size();
-    if (queued <= limits::kControlQueueBytesMost) out.push_back(std::move(message));
+    if (queued <= most()) out.push_back(std::move(message));
     asio::post(server.io, [weak = weak_from_this()] {
       if (const PeerPtr peer = weak.lock(); peer && !peer->gone) peer->server.write(peer);
     });
+  }
+
+  std::size_t most() const {
+    return phase == Phase::held ? limits::kControlHeldQueueBytesMost
+                                : limits::kControlQueueBytesMost;
   }
 
   State& server;
@@ -214,7 +186,7 @@ void ControlServer::State::take_packet(const PeerPtr& peer) {
 
 void ControlServer::State::write(const PeerPtr& peer) {
   if (peer->gone) return;
-  if (peer->queued > limits::kControlQueueBytesMost) return drop(peer);
+  if (peer->queued > peer->most()) return drop(peer);
   if (peer->phase == Conversation::Phase::ended && !std::exchange(peer->closing, true)) limit(peer);
   if (peer->writing) return;
   while (!peer->out.empty()) {
@@ -259,7 +231,12 @@ ControlServer::ControlServer(std::shared_ptr<State> state) : state_(std::move(st
 Result<std::unique_ptr<ControlServer>> ControlServer::listen(asio::io_context& io,
                                                              const std::string& state) {
   TAPER_TRY(ControlAddress address, ControlAddress::of(state));
-  TAPER_TRY(Fd socket, bind_socket(address.path()));
+  TAPER_TRY(Fd socket, bind_local({.path = address.path(),
+                                   .name = "control.sock",
+                                   .type = SOCK_SEQPACKET,
+                                   .mode = S_IRUSR | S_IWUSR,
+                                   .waiting = static_cast<int>(limits::kControlPeersMax),
+                                   .rivals = Rivals::excluded}));
   return std::unique_ptr<ControlServer>(
       new ControlServer(std::make_shared<State>(io, std::move(address), socket.release())));
 }

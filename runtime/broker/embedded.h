@@ -12,6 +12,7 @@
 
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
+#include "runtime/authority/time_report.h"
 #include "runtime/base/file.h"
 #include "runtime/broker/messages.h"
 #include "runtime/sandbox/probe.h"
@@ -22,10 +23,36 @@ namespace taper::broker {
 Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name);
 Result<authority::NodeRecord> node_record(const std::string& state);
 
+// A new incarnation of the node in the same place, with its keys, tools and trust roots: live tasks
+// are ended, every capsule of the old incarnation is refused from then on, and the old state lies
+// beside the new one without keys, its log exported as log.tpa where it could be opened. Also the
+// way out where the store is refused as older than its marker, or damaged: then nothing of it is
+// read, and the trust roots must be imported again. The parent directory must be writable; atomic,
+// and a call that was broken off is finished by the next. Errors: state_locked, not_a_state,
+// node_record_malformed, control_unreachable (another user's), key_file_exposed, os_failure.
+struct Renewed {
+  authority::NodeRecord record;
+  Incarnation before;
+  std::uint64_t ended = 0;        // live tasks
+  std::uint64_t roots = 0;        // versions carried over
+  bool exported = false;          // the old log
+  std::optional<Error> unread;    // why the old store was not taken up
+  bool finished_earlier = false;  // only what a call before had left
+  std::string aside;              // where the old state lies
+};
+Result<Renewed> node_renew(const std::string& state);
+
 // Asks the owner where a daemon has the state. Errors: state_locked when another process owns it,
 // those of Authority::import_root.
 Result<Imported> import_root(const std::string& state, ByteSpan file,
                              const std::optional<Hash>& fleet);
+
+// A challenge for signed time, and a signed time (docs/formats/time.md); both ask the owner where a
+// daemon has the state. Errors: state_locked, those of Authority::time_challenge and import_time.
+Result<Bytes> time_challenge(const std::string& state);
+Status import_time(const std::string& state, ByteSpan file);
+// What the node knows of the time. Reading works while another process owns the state.
+Result<authority::TimeReport> time_report(const std::string& state);
 
 struct RunOptions {
   std::string state;
@@ -99,7 +126,36 @@ Result<TaskResult> task_result(const ResultQuery& query);
 // read. Without, it lies there, read by nobody, until its retention is over.
 Status erase_read_result(const std::string& state, const TaskId& task, const TaskResult& result);
 
-Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce);
+// What the node stands on now. Where the store is refused, all that is in it is empty.
+struct Posture {
+  authority::NodeRecord node;
+  bool owned = false;          // by a process that answers on control.sock
+  std::optional<Error> store;  // why it does not open
+  store::LogHead log;
+  std::optional<capsules::TrustRoot> root;  // the newest
+  std::vector<authority::TaskView> tasks;
+};
+// Errors: not_a_state, node_record_malformed, store_corrupt.
+Result<Posture> posture(const std::string& state, const Now& now);
+
+// The log from record `from` on. Errors: those of store::export_log.
+Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce,
+                           std::uint64_t from = 0);
+// That a decision stands in the log, as a file that node.pub alone verifies. Errors:
+// unknown_decision, those of store::make_receipt.
+Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision);
+
+// The records of the node's log as they stand in it, oldest first, as far as it went when this was
+// called; works while another process owns the state, and holds up none. A record lives as long as
+// its visit.
+Status read_log(const std::string& state,
+                const std::function<void(std::uint64_t number, ByteSpan record)>& visit);
+// Those that name the task, oldest first. Error: too_large.
+struct LoggedRecord {
+  std::uint64_t number = 0;
+  Bytes record;
+};
+Result<std::vector<LoggedRecord>> task_log(const std::string& state, const TaskId& task);
 
 // The tools of a state: builtins, and what tools.d has. A file that is wrong is an error that names
 // it.
@@ -134,6 +190,12 @@ struct Pinning {
 };
 // Errors: file_missing, tool_file_malformed, upstream_broken, those of sandbox::ask_upstream.
 Result<Pinning> pin_tools(const PinOptions& options);
+
+// That no tool of the capsule is given the holder's key, nor another *.key beside it, for a holder
+// whose capsule a daemon spends, which knows no keys of holders. The capsule is taken at its word:
+// the node verifies it. Of tools that are not builtins each argument counts as a path. Errors:
+// tree_refused, os_failure.
+Status check_keys_apart(const capsules::UntrustedCapsule& capsule, const std::string& holder_key);
 
 // Path of a program that stands beside this one. Error: program_missing.
 Result<std::string> sibling_program(const std::string& name);

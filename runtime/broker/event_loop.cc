@@ -76,6 +76,7 @@ struct EventLoop::State final : ControlServer::Host {
   Status drive(TaskHost& task_host, Guest& its_guest, Heard its_heard);
   Status start(TaskHost& task_host, Guest& its_guest);
   void settle_down();  // after every event
+  void rest_later();
   void take_step();
   void look_at_time();
   void await_signal();
@@ -150,15 +151,22 @@ void EventLoop::State::settle_down() {
     arm_boot_timer(boot.native_handle(), std::max(*wake, host->parts().clock.now().boot_ms + 1));
   await_beat();
   await_persist();
-  if (!guest->ready() || step_posted) return;
-  step_posted = true;
+  if (!guest->ready() && !host->ready()) return rest_later();
+  if (std::exchange(step_posted, true)) return;
   asio::post(io, std::bind_front(&State::take_step, this));
+}
+
+// After what is to be written by now.
+void EventLoop::State::rest_later() {
+  store::Store& store = host->parts().store;
+  if (store.owes_rest()) asio::post(io, [&store] { store.rest(); });
 }
 
 // One step, then whatever else has happened meanwhile.
 void EventLoop::State::take_step() {
   step_posted = false;
-  guest->advance();
+  if (host->ready()) host->advance();
+  if (guest->ready()) guest->advance();
   settle_down();
 }
 
@@ -320,6 +328,17 @@ Status EventLoop::serve_agents(const std::string& path, Session::Host& sessions)
   TAPER_TRY(auto listening, AgentServer::listen(state_->io, path, sessions));
   state_->agents.push_back(std::move(listening));
   return success();
+}
+
+Result<std::unique_ptr<AgentServer>> EventLoop::serve_channel(Fd channel, Session::Host& host,
+                                                              const TaskId& task) {
+  State& state = *state_;
+  try {
+    return AgentServer::over(state.io, std::move(channel), host, task,
+                             [&state] { state.settle_down(); });
+  } catch (const boost::system::system_error& error) {
+    return os_error("watch", error.code().value());
+  }
 }
 
 void EventLoop::serve_operators(ControlServer::Host& desk) { state_->desk = &desk; }

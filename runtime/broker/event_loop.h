@@ -13,6 +13,8 @@
 
 namespace taper::broker {
 
+class AgentServer;
+
 // For whom the loop runs: it is over when its guest is.
 class Guest {
  public:
@@ -46,6 +48,10 @@ class EventLoop {
   // Binds a socket for agents at `path`; who connects is served by `sessions` from `drive` on. Each
   // path has room of its own. Errors: those of AgentServer::listen.
   Status serve_agents(const std::string& path, Session::Host& sessions);
+  // Serves one channel from now on; whoever has the server ends it, before the loop goes.
+  // Error: os_failure.
+  Result<std::unique_ptr<AgentServer>> serve_channel(Fd channel, Session::Host& host,
+                                                     const TaskId& task);
   // What control.sock asks beyond showing and cancelling is for `desk`; without one it is answered
   // with state_locked. Before `drive`, which it outlives.
   void serve_operators(ControlServer::Host& desk);

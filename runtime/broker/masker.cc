@@ -7,6 +7,7 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
+#include "runtime/sandbox/builtin/message.h"
 
 namespace taper::broker {
 namespace {
@@ -121,6 +122,49 @@ Reading unescaped(std::string_view text) {
   return out;
 }
 
+// The most bytes of `form`, but not all, that `text` ends with; 0: too few to tell.
+std::size_t begun_at_end(std::string_view text, std::string_view form) {
+  for (std::size_t size = std::min(form.size() - 1, text.size()); size >= limits::kMaskedBytesMin;
+       --size)
+    if (text.ends_with(form.substr(0, size))) return size;
+  return 0;
+}
+
+// The same of the form's end, at the beginning of the text.
+std::size_t ended_at_begin(std::string_view text, std::string_view form) {
+  for (std::size_t size = std::min(form.size() - 1, text.size()); size >= limits::kMaskedBytesMin;
+       --size)
+    if (text.starts_with(form.substr(form.size() - size))) return size;
+  return 0;
+}
+
+// As long as the longest escape of one character, which the cut may have gone through.
+constexpr std::size_t kEscapeBytesMax = 12;
+
+struct Part {
+  std::size_t begin, end;
+};
+
+// A part of `form` that stands before the last mark of a cut, or behind the first.
+std::vector<Part> parts_at_cuts(std::string_view text, std::string_view form) {
+  std::vector<Part> parts;
+  const std::size_t last = text.rfind(sandbox::kCutMark);
+  if (last == text.npos) return parts;
+  for (std::size_t end = last; end + kEscapeBytesMax >= last; --end) {
+    const bool whole = end == last || text[end] == '\\';
+    const std::size_t size = whole ? begun_at_end(text.substr(0, end), form) : 0;
+    if (size > 0) parts.push_back({end - size, last});
+    if (size > 0 || end == 0) break;
+  }
+  const std::size_t first = text.find(sandbox::kCutMark) + sandbox::kCutMark.size();
+  for (std::size_t begin = first; begin < std::min(text.size(), first + kEscapeBytesMax); ++begin) {
+    const std::size_t size = ended_at_begin(text.substr(begin), form);
+    if (size > 0) parts.push_back({first, begin + size});
+    if (size > 0) break;
+  }
+  return parts;
+}
+
 }  // namespace
 
 Masker::Masker(const std::vector<authority::CallSecret>& secrets) {
@@ -146,6 +190,11 @@ void Masker::add(const std::string& name, std::string form, Kind kind) {
 
 void Masker::add_value(const std::string& name, std::string_view value) {
   add(name, std::string(value), Kind::value);
+  // An error's text stands on one line.
+  std::string line(value);
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
+  std::ranges::replace_if(line, is_control, ' ');
+  line == value ? wipe_text(line) : add(name, std::move(line), Kind::value);
   std::string hex = to_hex(as_bytes(value));
   add(name, hex, Kind::digits);
   std::ranges::transform(hex, hex.begin(),
@@ -166,12 +215,13 @@ void Masker::find(std::string_view reading, const Places& from, Kind kind,
   for (const Form& form : forms_) {
     if (form.kind != kind) continue;
     const std::string_view bytes = as_text(form.bytes.bytes());
+    std::vector<Part> parts = parts_at_cuts(reading, bytes);
     for (std::size_t at = reading.find(bytes); at != reading.npos;
-         at = reading.find(bytes, at + bytes.size())) {
-      const std::size_t last = at + bytes.size() - 1;
-      found.push_back({from.empty() ? at : from[at].first,
-                       from.empty() ? last + 1 : from[last].second, &form.name});
-    }
+         at = reading.find(bytes, at + bytes.size()))
+      parts.push_back({at, at + bytes.size()});
+    for (const auto& [begin, end] : parts)
+      found.push_back({from.empty() ? begin : from[begin].first,
+                       from.empty() ? end : from[end - 1].second, &form.name});
   }
 }
 

@@ -1,8 +1,8 @@
 // Keeps a call's secrets out of what it gave back, before anything of it is stored, logged or
 // shown. It knows a secret as it is, with any of its characters escaped as in JSON, in hex, and in
 // base64 wherever it begins in what was encoded, both also broken by white space; a long line of a
-// secret of several lines by itself too. What a tool makes of a secret in any other way (escaped
-// twice, reversed, split, compressed), it cannot know.
+// secret of several lines by itself too; and the part of one beside the mark of a cut. What a tool
+// makes of a secret in any other way (escaped twice, reversed, split, compressed), it cannot know.
 #pragma once
 
 #include <string>

@@ -17,6 +17,8 @@ wire::Request kind_of(ControlVerb verb) {
     case ControlVerb::import_root: return wire::Request::import_root;
     case ControlVerb::result: return wire::Request::result;
     case ControlVerb::run: return wire::Request::run;
+    case ControlVerb::time_challenge: return wire::Request::time_challenge;
+    case ControlVerb::import_time: return wire::Request::import_time;
     case ControlVerb::unset: break;
   }
   return wire::Request::none;
@@ -31,17 +33,19 @@ Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
     case wire::Request::import_root: return ControlVerb::import_root;
     case wire::Request::result: return ControlVerb::result;
     case wire::Request::run: return ControlVerb::run;
+    case wire::Request::time_challenge: return ControlVerb::time_challenge;
+    case wire::Request::import_time: return ControlVerb::import_time;
     case wire::Request::none: break;
   }
   return malformed("a known request kind");
 }
 
 bool has_task(ControlVerb verb) {
-  return verb != ControlVerb::challenge && verb != ControlVerb::import_root &&
-         verb != ControlVerb::run;
+  return verb == ControlVerb::show || verb == ControlVerb::cancel || verb == ControlVerb::result;
 }
 bool has_file(ControlVerb verb) {
-  return verb == ControlVerb::import_root || verb == ControlVerb::run;
+  return verb == ControlVerb::import_root || verb == ControlVerb::run ||
+         verb == ControlVerb::import_time;
 }
 bool has_proof(ControlVerb verb) { return verb == ControlVerb::result || verb == ControlVerb::run; }
 

@@ -20,12 +20,14 @@ namespace taper::broker {
 
 enum class ControlVerb : std::uint8_t {
   unset,
-  show,         // is the task here, and does it live? code ok: yes
-  cancel,       // end it; the reply comes when its ending is durable
-  challenge,    // what a proof of possession is made for; another request follows
-  import_root,  // take in a trust root; the reply comes when it is durable
-  result,       // read a kept result as one of its readers
-  run,          // activate a plan's capsule and run it
+  show,            // is the task here, and does it live? code ok: yes
+  cancel,          // end it; the reply comes when its ending is durable
+  challenge,       // what a proof of possession is made for; another request follows
+  import_root,     // take in a trust root; the reply comes when it is durable
+  result,          // read a kept result as one of its readers
+  run,             // activate a plan's capsule and run it
+  time_challenge,  // make a challenge for signed time; the answer is a part
+  import_time,     // take in a signed time; the reply comes when it is durable
 };
 
 // Of the other fields those that the verb's line in messages.fbs names; all else stays as it is

@@ -9,19 +9,16 @@
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/owned_state.h"
 #include "store/audit_export.h"
+#include "store/audit_receipt.h"
 #include "store/results.h"
 
 namespace taper::broker {
-
-namespace {
 
 Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
   return store::open_state(
       {.directory = state, .origin = authority::log_origin(record), .read_only = true});
 }
-
-}  // namespace
 
 Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name) {
   return authority::create_node(state, name);
@@ -44,6 +41,37 @@ Result<Imported> import_root(const std::string& state, ByteSpan file,
   return talk.expect<Imported>(limits::kControlWorkMs);
 }
 
+Result<Bytes> time_challenge(const std::string& state) {
+  TAPER_TRY(const auto reached, own_or_reach(state, ""));
+  if (const auto* owned = std::get_if<OwnedState>(&reached))
+    return ask_for_time(*owned, SystemClock().now());
+  const auto& talk = std::get<ControlTalk>(reached);
+  TAPER_CHECK(talk.send({.verb = ControlVerb::time_challenge}));
+  TAPER_TRY(ControlPart part, talk.expect<ControlPart>(limits::kControlWorkMs));
+  return std::move(part.bytes);
+}
+
+Status import_time(const std::string& state, ByteSpan file) {
+  TAPER_TRY(const auto reached, own_or_reach(state, ""));
+  if (const auto* owned = std::get_if<OwnedState>(&reached))
+    return take_in_time(*owned, file, SystemClock().now());
+  const auto& talk = std::get<ControlTalk>(reached);
+  if (file.size() > limits::kTimeFileBytesMax)
+    return Error(Code::too_large,
+                 {.field = "time",
+                  .expected = "at most " + std::to_string(limits::kTimeFileBytesMax) + " bytes",
+                  .got = std::to_string(file.size()) + " bytes",
+                  .fix = ""});
+  TAPER_CHECK(talk.send({.verb = ControlVerb::import_time, .file = to_bytes(file)}));
+  TAPER_TRY(const ControlReply reply, talk.expect<ControlReply>(limits::kControlWorkMs));
+  return reply.code == Code::ok ? success() : Status(Error(reply.code, reply.detail));
+}
+
+Result<authority::TimeReport> time_report(const std::string& state) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  return authority::time_report(*store, SystemClock().now());
+}
+
 Result<std::vector<authority::TaskView>> task_list(const std::string& state) {
   TAPER_TRY(const auto store, open_for_reading(state));
   return authority::list_tasks(*store, SystemClock().now());
@@ -59,9 +87,18 @@ Result<authority::DecisionView> why(const std::string& state, const DecisionId& 
   return authority::explain_decision(*store, decision);
 }
 
-Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce) {
+Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce,
+                           std::uint64_t from) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
-  return store::export_log(state, authority::log_origin(record), nonce);
+  return store::export_log(state, authority::log_origin(record), nonce, from);
+}
+
+Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  TAPER_TRY(const auto number, store::find_record(*store, store::LeafType::decision,
+                                                  R"("decision":")" + decision.hex() + "\""));
+  if (!number) return Error(Code::unknown_decision, {decision.hex(), "", "", ""});
+  return store::make_receipt(*store, *number);
 }
 
 namespace {

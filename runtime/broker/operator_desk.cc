@@ -4,12 +4,14 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/broker/control_client.h"
+#include "runtime/broker/node_policy_file.h"
 #include "runtime/broker/plan_entry.h"
 
 namespace taper::broker {
 
-OperatorDesk::OperatorDesk(const OwnedState& owned, TaskHost& tasks, std::string state)
-    : owned_(owned), tasks_(tasks), state_(std::move(state)) {}
+OperatorDesk::OperatorDesk(const OwnedState& owned, TaskHost& tasks, std::string state,
+                           ServeChannel serve)
+    : owned_(owned), tasks_(tasks), state_(std::move(state)), serve_(std::move(serve)) {}
 
 void OperatorDesk::take(ControlServer::Peer& peer, ControlRequest request) {
   // Nothing begins any more: the loop would end around it.
@@ -19,6 +21,8 @@ void OperatorDesk::take(ControlServer::Peer& peer, ControlRequest request) {
     case ControlVerb::import_root: return import_root(peer, request);
     case ControlVerb::result: return read(peer, request);
     case ControlVerb::run: return run(peer, std::move(request));
+    case ControlVerb::time_challenge: return time_challenge(peer);
+    case ControlVerb::import_time: return import_time(peer, request);
     default: return peer.end(ControlReply{Code::message_malformed});
   }
 }
@@ -45,6 +49,26 @@ void OperatorDesk::import_root(ControlServer::Peer& peer, const ControlRequest& 
   // Tasks that rest on what the root no longer lists are ending: their cells die now.
   tasks_.look_at_time();
   imported.ok() ? peer.end(*imported) : peer.end(reply_of(imported.error()));
+}
+
+void OperatorDesk::time_challenge(ControlServer::Peer& peer) {
+  Result<Bytes> made = ask_for_time(owned_, now());
+  if (!made.ok()) return peer.end(reply_of(made.error()));
+  peer.tell(ControlPart{std::move(*made)});
+  peer.end(ControlReply{Code::ok});
+}
+
+void OperatorDesk::import_time(ControlServer::Peer& peer, const ControlRequest& request) {
+  const Status taken = take_in_time(owned_, request.file, now());
+  tasks_.look_at_time();
+  peer.end(taken.ok() ? ControlReply{Code::ok} : reply_of(taken.error()));
+}
+
+Status OperatorDesk::follow_policy() {
+  TAPER_TRY(authority::NodePolicy policy, load_node_policy(state_));
+  authority().follow(std::move(policy));
+  tasks_.look_at_time();
+  return success();
 }
 
 Status OperatorDesk::erase_over() {
@@ -101,17 +125,22 @@ Status OperatorDesk::may_begin(const capsules::VerifiedCapsule& capsule) const {
                                     .fix = "wait for one of them"});
 }
 
-// A capsule that does not open is handed on: the authority says what is wrong with it and counts
-// it.
+// A capsule that does not open, or whose holder does not prove itself, is handed on: the authority
+// says what is wrong with it and counts it.
 Result<authority::Activation> OperatorDesk::activate(ControlRequest request) {
   TAPER_CHECK(check_key_links(state_));
   ToolShelf& shelf = tasks_.parts().tools;
+  const authority::ActivationRequest asked{.capsule_file = std::move(request.file),
+                                           .challenge = request.challenge,
+                                           .proof = request.proof,
+                                           .inputs = std::move(request.inputs)};
   if (authority().root() != nullptr) {
     const Result<capsules::VerifiedCapsule> opened =
-        capsules::open(request.file, *authority().root());
-    if (opened.ok()) {
+        capsules::open(asked.capsule_file, *authority().root());
+    const bool session = opened.ok() && opened->root().entry == capsules::EntryKind::session;
+    if (opened.ok() && (session || authority().proves(asked, *opened))) {
       TAPER_CHECK(may_begin(*opened));
-      TAPER_CHECK(prepare_plan(opened->root(), shelf));
+      TAPER_CHECK(prepare_run(opened->root(), shelf));
       Status hidden = check_keys_hidden(state_, *opened, shelf.tools(), request.keys);
       if (!hidden.ok()) {
         authority().count_refused(hidden.code(), now());
@@ -119,11 +148,7 @@ Result<authority::Activation> OperatorDesk::activate(ControlRequest request) {
       }
     }
   }
-  return authority().activate({.capsule_file = std::move(request.file),
-                               .challenge = request.challenge,
-                               .proof = request.proof,
-                               .inputs = std::move(request.inputs)},
-                              shelf.tools(), now());
+  return authority().activate(asked, shelf.tools(), now());
 }
 
 void OperatorDesk::run(ControlServer::Peer& peer, ControlRequest request) {
@@ -134,45 +159,47 @@ void OperatorDesk::run(ControlServer::Peer& peer, ControlRequest request) {
   run.capsule = authority().capsule(activation->task)->id();
   run.watcher = &peer;
   peer.hold(RunBegun{activation->task, activation->resumed, activation->joined});
-  run.plan = std::make_unique<PlanRun>(run.life, *activation, [&run](const StepReport& step) {
+  const auto tell = [&run](const StepReport& step) {
     if (run.watcher != nullptr) run.watcher->tell(step);
-  });
+  };
+  run.carried = begin_run(owned_, tasks_, *activation, serve_, tell, Steps::told);
 }
 
 bool OperatorDesk::ready() const {
   return std::ranges::any_of(runs_, [](const Run& run) {
-    return run.plan->ready() || (run.plan->over() && !(run.told && run.plan->calling()));
+    return run.carried->ready() || (run.carried->over() && !(run.told && run.carried->calling()));
   });
 }
 
 void OperatorDesk::advance() {
-  const auto next = std::ranges::find_if(runs_, [](const Run& run) { return run.plan->ready(); });
+  const auto next =
+      std::ranges::find_if(runs_, [](const Run& run) { return run.carried->ready(); });
   if (next != runs_.end()) {
-    next->plan->advance();
+    next->carried->advance();
     runs_.splice(runs_.end(), runs_, next);
   }
   for (Run& run : runs_)
-    if (run.plan->over() && !run.told) tell_end(run);
+    if (run.carried->over() && !run.told) tell_end(run);
   // A call that still runs tells its plan how it ended.
-  std::erase_if(runs_, [](const Run& run) { return run.told && !run.plan->calling(); });
+  std::erase_if(runs_, [](const Run& run) { return run.told && !run.carried->calling(); });
 }
 
 void OperatorDesk::tell_end(Run& run) {
   run.told = true;
-  const Result<RunReport> report = run.plan->take_report();
+  const Result<RunReport> report = run.carried->take_report();
   if (run.watcher == nullptr) return;
   report.ok() ? run.watcher->end(RunEnded{report->state, report->reason, report->code})
               : run.watcher->end(reply_of(report.error()));
 }
 
 void OperatorDesk::look_at_time() {
-  for (const Run& run : runs_) run.plan->look_at_time();
+  for (const Run& run : runs_) run.carried->look_at_time();
 }
 
 std::optional<std::int64_t> OperatorDesk::wake_boot_ms() const {
   std::optional<std::int64_t> first;
   for (const Run& run : runs_) {
-    const std::optional<std::int64_t> wake = run.plan->wake_boot_ms();
+    const std::optional<std::int64_t> wake = run.carried->wake_boot_ms();
     if (wake) first = std::min(first.value_or(*wake), *wake);
   }
   return first;

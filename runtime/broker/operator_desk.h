@@ -1,6 +1,6 @@
 // What operators ask a daemon over control.sock: to take in a root, to read a kept result, to run a
-// plan. Its plans run beside each other and beside the sessions, each a task of its own; whoever
-// asked is told of the steps, and the run does not depend on him.
+// plan or an agent. Its runs are beside each other and beside the sessions, each a task of its own;
+// whoever asked is told of the steps, and the run does not depend on him.
 #pragma once
 
 #include <list>
@@ -11,18 +11,19 @@
 #include "runtime/broker/control_server.h"
 #include "runtime/broker/event_loop.h"
 #include "runtime/broker/owned_state.h"
-#include "runtime/broker/plan_run.h"
+#include "runtime/broker/task_run.h"
 
 namespace taper::broker {
 
 class OperatorDesk final : public ControlServer::Host, public Guest {
  public:
   // All outlive it; `tasks` are those of `owned`, which is the state in the folder `state`.
-  OperatorDesk(const OwnedState& owned, TaskHost& tasks, std::string state);
+  OperatorDesk(const OwnedState& owned, TaskHost& tasks, std::string state, ServeChannel serve);
 
   void take(ControlServer::Peer& peer, ControlRequest request) override;
   void gone(ControlServer::Peer& peer) override;
   // Erases the kept results whose retention is over. Error: the store's, os_failure.
+  Status follow_policy();  // reads node.toml again; one that is wrong changes nothing
   Status erase_over();
 
   bool ready() const override;
@@ -41,7 +42,7 @@ class OperatorDesk final : public ControlServer::Host, public Guest {
   struct Run {
     Hash capsule;
     std::shared_ptr<TaskLife> life;
-    std::unique_ptr<PlanRun> plan;
+    std::unique_ptr<TaskRun> carried;
     ControlServer::Peer* watcher = nullptr;  // null: he has gone
     bool told = false;
   };
@@ -50,6 +51,8 @@ class OperatorDesk final : public ControlServer::Host, public Guest {
   Now now() const { return tasks_.parts().clock.now(); }
   void challenge(ControlServer::Peer& peer);
   void import_root(ControlServer::Peer& peer, const ControlRequest& request);
+  void time_challenge(ControlServer::Peer& peer);
+  void import_time(ControlServer::Peer& peer, const ControlRequest& request);
   void read(ControlServer::Peer& peer, const ControlRequest& request);
   void run(ControlServer::Peer& peer, ControlRequest request);
   Result<authority::Activation> activate(ControlRequest request);
@@ -59,6 +62,7 @@ class OperatorDesk final : public ControlServer::Host, public Guest {
   const OwnedState& owned_;
   TaskHost& tasks_;
   std::string state_;
+  ServeChannel serve_;
   std::map<ControlServer::Peer*, Nonce> asked_;
   std::list<Run> runs_;  // the one whose turn is next first
   bool parking_ = false;

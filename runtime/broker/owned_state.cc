@@ -11,8 +11,13 @@
 #include <cerrno>
 #include <sstream>
 
+#include "runtime/authority/live_task.h"
+#include "runtime/authority/profile.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
+#include "runtime/broker/diagnostics.h"
+#include "runtime/broker/embedded.h"
+#include "runtime/broker/node_policy_file.h"
 #include "runtime/broker/tool_files.h"
 #include "store/results.h"
 
@@ -107,6 +112,25 @@ void add_aliases(const std::vector<MountPoint>& mounts, std::vector<std::string>
   }
 }
 
+// As if the argument were a path of a command.
+Status check_paths_apart(const capsules::ArgRule& rule, const std::vector<std::string>& keys) {
+  authority::Tool any;
+  any.kind = authority::ToolKind::command;
+  any.inputs = {{.name = rule.name, .type = capsules::InputType::path}};
+  const auto trees = authority::compile_trees({rule}, any, {});
+  if (!trees.ok()) return success();  // it names none, or what the node refuses by itself
+  for (const authority::GrantedTree& tree : *trees) {
+    for (const std::string& key : keys) {
+      if (tree.directory ? lies_under(key, tree.path) : key == tree.path)
+        return Error(Code::tree_refused, {.field = tree.path,
+                                          .expected = "a path apart from " + key,
+                                          .got = tree.path,
+                                          .fix = "keep keys where no tool is given anything"});
+    }
+  }
+  return success();
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> keys_of_holder(const std::string& holder_key) {
@@ -142,6 +166,10 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
   facts.incarnation = record.incarnation;
   facts.name = record.name;
   facts.tier = capsules::Tier::t2;
+  Result<authority::NodePolicy> policy = load_node_policy(state);
+  // Without it nothing runs; ending, showing and importing never need it.
+  facts.policy = policy.ok() ? std::move(*policy) : authority::nothing_at_all();
+  if (!policy.ok()) warn(to_line(policy.error()));
   TAPER_TRY(const std::vector<std::string> keys, keys_of_holder(holder_key));
   TAPER_CHECK(look_at_host(state, keys, facts));
   return facts;
@@ -163,8 +191,37 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   TAPER_TRY(std::vector<TaskId> kept, owned.authority->kept_results(now));
   for (const TaskId& task : owned.authority->live_tasks()) kept.push_back(task);
   // A crash between the two halves of an end leaves results behind; others were kept long enough.
-  TAPER_CHECK(store::ResultFiles(state).erase_all_but(kept));
+  store::ResultFiles results(state);
+  TAPER_CHECK(results.erase_all_but(kept));
+  // What a call asked that waits no more, or what no outcome came to name.
+  for (const TaskId& task : kept) {
+    TAPER_TRY(const authority::TaskView view, authority::show_task(*owned.store, task, now));
+    for (const authority::PastCall& call : view.calls)
+      if (call.result.is_zero()) TAPER_CHECK(results.erase(task, call.call));
+  }
   return owned;
+}
+
+Status check_keys_apart(const capsules::UntrustedCapsule& capsule, const std::string& holder_key) {
+  TAPER_TRY(std::vector<std::string> keys, keys_of_holder(holder_key));
+  TAPER_TRY(const std::vector<MountPoint> mounts, read_mounts());
+  add_aliases(mounts, keys);
+  const authority::Tools builtins = authority::builtin_tools();
+  const auto levels = authority::make_levels(capsule.id, capsule.root, capsule.blocks);
+  const std::size_t last = levels.size() - 1;
+  for (std::size_t i = 0; i < levels[last].size(); ++i) {
+    const std::vector<capsules::ArgRule>& rules = levels[last][i].args;
+    const auto tool = builtins.find(capsule.root.grants[authority::root_of(levels, last, i)].tool);
+    if (tool != builtins.end()) {
+      TAPER_CHECK(authority::compile_trees(rules, tool->second, keys));
+      continue;
+    }
+    authority::Tool any;  // its cell sees more of the host than its rules name
+    any.kind = authority::ToolKind::command;
+    TAPER_CHECK(authority::compile_trees({}, any, keys));
+    for (const capsules::ArgRule& rule : rules) TAPER_CHECK(check_paths_apart(rule, keys));
+  }
+  return success();
 }
 
 Result<std::variant<OwnedState, ControlTalk>> own_or_reach(const std::string& state,
@@ -194,6 +251,19 @@ Result<Imported> take_in_root(const OwnedState& owned, ByteSpan file,
   return Imported{.version = root->data().version, .fleet = root->fleet(), .first = first};
 }
 
+Result<Bytes> ask_for_time(const OwnedState& owned, const Now& now) {
+  TAPER_CHECK(check_boot_clock());
+  TAPER_TRY(Bytes challenge, owned.authority->time_challenge(now));
+  TAPER_CHECK(owned.store->sync_marker());
+  return challenge;
+}
+
+Status take_in_time(const OwnedState& owned, ByteSpan file, const Now& now) {
+  TAPER_CHECK(check_boot_clock());
+  TAPER_CHECK(owned.authority->import_time(file, now));
+  return owned.store->sync_marker();
+}
+
 Status take_signer(OwnedState& owned, const std::string& state) {
   TAPER_TRY(crypto::SigningKey key, authority::read_signing_key(state, owned.facts.node));
   owned.signer = std::make_shared<const crypto::SigningKey>(std::move(key));
@@ -219,8 +289,12 @@ Status check_key_links(const std::string& state) {
 Status end_results(const authority::Authority& authority, store::ResultFiles& results,
                    const TaskId& task) {
   const capsules::VerifiedCapsule* capsule = authority.capsule(task);
-  if (capsule != nullptr && capsule->root().result) return success();
-  return results.erase_task(task);
+  if (capsule == nullptr || !capsule->root().result) return results.erase_task(task);
+  // What a call asked for is no result.
+  for (const authority::PastCall& call : authority.past_calls(task))
+    if (call.state == authority::CallState::waiting || call.result.is_zero())
+      TAPER_CHECK(results.erase(task, call.call));
+  return success();
 }
 
 }  // namespace taper::broker

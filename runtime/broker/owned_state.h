@@ -29,6 +29,9 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
                                         const authority::NodeRecord& record,
                                         const std::string& holder_key);
 
+// Beside whoever owns it. Errors: not_a_state, node_record_malformed, those of store::open_state.
+Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state);
+
 struct OwnedState {
   authority::NodeFacts facts;
   std::unique_ptr<store::Store> store;  // outlives the authority
@@ -54,6 +57,11 @@ Result<std::variant<OwnedState, ControlTalk>> own_or_reach(const std::string& st
 // Imports a trust root into it; durable on success. Errors: those of Authority::import_root.
 Result<Imported> take_in_root(const OwnedState& owned, ByteSpan file,
                               const std::optional<Hash>& fleet, const Now& now);
+
+// A challenge for signed time, and a signed time taken in; durable on success. Errors: those of
+// Authority::time_challenge and import_time; boot_clock_shifted.
+Result<Bytes> ask_for_time(const OwnedState& owned, const Now& now);
+Status take_in_time(const OwnedState& owned, ByteSpan file, const Now& now);
 
 // That no key of the state has a second name, which could lie in a granted tree. Asked by whatever
 // runs tools; ending a task never needs it. Errors: key_file_exposed, os_failure.

@@ -5,10 +5,13 @@
 
 namespace taper::broker {
 
-Status prepare_plan(const capsules::Capsule& capsule, ToolShelf& shelf) {
-  if (capsule.entry != capsules::EntryKind::plan)
-    return Error(Code::entry_other,
-                 {.field = "entry", .expected = "a plan", .got = "a session", .fix = ""});
+Status prepare_run(const capsules::Capsule& capsule, ToolShelf& shelf) {
+  if (capsule.entry == capsules::EntryKind::session)
+    return Error(
+        Code::entry_other,
+        {.field = "entry", .expected = "a plan or an agent", .got = "a session", .fix = ""});
+  if (capsule.entry == capsules::EntryKind::agent)
+    TAPER_CHECK(shelf.load(capsule.agent_entry.program));
   for (const capsules::Grant& grant : capsule.grants) TAPER_CHECK(shelf.load(grant.tool));
   return success();
 }
@@ -21,6 +24,9 @@ Status check_keys_hidden(const std::string& state, const capsules::VerifiedCapsu
   TAPER_CHECK(authority::compile_profiles(branch, tools, facts.forbidden_trees));
   for (const auto& trees : branch.trees)
     if (trees) TAPER_CHECK(authority::check_mounts(*trees, facts.mount_points));
+  if (capsule.root().entry == capsules::EntryKind::agent)
+    TAPER_CHECK(authority::agent_trees(capsule.root().agent_entry, tools, branch.trees,
+                                       facts.forbidden_trees, facts.mount_points));
   return success();
 }
 

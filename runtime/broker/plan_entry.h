@@ -1,4 +1,4 @@
-// What is looked at before a plan's capsule is activated, by whoever runs it.
+// What is looked at before a plan's or an agent's capsule is activated, by whoever runs it.
 #pragma once
 
 #include <string>
@@ -9,14 +9,15 @@
 
 namespace taper::broker {
 
-// That the capsule is a plan's, and that each tool it names can be read where this node describes
-// it: refused before anything is consumed, another kind of entry would end as an empty plan.
+// That the capsule is one to run, and that each tool and program it names can be read where this
+// node describes it: refused before anything is consumed, a session would end as an empty plan.
 // Errors: entry_other, those of ToolShelf::load.
-Status prepare_plan(const capsules::Capsule& capsule, ToolShelf& shelf);
+Status prepare_run(const capsules::Capsule& capsule, ToolShelf& shelf);
 
-// That no grant of the chain shows a tool one of `keys`, which are paths of files, nor the state,
-// nor a mount point below: by what is mounted now. For a run in an owner that does not know whose
-// key it is; the authority asks the same of what it knows. Error: tree_refused.
+// That no grant of the chain, nor its agent's program, shows a cell one of `keys`, which are paths
+// of files, nor the state, nor a mount point below: by what is mounted now. For a run in an owner
+// that does not know whose key it is; the authority asks the same of what it knows. Error:
+// tree_refused.
 Status check_keys_hidden(const std::string& state, const capsules::VerifiedCapsule& capsule,
                          const authority::Tools& tools, const std::vector<std::string>& keys);
 

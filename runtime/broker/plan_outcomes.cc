@@ -102,8 +102,6 @@ void PlanRun::step_failed(const capsules::Step& step, Code code) {
   if (code == Code::violation && capsule_.root().end_on.violation) {
     (void)life_->end(EndReason::violation);
   } else if (stops) {
-    // A host that cannot run tools at all is another matter than a tool that failed.
-    if (code == Code::sandbox_layer || code == Code::sandbox_setup) ending_code_ = code;
     (void)life_->end(EndReason::failure);
   }
 }

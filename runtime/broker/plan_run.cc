@@ -14,13 +14,14 @@ using authority::EndReason;
 using capsules::OnError;
 
 PlanRun::PlanRun(std::shared_ptr<TaskLife> life, const authority::Activation& activation,
-                 std::function<void(const StepReport&)> on_step)
+                 std::function<void(const StepReport&)> on_step, Steps steps)
     : life_(std::move(life)),
       on_step_(std::move(on_step)),
       capsule_(*life_->parts().authority.capsule(activation.task)),
       inputs_(*life_->parts().authority.inputs(activation.task)),
       chain_(activation.chain),
-      holder_(activation.holder) {
+      holder_(activation.holder),
+      keeps_(steps) {
   report_.task = activation.task;
   report_.resumed = activation.resumed;
   report_.joined = activation.joined;
@@ -131,7 +132,7 @@ StepReport PlanRun::begin_report(const Unit& unit) const {
 
 void PlanRun::publish(StepReport report) {
   if (on_step_) on_step_(report);
-  steps_.keep(std::move(report));
+  if (keeps_ == Steps::kept) steps_.keep(std::move(report));
 }
 
 void PlanRun::take_past(const Unit& unit, const authority::PastCall& past) {

@@ -11,16 +11,16 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/broker/embedded.h"
-#include "runtime/broker/event_loop.h"
 #include "runtime/broker/task_life.h"
+#include "runtime/broker/task_run.h"
 
 namespace taper::broker {
 
-class PlanRun final : public Guest {
+class PlanRun final : public TaskRun {
  public:
   // `activation` is of the live task with a plan whose life is `life`; `on_step` may be empty.
   PlanRun(std::shared_ptr<TaskLife> life, const authority::Activation& activation,
-          std::function<void(const StepReport&)> on_step);
+          std::function<void(const StepReport&)> on_step, Steps steps = Steps::kept);
 
   bool ready() const override;  // nothing runs or waits, and the plan is not over
   void advance() override;      // takes the plan's next step, item or retry
@@ -29,8 +29,8 @@ class PlanRun final : public Guest {
   void interrupted() override;  // cancels the task
   void fail(const Error& error) override;
   bool over() const override { return life_->over() || failure_; }
-  bool calling() const { return calling_; }  // a call of its own runs, and will tell it of its end
-  Result<RunReport> take_report();           // once over; the last steps are published here
+  bool calling() const override { return calling_; }
+  Result<RunReport> take_report() override;  // the last steps are published here
 
  private:
   // What one call is made for: a step, or one item of it.
@@ -113,6 +113,7 @@ class PlanRun final : public Guest {
   Code ending_code_ = Code::ok;
   std::optional<Error> failure_;
   RunReport report_;
+  Steps keeps_;
   StepReports steps_;
 };
 

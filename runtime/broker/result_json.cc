@@ -111,6 +111,7 @@ Result<RenderedResult> render(const authority::Tool& tool, sandbox::RunReport& r
     case authority::ToolKind::command: return render_command(tool, report, masker);
     case authority::ToolKind::upstream: return render_upstream(report.result, masker);
     case authority::ToolKind::builtin:
+    case authority::ToolKind::agent:
     case authority::ToolKind::unset: break;
   }
   return render_builtin(report.result);

@@ -3,8 +3,8 @@
 #include "runtime/broker/event_loop.h"
 #include "runtime/broker/owned_state.h"
 #include "runtime/broker/plan_entry.h"
-#include "runtime/broker/plan_run.h"
 #include "runtime/broker/run_through.h"
+#include "runtime/broker/task_run.h"
 
 namespace taper::broker {
 namespace {
@@ -22,7 +22,7 @@ Result<authority::Activation> activate(const OwnedState& owned, const RunOptions
     const Result<capsules::VerifiedCapsule> opened =
         capsules::open(request.capsule_file, *authority.root());
     if (opened.ok()) {
-      TAPER_CHECK(prepare_plan(opened->root(), shelf));
+      TAPER_CHECK(prepare_run(opened->root(), shelf));
       request.proof = options.prove(authority::activation_statement(
           authority.root()->fleet(), owned.facts.node, owned.facts.incarnation, opened->chain(),
           request.challenge, options.inputs));
@@ -47,9 +47,13 @@ Result<RunReport> run_alone(const OwnedState& owned, const RunOptions& options, 
                  .results = results,
                  .tools = shelf,
                  .clock = clock});
-  PlanRun plan(host.life(activation.task), activation, options.on_step);
-  TAPER_CHECK(loop->drive(host, plan));
-  Result<RunReport> report = plan.take_report();
+  const auto serve = [&loop](Fd channel, Session::Host& sessions, const TaskId& task) {
+    return loop->serve_channel(std::move(channel), sessions, task);
+  };
+  const std::unique_ptr<TaskRun> carried =
+      begin_run(owned, host, activation, serve, options.on_step);
+  TAPER_CHECK(loop->drive(host, *carried));
+  Result<RunReport> report = carried->take_report();
   const Status synced = owned.store->sync_marker();
   if (report.ok() && !synced.ok()) return synced.error();
   return report;

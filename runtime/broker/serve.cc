@@ -13,8 +13,11 @@ namespace taper::broker {
 namespace {
 
 // Every call reads its tool anew, so there is nothing to take over: a file that is wrong is told of
-// now, and not first by the call that needs it. Kept results whose time is over go.
+// now, and not first by the call that needs it. A policy that is wrong leaves the one before. Kept
+// results whose time is over go.
 void look_again(const std::string& state, OperatorDesk& desk) {
+  const Status followed = desk.follow_policy();
+  if (!followed.ok()) warn(to_line(followed.error()));
   const auto tools = tools_list(state);
   if (!tools.ok()) warn(to_line(tools.error()));
   const Status erased = desk.erase_over();
@@ -56,7 +59,10 @@ Status serve(ServeOptions options) {
                   .tools = shelf,
                   .clock = clock});
   SessionHost sessions(owned, tasks);
-  OperatorDesk desk(owned, tasks, options.state);
+  OperatorDesk desk(owned, tasks, options.state,
+                    [&loop](Fd channel, Session::Host& host, const TaskId& task) {
+                      return loop->serve_channel(std::move(channel), host, task);
+                    });
   Guests both({&desk, &sessions});
   TAPER_CHECK(loop->serve_agents(options.state + "/agent.sock", sessions));
   if (!options.agents.empty()) {

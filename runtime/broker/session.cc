@@ -22,8 +22,17 @@ std::string_view kind_name(const AgentMessage& message) {
 
 Session::Session(Host& host, Send send) : host_(host), send_(std::move(send)) {}
 
+Session::Session(Host& host, const TaskId& task, Send send)
+    : host_(host), send_(std::move(send)), phase_(Phase::live), plain_(true), task_(task) {}
+
 void Session::take(ByteSpan message) {
   if (over()) return;
+  if (plain_) {
+    const Status read = take_plain(message);
+    if (read.ok()) return;
+    host_.misused(*this, read.error());
+    return end(read.code());
+  }
   const Result<AgentMessage> decoded = message.size() > message_bytes_max()
                                            ? Error(Code::message_malformed, {"message", "", "", ""})
                                            : decode_agent_message(message);
@@ -74,6 +83,17 @@ Status Session::take_tagged(const Tagged& tagged) {
   return take_request(number, std::move(*request));
 }
 
+Status Session::take_plain(ByteSpan message) {
+  TAPER_TRY(SessionMessage taken, decode_session_message(message));
+  if (auto* words = std::get_if<SessionEvent>(&taken)) {
+    host_.said(*this, std::move(words->body));
+    return success();
+  }
+  auto* request = std::get_if<SessionRequest>(&taken);
+  if (request == nullptr) return unexpected("a request", "a node's message");
+  return take_request(++plain_taken_, std::move(*request));
+}
+
 Status Session::take_request(std::uint64_t number, SessionRequest request) {
   if (request.ask == Ask::abandon) {
     // An answer may have crossed it on the way.
@@ -101,6 +121,7 @@ void Session::tell(SessionEvent event) {
 }
 
 void Session::send(const SessionMessage& message) {
+  if (plain_) return send_(encode(message));
   Tagged tagged;
   tagged.body = encode(message);
   tagged.tag = channel_->seal(tagged.body);
@@ -111,7 +132,7 @@ void Session::end(Code code) {
   if (over()) return;
   phase_ = Phase::over;
   open_.clear();
-  send_(encode(AgentMessage(Refused{code, ""})));
+  if (!plain_) send_(encode(AgentMessage(Refused{code, ""})));
 }
 
 void Session::lost() {

@@ -29,6 +29,8 @@ class Session {
     // The session took a message that does not belong there, and ends; the host counts that.
     // Whoever wrote it has proved nothing, also where the session was live.
     virtual void misused(Session& session, const Error& error) = 0;
+    // What runs at the end of a channel wrote its last words. Only of one that this process made.
+    virtual void said(Session&, std::string) {}
     // Once, before the session goes, however it ended: nobody answers it after this. Its
     // challenge, where that was never answered (`asked`), is not wanted any more.
     virtual void gone(Session& session) = 0;
@@ -37,6 +39,9 @@ class Session {
   using Send = std::function<void(Bytes message)>;
 
   Session(Host& host, Send send);
+  // Of a channel that this process made itself, to what it started for the task's holder: live from
+  // the beginning, and its messages bear no tag. Requests are numbered from 1.
+  Session(Host& host, const TaskId& task, Send send);
   ~Session() { lost(); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -69,6 +74,7 @@ class Session {
   Status take_hello();
   Status take_open(const Open& open);
   Status take_tagged(const Tagged& tagged);
+  Status take_plain(ByteSpan message);
   Status take_request(std::uint64_t number, SessionRequest request);
   void send(const SessionMessage& message);
 
@@ -78,6 +84,8 @@ class Session {
   std::optional<Challenge> asked_;
   bool gone_ = false;
   std::optional<crypto::Channel> channel_;
+  bool plain_ = false;
+  std::uint64_t plain_taken_ = 0;  // requests
   TaskId task_;
   std::set<std::uint64_t> open_;  // requests that have no answer yet
 };

@@ -47,6 +47,7 @@ std::string readable(std::string_view json) {
 
 std::string_view status_of(const authority::CallView& call) {
   if (call.runs) return "working";
+  if (call.state == CallState::waiting) return "input_required";
   if (call.state == CallState::killed && call.code == Code::call_cancelled) return "cancelled";
   return call.state == CallState::interrupted ? "failed" : "completed";
 }
@@ -84,7 +85,9 @@ std::string written(const CallResult& result, Told told, std::string_view remain
   if (given) {
     put_server_result(body, *given);
   } else {
-    std::string shown = done ? readable(result.json) : std::string(describe(result.code).text);
+    std::string shown = done ? readable(result.json)
+                             : "E" + std::to_string(describe(result.code).number) + ": " +
+                                   std::string(describe(result.code).text);
     if (!done && !result.err.empty()) shown.append("\n").append(result.err);
     body.raw("content", text_block(shown));
     if (done && told == Told::whole && result.json.starts_with('{'))
@@ -114,7 +117,7 @@ std::string result_body(const CallResult& result, std::string_view remaining) {
 }
 
 std::string handle_body(const authority::CallView& call, const std::optional<std::string>& result,
-                        std::string_view remaining) {
+                        std::string_view remaining, std::string_view requests) {
   const std::string_view status = status_of(call);
   Writer body;
   body.text("call", call.call.hex());
@@ -126,7 +129,9 @@ std::string handle_body(const authority::CallView& call, const std::optional<std
   body.number("updated_s", call.updated.wall_s);
   body.number("ttl_ms", call.ttl_ms);
   body.number("poll_ms", limits::kHandlePollMs);
+  if (call.state == CallState::waiting) body.text("message", "the tool asks for input");
   if (result) body.raw("result", *result);
+  body.optional("requests", requests);
   body.optional("remaining", remaining);
   return body.take();
 }
@@ -136,6 +141,13 @@ std::string progress_body(const sandbox::ToolProgress& progress) {
   body.real("progress", progress.done);
   if (progress.total) body.real("total", *progress.total);
   if (!progress.message.empty()) body.text("message", progress.message);
+  return body.take();
+}
+
+std::string malformed_body(const Error& error) {
+  Writer body;
+  body.text("field", error.detail().field);
+  body.text("expected", error.detail().expected);
   return body.take();
 }
 

@@ -15,17 +15,20 @@ namespace taper::broker {
 struct CallResult {
   Code code = Code::ok;
   std::string_view json = {};  // what the tool gave; empty where it is not done
-  std::string_view err = {};   // of a command that is not done: its stderr, fit to be shown
+  std::string_view err =
+      {};  // of what is not done: its stderr, or a server's words, fit to be shown
   DecisionId decision = {};
 };
 
 // `remaining` is JSON in all of them; empty: not told.
 std::string result_body(const CallResult& result, std::string_view remaining);
-// `result` is a result_body, where it is handed out.
+// `result` is a result_body, where it is handed out; `requests` what a call asks that waits, JSON.
 std::string handle_body(const authority::CallView& call, const std::optional<std::string>& result,
-                        std::string_view remaining);
+                        std::string_view remaining, std::string_view requests = {});
 // How far a call says that it is.
 std::string progress_body(const sandbox::ToolProgress& progress);
+// Of an answer to what a call asks.
+std::string malformed_body(const Error& error);
 std::string denial_body(const DecisionId& decision, std::string_view remaining);
 
 }  // namespace taper::broker

@@ -23,13 +23,18 @@ bool names_call(Ask ask) {
   return ask == Ask::poll || ask == Ask::result || ask == Ask::update || ask == Ask::cancel;
 }
 
+bool names_call(const SessionRequest& request) {
+  return names_call(request.ask) || (request.ask == Ask::call && !request.call.is_zero());
+}
+
 // Only what the ask uses is written, so that what it does not use cannot differ.
 Body write(Builder& builder, const SessionRequest& request) {
   flatbuffers::Offset<flatbuffers::String> tool;
-  flatbuffers::Offset<WireBytes> arguments, call;
+  flatbuffers::Offset<WireBytes> arguments, call, responses;
   if (names_tool(request.ask)) tool = builder.CreateString(request.tool);
   if (has_arguments(request.ask)) arguments = put(builder, request.arguments);
-  if (names_call(request.ask)) call = put(builder, request.call.bytes);
+  if (names_call(request)) call = put(builder, request.call.bytes);
+  if (names_call(request) && request.ask == Ask::call) responses = put(builder, request.responses);
   const auto text = [&builder, &request](const std::string& value) {
     return !names_tool(request.ask) || value.empty() ? flatbuffers::Offset<flatbuffers::String>()
                                                      : builder.CreateString(value);
@@ -43,6 +48,9 @@ Body write(Builder& builder, const SessionRequest& request) {
   if (!baggage.IsNull()) body.add_baggage(baggage);
   if (request.ask == Ask::create && request.ttl_ms) body.add_ttl_ms(*request.ttl_ms);
   if (request.ask == Ask::abandon) body.add_request(request.request);
+  if (has_arguments(request.ask) && request.input != authority::Input::none)
+    body.add_input(static_cast<std::uint8_t>(request.input));
+  if (!responses.IsNull()) body.add_responses(responses);
   if (!call.IsNull()) body.add_call(call);
   if (!arguments.IsNull()) body.add_arguments(arguments);
   if (!tool.IsNull()) body.add_tool(tool);
@@ -68,6 +76,19 @@ Body write(Builder& builder, const SessionEvent& event) {
 }
 
 std::string text_of(const flatbuffers::String* text) { return text == nullptr ? "" : text->str(); }
+Status read_input(const wire::SessionRequest& body, SessionRequest& request) {
+  if (has_arguments(request.ask) && body.input()) {
+    if (*body.input() > static_cast<std::uint8_t>(authority::Input::urls))
+      return malformed("a known kind of input");
+    request.input = static_cast<authority::Input>(*body.input());
+  }
+  if (request.ask != Ask::call || body.call() == nullptr) return success();
+  TAPER_TRY(request.call, id_of<CallId>(body.call(), "a call's id"));
+  if (request.call.is_zero() || body.responses() == nullptr)
+    return malformed("a call's id and responses");
+  request.responses = to_bytes(span_of(body.responses()));
+  return success();
+}
 
 Result<SessionMessage> read(const wire::SessionRequest& body) {
   if (!body.ask() || *body.ask() == wire::Ask::none || *body.ask() > wire::Ask::close)
@@ -87,6 +108,7 @@ Result<SessionMessage> read(const wire::SessionRequest& body) {
   if (names_call(request.ask)) {
     TAPER_TRY(request.call, id_of<CallId>(body.call(), "a call's id"));
   }
+  TAPER_CHECK(read_input(body, request));
   if (request.ask == Ask::abandon) {
     if (!body.request()) return malformed("the number of a request");
     request.request = *body.request();

@@ -7,6 +7,7 @@
 #include <string>
 #include <variant>
 
+#include "runtime/authority/permit.h"
 #include "runtime/base/bytes.h"
 #include "runtime/base/ids.h"
 #include "runtime/base/result.h"
@@ -43,13 +44,17 @@ std::string trace_id(const TraceContext& context);
 // What an `ask` does not use is empty.
 struct SessionRequest {
   Ask ask = Ask::unset;
-  std::string tool;                      // call, create
-  Bytes arguments;                       // call, create, update: as they came
-  CallId call;                           // poll, result, update, cancel: a handle, never zero
+  std::string tool;  // call, create
+  Bytes arguments;   // call, create, update: as they came
+  // poll, result, update, cancel: a handle, never zero. call: one that waits and goes on, or zero.
+  CallId call;
   std::uint64_t request = 0;             // abandon
   std::optional<std::int64_t> ttl_ms{};  // create: how long its result is wanted
   bool progress = false;                 // call, create: its holder wants to be told of it
   TraceContext trace = {};               // call, create: fit
+  // call, create, update: what can be answered, should the tool ask.
+  authority::Input input = authority::Input::none;
+  Bytes responses{};  // call, one that goes on: what is answered
 };
 
 struct SessionReply {

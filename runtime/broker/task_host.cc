@@ -1,6 +1,7 @@
 #include "runtime/broker/task_host.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -8,6 +9,22 @@
 #include "runtime/broker/diagnostics.h"
 
 namespace taper::broker {
+namespace {
+
+std::size_t bytes_of(const sandbox::Row& row) {
+  std::size_t bytes = 0;
+  for (const sandbox::Field& field : row)
+    if (const auto* text = std::get_if<std::string>(&field.value)) bytes += text->size();
+  return bytes;
+}
+
+std::size_t bytes_of(const sandbox::RunReport& report) {
+  std::size_t bytes = report.out.size() + report.err.size() + bytes_of(report.result.fields);
+  for (const sandbox::Row& row : report.result.rows) bytes += bytes_of(row);
+  return bytes;
+}
+
+}  // namespace
 
 TaskHost::TaskHost(const TaskLife::Parts& parts) : parts_(parts) { take_up(); }
 
@@ -39,42 +56,79 @@ bool TaskHost::busy() const {
   });
 }
 
-void TaskHost::spawner_reported() {
+// Whether a cell alone is gone or the spawner with it shows the next poll.
+void TaskHost::take_in() {
   std::vector<sandbox::RunReport> lost;
-  bool another = false;
-  for (;;) {
+  for (bool again = true; again;) {
     Result<std::vector<sandbox::RunReport>> reports = parts_.spawner.poll();
-    if (!reports.ok()) {
-      lost_ = reports.error();
-      for (const auto& [task, life] : lives_) life->spawner_lost(*lost_);
-      return;
-    }
+    if (!reports.ok()) return lose(reports.error());
     // First what was heard before a call's end: after that it is told nobody.
     for (sandbox::ProgressReport& told : parts_.spawner.take_progress())
       if (const auto found = lives_.find(told.task); found != lives_.end())
         found->second->take_progress(std::move(told));
-    if (reports->empty()) break;
+    again = false;
     for (sandbox::RunReport& report : *reports) {
-      // Whether the cell alone is gone or the spawner with it shows the next poll.
-      if (report.end == sandbox::RunEnd::lost) {
+      const bool gone = report.end == sandbox::RunEnd::lost;
+      if (gone) {
         lost.push_back(std::move(report));
-      } else if (const auto found = lives_.find(report.task); found != lives_.end()) {
-        // Long results, one behind the other, take longer than the spawner waits for us. One alone
-        // does not, and whoever waits for it does not wait for the spawner to wake up.
-        if (std::exchange(another, true)) (void)parts_.spawner.beat();
-        found->second->take_report(std::move(report));
+      } else {
+        came_[report.task].push_back(std::move(report));
       }
+      again = again || gone;
     }
   }
-  for (sandbox::RunReport& report : lost)
-    if (const auto found = lives_.find(report.task); found != lives_.end())
-      found->second->take_report(std::move(report));
+  for (sandbox::RunReport& report : lost) came_[report.task].push_back(std::move(report));
+}
+
+void TaskHost::lose(const Error& error) {
+  while (!came_.empty()) settle(came_.begin());
+  lost_ = error;
+  for (const auto& [task, life] : lives_) life->spawner_lost(*lost_);
+}
+
+void TaskHost::settle(Reports::iterator next) {
+  sandbox::RunReport report = std::move(next->second.front());
+  next->second.pop_front();
+  const auto life = lives_.find(next->first);
+  if (next->second.empty()) came_.erase(next);
+  if (life != lives_.end()) life->second->take_report(std::move(report));
+}
+
+// A task's turn is one report, but for those that are ending: of what they did nothing is kept.
+void TaskHost::advance() {
+  std::set<TaskId> ending;
+  for (const auto& [task, reports] : came_) {
+    const auto life = lives_.find(task);
+    if (life == lives_.end() || life->second->ending()) ending.insert(task);
+  }
+  for (const TaskId& task : ending)
+    for (auto next = came_.find(task); next != came_.end(); next = came_.find(task)) settle(next);
+  std::size_t bytes = 0;
+  bool another = false;
+  for (std::size_t count = 0; count < limits::kSettledAtOnce; ++count) {
+    if (came_.empty() || bytes >= limits::kSettledBytesAtOnce) break;
+    auto next = came_.upper_bound(last_);
+    if (next == came_.end()) next = came_.begin();
+    last_ = next->first;
+    bytes += bytes_of(next->second.front());
+    // Long results, one behind the other, take longer than the spawner waits for us. One alone does
+    // not, and whoever waits for it does not wait for the spawner to wake up.
+    if (std::exchange(another, true)) (void)parts_.spawner.beat();
+    settle(next);
+  }
   for (const auto& [task, life] : lives_) life->try_finish();
+}
+
+void TaskHost::spawner_reported() {
+  take_in();
+  advance();
 }
 
 void TaskHost::look_at_time() {
   spawner_reported();
   for (const auto& [task, life] : lives_) life->look_at_time();
+  const Status noted = parts_.authority.note_clock(parts_.clock.now());
+  if (!noted.ok()) warn("the step of the clock: " + to_line(noted.error()));
 }
 
 Status TaskHost::tend() {

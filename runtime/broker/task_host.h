@@ -2,6 +2,7 @@
 // of the spawner, the clocks, a cancel) is passed on to the tasks that it concerns.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,8 +31,12 @@ class TaskHost {
   // Why nothing can run any more; the tasks stay as the store has them.
   const std::optional<Error>& lost() const { return lost_; }
 
+  // Both take in what the spawner has to say, and settle some of it: whose results are long or many
+  // waits for the next `advance`, and what others have waits no longer than one result takes.
   void spawner_reported();
   void look_at_time();
+  bool ready() const { return !came_.empty(); }  // `advance` has something to do
+  void advance();
   // Journals the time that live tasks have used; then forgets those that are over, and takes up
   // anew those whose life failed. Error: the store's.
   Status tend();
@@ -41,9 +46,15 @@ class TaskHost {
   const TaskLife::Parts& parts() const { return parts_; }
 
  private:
+  using Reports = std::map<TaskId, std::deque<sandbox::RunReport>>;  // none is empty
   void take_up();
+  void take_in();
+  void lose(const Error& error);
+  void settle(Reports::iterator next);
 
   TaskLife::Parts parts_;
+  Reports came_;  // and are not settled yet
+  TaskId last_;   // whose turn it was
   std::map<TaskId, std::shared_ptr<TaskLife>> lives_;
   std::optional<Error> lost_;
 };

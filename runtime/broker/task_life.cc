@@ -3,16 +3,25 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/authority/profile.h"
 #include "runtime/authority/result_text.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/outcome.h"
 #include "runtime/broker/owned_state.h"
+#include "runtime/broker/question.h"
+#include "runtime/sandbox/builtin/message.h"
 
 namespace taper::broker {
 
 using authority::CallState;
 using authority::EndReason;
+
+namespace {
+
+constexpr std::size_t kStderrLookedAtBytes = 16 * limits::kStderrShownBytes;
+
+}  // namespace
 
 Code code_of(EndReason reason) {
   switch (reason) {
@@ -40,7 +49,7 @@ Code code_of(EndReason reason) {
 TaskLife::TaskLife(Parts parts, const TaskId& task) : parts_(parts), task_(task) {}
 
 Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, Ended ended,
-                                        Progressed progressed) {
+                                        Progressed progressed, const CallPhase& phase) {
   TAPER_ASSERT(request.task == task_ && !over_);
   // A tool whose file went bad is off the shelf, and the decision says that it is missing. A host
   // that cannot look decides nothing.
@@ -57,8 +66,10 @@ Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, E
   const Started started{allowed.call, allowed.decision, allowed.grant};
   const authority::PermitFacts& facts = allowed.permit.facts();
   // Nobody asks again for what a plain call of a session gave, unless its capsule has readers.
-  const bool asked_later = request.handle_ttl_ms || !request.step.empty() ||
-                           parts_.authority.capsule(task_)->root().result;
+  const bool by_handle = request.handle_ttl_ms || phase.by_handle;
+  const bool asked_later =
+      by_handle || !request.step.empty() || parts_.authority.capsule(task_)->root().result;
+  const bool may_ask = facts.kind == authority::ToolKind::upstream;
   running_[started.call] = {.decision = started.decision,
                             .tool = *parts_.tools.find(request.tool),
                             .ended = std::move(ended),
@@ -66,22 +77,69 @@ Result<TaskLife::Answer> TaskLife::call(const authority::CallRequest& request, E
                             .output_bytes = facts.caps.output_bytes,
                             .deadline_boot_ms = facts.deadline_boot_ms,
                             .asked_later = asked_later,
-                            .by_handle = request.handle_ttl_ms.has_value(),
-                            .masker = Masker(allowed.permit.secrets())};
-  start(std::move(allowed), request.tool);
+                            .by_handle = by_handle,
+                            .masker = Masker(allowed.permit.secrets()),
+                            .input = request.input,
+                            .arguments = may_ask ? request.arguments : Bytes(),
+                            .chain = request.chain,
+                            .phase = phase};
+  const Status begun = start(std::move(allowed), request.tool);
+  if (!begun.ok() && request.goes_on) return begun.error();
   return Answer(started);
 }
 
-void TaskLife::start(authority::Allowed&& allowed, const std::string& tool) {
+Status TaskLife::start(authority::Allowed&& allowed, const std::string& tool) {
   const CallId call = allowed.call;
-  const Status started = parts_.spawner.run(std::move(allowed.permit), parts_.tools.program(tool));
-  if (started.ok()) return;
-  if (started.code() == Code::spawner_lost) return spawner_lost(started.error());
+  const ToolShelf& tools = parts_.tools;
+  const Status started =
+      parts_.spawner.run(std::move(allowed.permit), tools.program(tool), tools.entry(tool));
+  if (started.ok()) return success();
+  if (started.code() == Code::spawner_lost) {
+    spawner_lost(started.error());
+    return success();
+  }
   // The host has no room for a cell, which says nothing about the tool.
   const bool host = started.code() == Code::os_failure || started.code() == Code::sandbox_setup;
   const Error refused(host ? Code::sandbox_setup : started.code(), started.error().detail());
-  settle(outcome_without_run(CallState::failed, refused),
-         {.call = call, .error = refused, .host = host ? Status(refused) : success()});
+  authority::Outcome outcome = outcome_without_run(CallState::failed, refused);
+  const bool waits = waits_on(running_.at(call), outcome);
+  settle(outcome, {.call = call, .error = refused, .host = host ? Status(refused) : success()});
+  return waits ? Status(refused) : success();
+}
+
+// A cell that could not be made took no answer: the question stands as it is kept.
+bool TaskLife::waits_on(const Running& running, authority::Outcome& outcome) const {
+  if (running.phase.question.is_zero() || running.cancelled || ending() ||
+      !authority::never_ran(outcome.state, outcome.code))
+    return false;
+  outcome.state = CallState::waiting;
+  outcome.result = running.phase.question;
+  return true;
+}
+
+// As with the calls that run: one whom the capsule was handed to leaves places to its first holder.
+bool TaskLife::may_wait(const Hash& chain) const {
+  const auto holder_of = [&](const Hash& of) -> std::optional<PublicKey> {
+    const capsules::VerifiedCapsule* capsule = parts_.authority.capsule(task_, of);
+    if (capsule == nullptr) return std::nullopt;
+    return authority::branch_holder(capsule->root(), capsule->blocks());
+  };
+  const PublicKey first = parts_.authority.capsule(task_)->root().holder;
+  const std::optional<PublicKey> mine = holder_of(chain);
+  std::size_t all = 0, same = 0, handed_on = 0;
+  for (const authority::PastCall& call : parts_.authority.past_calls(task_)) {
+    const auto view = call.state == CallState::waiting
+                          ? parts_.authority.handle_view(task_, call.call)
+                          : std::nullopt;
+    if (!view) continue;
+    const std::optional<PublicKey> other = holder_of(view->chain);
+    ++all;
+    same += other == mine ? 1 : 0;
+    handed_on += other == first ? 0 : 1;
+  }
+  if (all >= limits::kCallsPerTaskMax) return false;
+  return mine == first || (same < limits::kCallsPerBranchMax &&
+                           handed_on + limits::kCallsForHolder < limits::kCallsPerTaskMax);
 }
 
 void TaskLife::cancel_call(const CallId& call) {
@@ -115,6 +173,7 @@ void TaskLife::take_progress(sandbox::ProgressReport report) {
 }
 
 void TaskLife::take_report(sandbox::RunReport report) {
+  if (agent_ && agent_->call == report.call) return take_agent_report(report);
   const auto found = running_.find(report.call);
   if (found == running_.end()) return;
   Running& running = found->second;
@@ -128,7 +187,11 @@ void TaskLife::take_report(sandbox::RunReport report) {
   CallEnd end{.call = report.call};
   if (report.end != sandbox::RunEnd::done) {
     end.error = report.error;
-    // Masked whole: what is cut first may end in half a secret.
+    // Masked before it is cut to what is shown, which may end in half a secret. Of what is far
+    // longer, as where its cap has cut it, the rest is not looked at.
+    const bool cut = report.err.size() > kStderrLookedAtBytes;
+    report.err.resize(std::min(report.err.size(), kStderrLookedAtBytes));
+    if (cut || report.end == sandbox::RunEnd::output_cap) report.err += sandbox::kCutMark;
     running.masker.mask(report.err);
     report.err.resize(std::min(report.err.size(), limits::kStderrShownBytes));
     // What a server answers is its result, also where it says that it failed.
@@ -147,8 +210,17 @@ void TaskLife::take_report(sandbox::RunReport report) {
     outcome.code = Code::call_cancelled;
     end.error = Error(Code::call_cancelled);
   }
+  const bool may_ask = running.tool.kind == authority::ToolKind::upstream;
+  const std::string* asked = may_ask ? asked_in(report) : nullptr;
+  if (asked != nullptr && ending()) {
+    outcome.state = CallState::killed;
+    outcome.code = code_of(ending_);
+  }
+  if (authority::never_ran(outcome.state, outcome.code)) end.host = report.error;
   if (outcome.state == CallState::done && !ending())
-    keep_result(running, std::move(report), outcome, end);
+    asked != nullptr ? keep_question(running, *asked, outcome, end)
+                     : keep_result(running, std::move(report), outcome, end);
+  (void)waits_on(running, outcome);
   if (outcome.state == CallState::failed && !ending()) keep_failure(running, outcome, end);
   settle(outcome, std::move(end));
 }
@@ -192,6 +264,46 @@ void TaskLife::keep_failure(const Running& running, authority::Outcome& outcome,
     outcome.result = authority::result_hash(end.err);
 }
 
+// What a server asks for is kept as a result is, with what it takes to go on. Where nobody can
+// answer, the call has failed.
+void TaskLife::keep_question(Running& running, const std::string& asked,
+                             authority::Outcome& outcome, CallEnd& end) const {
+  outcome.state = CallState::failed;
+  outcome.code = Code::input_unanswered;
+  const bool modern = running.tool.era == "2026-07-28" || running.tool.era == "auto";
+  if (running.input == authority::Input::none || !modern) return;
+  if (!may_wait(running.chain)) {
+    end.error = Error(Code::input_unanswered, {.field = "the call",
+                                               .expected = "a place to wait for input",
+                                               .got = "none is left",
+                                               .fix = ""});
+    outcome.detail = end.err = to_line(end.error);
+    return;
+  }
+  // A plain call's client names its arguments again.
+  const Result<Question> question = make_question(
+      asked, running.phase.round, running.by_handle ? std::move(running.arguments) : Bytes(),
+      running.input, running.masker);
+  const Bytes kept = question.ok() ? encode_question(*question) : Bytes();
+  if (!question.ok() || kept.size() > running.output_bytes) {
+    outcome.code = question.ok() ? Code::output_cap : question.code();
+    return;
+  }
+  const Status written = parts_.results.write(task_, end.call, kept);
+  if (!written.ok()) {
+    outcome.state = CallState::interrupted;
+    outcome.code = written.code();
+    outcome.detail = to_line(written.error());
+    end.error = written.error();
+    end.host = written.error();
+    return;
+  }
+  outcome.state = CallState::waiting;
+  outcome.code = Code::ok;
+  outcome.result_bytes = kept.size();
+  outcome.result = authority::result_hash(as_text(kept));
+}
+
 void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {
   const Running finished = std::move(running_.extract(end.call).mapped());
   const Result<EndReason> settled = parts_.authority.settle(end.call, outcome, now());
@@ -200,11 +312,16 @@ void TaskLife::settle(const authority::Outcome& outcome, CallEnd end) {
     return fail(settled.error());
   }
   const EndReason reason = settled.ok() ? *settled : EndReason::none;
+  // What it asked is answered. Should the file stay, nothing names it any more.
+  const bool file = finished.asked_later && !outcome.result.is_zero();
+  if (!finished.phase.question.is_zero() && !file && outcome.state != CallState::waiting)
+    (void)parts_.results.erase(task_, end.call);
   end.decision = finished.decision;
   end.state = outcome.state;
   end.code = outcome.code;
   end.result = outcome.result;
-  if (end.state != CallState::done && end.error.code() == Code::ok) end.error = Error(end.code);
+  const bool well = end.state == CallState::done || end.state == CallState::waiting;
+  if (!well && end.error.code() == Code::ok) end.error = Error(end.code);
   end.acts = end.acts && !ending() && end.host.ok() && reason == EndReason::none;
   const CallId call = end.call;
   finished.ended(call, std::move(end));
@@ -219,6 +336,12 @@ void TaskLife::spawner_lost(const Error& error) {
     settle(
         outcome_without_run(CallState::interrupted, interrupted),
         {.call = running_.begin()->first, .error = Error(Code::call_interrupted), .acts = false});
+  }
+  if (agent_ && !over_) {
+    sandbox::RunReport lost;
+    lost.call = agent_->call;
+    lost.end = sandbox::RunEnd::lost;
+    take_agent_report(lost);
   }
   ending() ? try_finish() : fail(error);
 }
@@ -240,8 +363,6 @@ void TaskLife::look_at_time() {
 // A call that runs on when nobody can ask about it any more is of no use: it is cancelled, settled,
 // and then forgotten as the others are.
 Status TaskLife::look_at_handles(const Now& at) {
-  const capsules::VerifiedCapsule* capsule = parts_.authority.capsule(task_);
-  const bool stays = capsule != nullptr && capsule->root().result;
   constexpr int kAtOnce = 16;  // each is a commit, and others wait
   int forgotten = 0;
   for (const CallId& call : parts_.authority.handles_due(task_, at).over) {
@@ -250,10 +371,19 @@ Status TaskLife::look_at_handles(const Now& at) {
       continue;
     }
     if (++forgotten > kAtOnce) break;
-    if (!stays) TAPER_CHECK(parts_.results.erase(task_, call));
-    TAPER_CHECK(parts_.authority.forget_handle(task_, call, at));
+    TAPER_CHECK(forget(call, authority::Forget::over));
   }
   return success();
+}
+
+Status TaskLife::forget(const CallId& call, authority::Forget which) {
+  const auto view = parts_.authority.handle_view(task_, call);
+  if (!view) return success();
+  // What a call asked is no result, nor is what was left of it.
+  const bool gave = view->state != CallState::waiting && !view->result.is_zero();
+  if (!gave || !parts_.authority.capsule(task_)->root().result)
+    TAPER_CHECK(parts_.results.erase(task_, call));
+  return parts_.authority.forget_handle(task_, call, now(), which);
 }
 
 std::optional<std::int64_t> TaskLife::wake_boot_ms() const {
@@ -313,6 +443,8 @@ void TaskLife::fail(Error error) {
   failure_ = std::move(error);
   // Best effort: the spawner's end kills whatever this does not reach.
   const Status killed = parts_.spawner.kill_task(task_);
+  if (const auto agent = std::exchange(agent_, std::nullopt))
+    agent->ended(agent->call, Error(*failure_));
   for (auto& [call, running] : std::exchange(running_, {})) running.ended(call, Error(*failure_));
 }
 

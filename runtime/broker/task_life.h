@@ -30,11 +30,19 @@ struct CallEnd {
   authority::CallState state = authority::CallState::unset;
   Code code = Code::ok;
   Error error{Code::ok};    // for the operator; ok where the call is done
-  std::string json = {};    // what it gave, whole; empty where it is not done
+  std::string json = {};    // what it gave, whole; empty where it is not done, or waits
   Hash result = {};         // of that; zero: none
-  std::string err = {};     // of a command that is not done: its stderr, masked, cut and escaped
+  std::string err = {};     // of what is not done: its stderr, or its words; masked, cut, escaped
   Status host = success();  // an error: this host had no room to run it, or to keep what it gave
   bool acts = true;         // the task goes on, as far as this call is concerned
+};
+
+// Which phase of its call begins.
+struct CallPhase {
+  std::uint64_t round = 1;  // number of what it may ask now among the call's own questions
+  // Of one that goes on.
+  Hash question = {};      // that is answered, as the store has it
+  bool by_handle = false;  // its result is asked for by its handle; else given once
 };
 
 class TaskLife {
@@ -64,9 +72,29 @@ class TaskLife {
   using Answer = std::variant<Started, authority::Denial>;
   // Has the authority decide, and runs what it allows. A denial that names an end is followed by
   // `end`, by the caller, who first tells whoever asked. Errors: the tool cannot be looked at; the
-  // decision could not be made durable, and then the life has failed.
+  // decision could not be made durable, and then the life has failed. A call of a server's tool may
+  // end in waiting for input, where the request offers to give some. One that goes on, and whose
+  // cell the host has no room for, waits on with the same question; where that is known at once, it
+  // is the error, and `ended` is told all the same.
   Result<Answer> call(const authority::CallRequest& request, Ended ended,
-                      Progressed progressed = nullptr);
+                      Progressed progressed = nullptr, const CallPhase& phase = {});
+  // Whether one more call of this chain may wait for input.
+  bool may_wait(const Hash& chain) const;
+  // The call bears no handle any more; nothing where it bears none.
+  Status forget(const CallId& call, authority::Forget which);
+  // Has the authority decide on the start of the program that is the task's agent, and starts it.
+  // `ended` is told as for a call, with a call that is no other's; that ends nothing by itself. At
+  // most one at a time (asserted). Errors: as of `call`; the cell could not be made, and then it is
+  // recorded and `ended` is not told.
+  struct AgentStarted {
+    DecisionId decision;
+    Fd channel;  // to what speaks with the program, in frames of bare SessionMessages
+  };
+  using AgentAnswer = std::variant<AgentStarted, authority::Denial>;
+  Result<AgentAnswer> start_agent(const Hash& chain, Ended ended);
+  // Sends its cell its death; nothing where it does not run.
+  void kill_agent();
+  bool agent_runs() const { return agent_.has_value(); }
   // Sends one call its death: it is cancelled then, even where it is done meanwhile. Nothing where
   // it does not run.
   void cancel_call(const CallId& call);
@@ -85,8 +113,8 @@ class TaskLife {
 
   const Parts& parts() const { return parts_; }
   const TaskId& task() const { return task_; }
-  bool running() const { return !running_.empty(); }
-  std::size_t calls() const { return running_.size(); }  // that run
+  bool running() const { return !running_.empty() || agent_; }  // a call, or the agent
+  std::size_t calls() const { return running_.size(); }         // that run
   bool ending() const { return ending_ != authority::EndReason::none; }
   bool over() const { return over_; }  // terminal, or failed
   const std::optional<Error>& failure() const { return failure_; }
@@ -106,22 +134,40 @@ class TaskLife {
     bool asked_later = true;  // its result, by a later step, by its handle, by a reader
     bool by_handle = false;   // by its handle
     Masker masker;            // of what the call was given
+    authority::Input input = authority::Input::none;  // what can be answered, should it ask
+    Bytes arguments;                                  // as they came, where it may ask
+    Hash chain;                                       // that asked
+    CallPhase phase;
     bool cancelled = false;
   };
 
+  struct Agent {
+    Hash chain;
+    CallId call;  // of its permit
+    DecisionId decision;
+    std::int64_t deadline_boot_ms = 0;
+    Ended ended;
+  };
+
   Now now() const { return parts_.clock.now(); }
-  void start(authority::Allowed&& allowed, const std::string& tool);
+  Status record_agent(const Agent& agent, const authority::Outcome& outcome);
+  void take_agent_report(const sandbox::RunReport& report);
+  Status start(authority::Allowed&& allowed, const std::string& tool);
+  bool waits_on(const Running& running, authority::Outcome& outcome) const;
   void end_by_time(std::int64_t deadline_boot_ms);
   Status look_at_handles(const Now& at);
   void keep_result(Running& running, sandbox::RunReport report, authority::Outcome& outcome,
                    CallEnd& end) const;
   void keep_failure(const Running& running, authority::Outcome& outcome, const CallEnd& end) const;
+  void keep_question(Running& running, const std::string& asked, authority::Outcome& outcome,
+                     CallEnd& end) const;
   void settle(const authority::Outcome& outcome, CallEnd end);
   Status finish();
 
   Parts parts_;
   TaskId task_;
   std::map<CallId, Running> running_;
+  std::optional<Agent> agent_;  // whose program runs
   authority::EndReason ending_ = authority::EndReason::none;
   authority::TaskState state_ = authority::TaskState::unset;
   std::int64_t confirm_by_boot_ms_ = 0;

@@ -55,25 +55,6 @@ Status check_owner(const std::string& path, int fd, mode_t kind) {
   return success();
 }
 
-// Empty when there is no such file.
-Result<std::optional<std::string>> read_tool_file(const std::string& directory,
-                                                  const std::string& name, std::size_t most) {
-  const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return not_opened(directory, "a directory that can be read", errno);
-  TAPER_CHECK(check_owner(directory, folder.get(), S_IFDIR));
-  const std::string path = directory + "/" + name;
-  const Fd file(
-      ::openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!file && errno == ENOENT) return std::optional<std::string>();
-  if (!file) return not_opened(path, "a regular file that can be read", errno);
-  TAPER_CHECK(check_owner(path, file.get(), S_IFREG));
-  const Result<Bytes> bytes = read_fd(file.get(), path, most);
-  if (bytes.code() == Code::too_large)
-    return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
-  if (!bytes.ok()) return Error(Code::os_failure, bytes.error().detail());
-  return std::optional<std::string>(as_text(*bytes));
-}
-
 // What the first directory that has it says.
 struct Declared {
   std::string directory;
@@ -85,7 +66,7 @@ Result<std::optional<Declared>> read_declared(const std::vector<std::string>& di
   for (const std::string& directory : directories) {
     const std::string file = name + std::string(kSuffix);
     TAPER_TRY(const std::optional<std::string> text,
-              read_tool_file(directory, file, limits::kToolFileBytesMax));
+              read_owned_file(directory, file, limits::kToolFileBytesMax));
     if (!text) continue;
     const std::string path = directory + "/" + file;
     if (capsules::find_builtin(name) != nullptr)
@@ -122,7 +103,7 @@ Status add_names(const std::string& directory, std::set<std::string>& names) {
 Result<std::optional<Pins>> read_pins(const std::string& directory, const UpstreamServer& server) {
   const std::string name = server.name + std::string(kPinsSuffix);
   TAPER_TRY(const std::optional<std::string> text,
-            read_tool_file(directory, name, limits::kUpstreamPinsBytesMax));
+            read_owned_file(directory, name, limits::kUpstreamPinsBytesMax));
   if (!text) return std::optional<Pins>();
   Result<Pins> pins = parse_pins(*text);
   if (!pins.ok()) return in_file(directory + "/" + name, pins.error());
@@ -139,11 +120,18 @@ Result<std::optional<Pins>> pins_in_force(const std::string& directory,
   return pins;
 }
 
+// What all tools of one server have in common, or what an agent is.
+struct ServerProgram {
+  sandbox::Program program;
+  std::vector<authority::EntryFile> entry = {};
+  std::vector<sandbox::Program> copies = {};  // of these
+  std::vector<authority::GrantedTree> files = {};
+};
+
 // What stands behind a path of argv is part of what runs, where it is a regular file.
-Result<std::vector<authority::EntryFile>> hash_entry(const UpstreamServer& server) {
-  std::vector<authority::EntryFile> entry;
-  for (std::size_t i = 1; i < server.argv.size(); ++i) {
-    const std::string& path = server.argv[i];
+Status copy_entry(const std::vector<std::string>& argv, const Programs& known, ServerProgram& out) {
+  for (std::size_t i = 1; i < argv.size(); ++i) {
+    const std::string& path = argv[i];
     if (path.front() != '/') continue;
     struct stat facts{};
     const int failed = ::stat(path.c_str(), &facts) == 0 ? 0 : errno;
@@ -156,39 +144,43 @@ Result<std::vector<authority::EntryFile>> hash_entry(const UpstreamServer& serve
     const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
     if (!file) return not_opened(path, "a file that can be read", errno);
     TAPER_CHECK(check_owner(path, file.get(), S_IFREG));
-    const Result<Bytes> bytes = read_fd(file.get(), path, limits::kUpstreamEntryBytesMax);
-    if (bytes.code() == Code::too_large)
-      return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
-    if (!bytes.ok()) return Error(Code::os_failure, bytes.error().detail());
-    entry.push_back(authority::entry_file(path, *bytes));
+    Result<sandbox::Program> copy =
+        sandbox::Program::copy(file.get(), path, limits::kUpstreamEntryBytesMax, known);
+    if (copy.code() == Code::too_large)
+      return wrong(path, copy.error().detail().expected, copy.error().detail().got);
+    if (!copy.ok()) return copy.error();
+    if (out.entry.size() == limits::kEntryFilesMax)
+      return wrong("argv", "at most " + std::to_string(limits::kEntryFilesMax) + " files");
+    out.entry.push_back({path, copy->hash()});
+    out.copies.push_back(std::move(*copy));
   }
-  return entry;
+  return success();
 }
 
-Result<std::vector<authority::GrantedTree>> look_at_files(const UpstreamServer& server) {
+Result<std::vector<authority::GrantedTree>> look_at_files(const std::vector<std::string>& paths) {
   std::vector<authority::GrantedTree> files;
-  for (const std::string& path : server.files) {
+  for (const std::string& path : paths) {
     struct stat facts{};
     constexpr std::string_view kExpected = "a directory or a regular file";
     if (::stat(path.c_str(), &facts) != 0) return not_opened("files: " + path, kExpected, errno);
     if (!S_ISDIR(facts.st_mode) && !S_ISREG(facts.st_mode))
       return wrong("files: " + path, kExpected);
+    std::error_code error;  // no cell follows one
+    if (fs::canonical(path, error) != path)
+      return wrong("files: " + path, "its real path, with no link on the way", "a link");
     files.push_back({.path = path, .directory = S_ISDIR(facts.st_mode), .program = true});
   }
   return files;
 }
 
-// What all tools of one server have in common.
-struct ServerProgram {
-  sandbox::Program program;
-  std::vector<authority::EntryFile> entry;
-  std::vector<authority::GrantedTree> files;
-};
-Result<ServerProgram> load_server_program(const UpstreamServer& server, const Programs& known) {
-  TAPER_TRY(sandbox::Program program, sandbox::Program::load(server.argv.front(), known));
-  TAPER_TRY(std::vector<authority::EntryFile> entry, hash_entry(server));
-  TAPER_TRY(std::vector<authority::GrantedTree> files, look_at_files(server));
-  return ServerProgram{std::move(program), std::move(entry), std::move(files)};
+Result<ServerProgram> load_server_program(const std::vector<std::string>& argv,
+                                          const std::vector<std::string>& paths,
+                                          const Programs& known) {
+  TAPER_TRY(sandbox::Program program, sandbox::Program::load(argv.front(), known));
+  ServerProgram out{.program = std::move(program)};
+  TAPER_CHECK(copy_entry(argv, known, out));
+  TAPER_TRY(out.files, look_at_files(paths));
+  return out;
 }
 
 Result<authority::Tool> defined_tool(const UpstreamServer& server, const Definition& definition,
@@ -210,6 +202,26 @@ Result<LoadedTool> load_command(const std::string& path, authority::Tool tool,
   return LoadedTool{std::move(tool), std::move(program).value()};
 }
 
+Result<LoadedTool> load_agent(const std::string& path, authority::Tool tool,
+                              const Programs& known) {
+  std::vector<std::string> argv, paths;
+  for (const authority::ArgvWord& word : tool.argv) argv.push_back(word.literal);
+  for (const authority::GrantedTree& file : tool.files) paths.push_back(file.path);
+  Result<ServerProgram> loaded = load_server_program(argv, paths, known);
+  if (!loaded.ok()) return in_file(path, loaded.error());
+  tool.entry = std::move(loaded->entry);
+  tool.files = std::move(loaded->files);
+  tool.program = loaded->program.hash();
+  authority::define_tool(tool);
+  return LoadedTool{std::move(tool), std::move(loaded->program), std::move(loaded->copies)};
+}
+
+Result<LoadedTool> load_declared(const std::string& path, authority::Tool tool,
+                                 const Programs& known) {
+  return tool.kind == authority::ToolKind::agent ? load_agent(path, std::move(tool), known)
+                                                 : load_command(path, std::move(tool), known);
+}
+
 // The tool `name` of its server, where that has it.
 Result<std::optional<LoadedTool>> load_upstream(const std::vector<std::string>& directories,
                                                 const std::string& name, const Programs& known) {
@@ -223,18 +235,19 @@ Result<std::optional<LoadedTool>> load_upstream(const std::vector<std::string>& 
   if (!pins) return std::optional<LoadedTool>();
   const auto definition = pins->tools.find(name.substr(dot + 1));
   if (definition == pins->tools.end()) return std::optional<LoadedTool>();
-  Result<ServerProgram> program = load_server_program(*server, known);
+  Result<ServerProgram> program = load_server_program(server->argv, server->files, known);
   if (!program.ok()) return in_file(declared->path, program.error());
   Result<authority::Tool> tool = defined_tool(*server, definition->second, *program);
   if (!tool.ok()) return in_file(declared->path + ": tool " + definition->first, tool.error());
-  return std::optional(LoadedTool{std::move(tool).value(), std::move(program->program)});
+  return std::optional(
+      LoadedTool{std::move(tool).value(), std::move(program->program), std::move(program->copies)});
 }
 
 Status add_upstream_tools(const Declared& declared, const UpstreamServer& server, Programs& known,
                           authority::Tools& tools) {
   TAPER_TRY(const std::optional<Pins> pins, pins_in_force(declared.directory, server));
   if (!pins) return success();
-  Result<ServerProgram> program = load_server_program(server, known);
+  Result<ServerProgram> program = load_server_program(server.argv, server.files, known);
   if (!program.ok()) return in_file(declared.path, program.error());
   for (const auto& [name, definition] : pins->tools) {
     Result<authority::Tool> tool = defined_tool(server, definition, *program);
@@ -248,6 +261,24 @@ Status add_upstream_tools(const Declared& declared, const UpstreamServer& server
 }
 
 }  // namespace
+
+Result<std::optional<std::string>> read_owned_file(const std::string& directory,
+                                                   const std::string& name, std::size_t most) {
+  const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return not_opened(directory, "a directory that can be read", errno);
+  TAPER_CHECK(check_owner(directory, folder.get(), S_IFDIR));
+  const std::string path = directory + "/" + name;
+  const Fd file(
+      ::openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file && errno == ENOENT) return std::optional<std::string>();
+  if (!file) return not_opened(path, "a regular file that can be read", errno);
+  TAPER_CHECK(check_owner(path, file.get(), S_IFREG));
+  const Result<Bytes> bytes = read_fd(file.get(), path, most);
+  if (bytes.code() == Code::too_large)
+    return wrong(path, bytes.error().detail().expected, bytes.error().detail().got);
+  if (!bytes.ok()) return Error(Code::os_failure, bytes.error().detail());
+  return std::optional<std::string>(as_text(*bytes));
+}
 
 std::vector<std::string> tool_directories(const std::string& state) {
   std::vector<std::string> directories;
@@ -263,7 +294,7 @@ Result<std::optional<LoadedTool>> load_tool(const std::vector<std::string>& dire
   if (!declared) return load_upstream(directories, name, known);
   auto* command = std::get_if<authority::Tool>(&declared->file);
   if (command == nullptr) return std::optional<LoadedTool>();
-  TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command), known));
+  TAPER_TRY(LoadedTool loaded, load_declared(declared->path, std::move(*command), known));
   return std::optional<LoadedTool>(std::move(loaded));
 }
 
@@ -277,7 +308,7 @@ Result<authority::Tools> load_tools(const std::vector<std::string>& directories)
     TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
     if (!declared) continue;
     if (auto* command = std::get_if<authority::Tool>(&declared->file)) {
-      TAPER_TRY(LoadedTool loaded, load_command(declared->path, std::move(*command), known));
+      TAPER_TRY(LoadedTool loaded, load_declared(declared->path, std::move(*command), known));
       tools.emplace(name, std::move(loaded.tool));
       known.insert_or_assign(loaded.program.hash(), std::move(loaded.program));
     } else {
@@ -299,7 +330,8 @@ Result<std::optional<ServerFile>> load_server(const std::vector<std::string>& di
   TAPER_TRY(std::optional<Declared> declared, read_declared(directories, name));
   if (!declared) return std::optional<ServerFile>();
   auto* server = std::get_if<UpstreamServer>(&declared->file);
-  if (server == nullptr) return wrong(declared->path + ": kind", "mcp", "command");
+  if (server == nullptr)
+    return wrong(declared->path + ": kind", "mcp, as only servers' tools are pinned", "another");
   ServerFile out;
   out.pins_path = declared->directory + "/" + name + std::string(kPinsSuffix);
   TAPER_TRY(out.pins, read_pins(declared->directory, *server));

@@ -19,15 +19,21 @@ namespace taper::broker {
 // A tool name is a file name without ".toml": letters, digits, '.', '_' and '-', a letter first.
 bool is_tool_name(std::string_view name);
 
-// What a file says, before its program is looked at: of a command `program`, `digest` and
-// `definition` are not set. Error: tool_file_malformed with the key in `field`.
+// What a file says, before its program is looked at: of a command or an agent `program`, `digest`
+// and `definition` are not set. Error: tool_file_malformed with the key in `field`.
 using ToolFile = std::variant<authority::Tool, UpstreamServer>;
 Result<ToolFile> parse_tool_file(std::string_view name, std::string_view toml);
 
 struct LoadedTool {
   authority::Tool tool;
   sandbox::Program program;
+  std::vector<sandbox::Program> entry = {};  // copies of tool.entry, in its order
 };
+
+// DIRECTORY/NAME, both of root's or ours and not writable by others; empty when there is no such
+// file. Errors: tool_file_malformed naming the file, os_failure.
+Result<std::optional<std::string>> read_owned_file(const std::string& directory,
+                                                   const std::string& name, std::size_t most);
 
 // STATE/tools.d, then /etc/taper/tools.d; those that do not exist are left out.
 std::vector<std::string> tool_directories(const std::string& state);

@@ -13,6 +13,9 @@
 
 namespace taper::broker {
 
+// Bounded, UTF-8, not too deep.
+Result<toml::table> read_toml(std::string_view toml);
+
 Error wrong_key(std::string_view field, std::string_view expected, std::string_view got = "");
 
 // `where` stands before the key that is not known: "input.path.".
@@ -36,6 +39,8 @@ bool is_plain_text(std::string_view text);
 // May name an argument: not empty, not too long, without '$' in front.
 bool is_input_name(std::string_view name);
 
+// `files` as they are named: whether each is a directory is not known yet.
+Result<authority::Tool> parse_agent(std::string_view name, const toml::table& file);
 Result<UpstreamServer> parse_upstream(std::string_view name, const toml::table& file);
 
 }  // namespace taper::broker

@@ -152,25 +152,30 @@ Result<ToolFile> parse_file(std::string_view name, const toml::table& file) {
     TAPER_TRY(UpstreamServer server, parse_upstream(name, file));
     return ToolFile(std::move(server));
   }
-  if (kind != "command") return wrong_key("kind", "command or mcp", kind);
-  TAPER_TRY(Tool tool, parse_command(name, file));
+  if (kind != "command" && kind != "agent") return wrong_key("kind", "command, mcp or agent", kind);
+  TAPER_TRY(Tool tool, kind == "agent" ? parse_agent(name, file) : parse_command(name, file));
   return ToolFile(std::move(tool));
 }
 
 }  // namespace
 
-Result<ToolFile> parse_tool_file(std::string_view name, std::string_view toml) {
+Result<toml::table> read_toml(std::string_view toml) {
   if (toml.size() > limits::kToolFileBytesMax)
     return wrong_key("size", "at most " + std::to_string(limits::kToolFileBytesMax) + " bytes");
   if (!is_utf8(toml)) return wrong_key("", "UTF-8");
   if (const auto line = toml_too_deep(toml))
     return wrong_key("line " + std::to_string(*line), "shorter keys, flatter tables", "too deep");
   try {
-    return parse_file(name, toml::parse(toml));
+    return toml::table(toml::parse(toml));
   } catch (const toml::parse_error& error) {
     return wrong_key("line " + std::to_string(error.source().begin.line), "valid TOML",
                      error.description());
   }
+}
+
+Result<ToolFile> parse_tool_file(std::string_view name, std::string_view toml) {
+  TAPER_TRY(const toml::table file, read_toml(toml));
+  return parse_file(name, file);
 }
 
 }  // namespace taper::broker

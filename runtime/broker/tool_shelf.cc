@@ -10,11 +10,17 @@ ToolShelf::ToolShelf(std::vector<std::string> directories)
 void ToolShelf::drop(const std::string& name) {
   const auto found = tools_.find(name);
   if (found == tools_.end()) return;
-  const Hash program = found->second.program;
+  std::vector<Hash> held{found->second.program};
+  for (const authority::EntryFile& file : found->second.entry) held.push_back(file.bytes);
   tools_.erase(found);
-  const bool used = std::ranges::any_of(
-      tools_, [&program](const auto& entry) { return entry.second.program == program; });
-  if (!used) programs_.erase(program);
+  for (const Hash& one : held) {
+    const bool used = std::ranges::any_of(tools_, [&one](const auto& tool) {
+      return tool.second.program == one ||
+             std::ranges::find(tool.second.entry, one, &authority::EntryFile::bytes) !=
+                 tool.second.entry.end();
+    });
+    if (!used) programs_.erase(one);
+  }
 }
 
 Status ToolShelf::load(const std::string& name) {
@@ -25,6 +31,10 @@ Status ToolShelf::load(const std::string& name) {
   if (!loaded.ok()) return loaded.error();
   if (!*loaded) return success();
   programs_.insert_or_assign((*loaded)->tool.program, std::move((*loaded)->program));
+  for (sandbox::Program& copy : (*loaded)->entry) {
+    const Hash hash = copy.hash();
+    programs_.insert_or_assign(hash, std::move(copy));
+  }
   tools_.emplace(name, std::move((*loaded)->tool));
   return success();
 }
@@ -38,6 +48,14 @@ const sandbox::Program* ToolShelf::program(const std::string& name) const {
   const authority::Tool* tool = find(name);
   const auto found = programs_.find(tool == nullptr ? Hash() : tool->program);
   return found == programs_.end() ? nullptr : &found->second;
+}
+
+sandbox::Spawner::Copies ToolShelf::entry(const std::string& name) const {
+  sandbox::Spawner::Copies copies;
+  const authority::Tool* tool = find(name);
+  if (tool == nullptr) return copies;
+  for (const authority::EntryFile& file : tool->entry) copies.push_back(&programs_.at(file.bytes));
+  return copies;
 }
 
 }  // namespace taper::broker

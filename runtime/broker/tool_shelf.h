@@ -20,13 +20,14 @@ class ToolShelf {
   const authority::Tools& tools() const { return tools_; }
   const authority::Tool* find(const std::string& name) const;      // null pointer: none
   const sandbox::Program* program(const std::string& name) const;  // null pointer: none
+  sandbox::Spawner::Copies entry(const std::string& name) const;   // of the tool's entry files
 
  private:
   void drop(const std::string& name);
 
   std::vector<std::string> directories_;
   authority::Tools tools_;
-  // By hash: the tools of one server, and of one interpreter, share their copy.
+  // And scripts, by hash: the tools of one server, and of one interpreter, share their copy.
   Programs programs_;
 };
 

@@ -88,7 +88,8 @@ std::string_view verb_name(capsules::Verb verb) {
 }
 
 std::string_view kind_word(ToolKind kind) {
-  constexpr std::array<std::string_view, 4> kKinds = {"unset", "builtin", "command", "mcp"};
+  constexpr std::array<std::string_view, 5> kKinds = {"unset", "builtin", "command", "mcp",
+                                                      "agent"};
   return kKinds.at(static_cast<std::size_t>(kind));
 }
 

@@ -87,4 +87,18 @@ Result<UpstreamServer> parse_upstream(std::string_view name, const toml::table& 
   return server;
 }
 
+// What it does it does by calls, which are decided each by itself.
+Result<authority::Tool> parse_agent(std::string_view name, const toml::table& file) {
+  TAPER_CHECK(only_keys(file, "", {"kind", "argv", "files"}));
+  authority::Tool tool;
+  tool.name = name;
+  tool.kind = authority::ToolKind::agent;
+  tool.effect = capsules::Effect::read;
+  TAPER_TRY(const std::vector<std::string> argv, parse_argv(file));
+  for (const std::string& word : argv) tool.argv.emplace_back().literal = word;
+  TAPER_TRY(const std::vector<std::string> files, parse_files(file));
+  for (const std::string& path : files) tool.files.push_back({.path = path, .program = true});
+  return tool;
+}
+
 }  // namespace taper::broker

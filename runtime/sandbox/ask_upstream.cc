@@ -18,9 +18,10 @@ Status add_trees(const std::vector<std::string>& paths, bool program,
   for (const std::string& path : paths) {
     struct stat found{};
     if (path.empty() || path.front() != '/' || ::stat(path.c_str(), &found) != 0)
-      return Error(
-          Code::tree_missing,
-          {.field = path, .expected = "an absolute path", .got = std::strerror(errno), .fix = ""});
+      return Error(Code::tree_missing, {.field = "files: " + path,
+                                        .expected = "a file or folder that is there",
+                                        .got = std::strerror(errno),
+                                        .fix = ""});
     trees.push_back({path, S_ISDIR(found.st_mode), false, program});
   }
   if (trees.size() <= limits::kTreesMax) return success();
@@ -45,7 +46,7 @@ struct ThrowAway {
                                const Program& program) {
     const SystemClock clock;
     const std::int64_t until = facts.deadline_boot_ms + limits::kKillConfirmMs;
-    TAPER_CHECK(spawner.state_->run_resident(std::move(facts), &program, {}));
+    TAPER_CHECK(spawner.state_->run_resident(std::move(facts), &program, {}, {}));
     while (clock.now().boot_ms < until) {
       pollfd wait{spawner.wait_fd(), POLLIN, 0};
       ::poll(&wait, 1, static_cast<int>(limits::kBrokerBeatMs));

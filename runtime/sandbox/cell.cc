@@ -36,6 +36,7 @@ std::vector<int> kept_fds(const CellPlan& plan) {
   std::vector<int> kept = {fds.null,          fds.lifeline,     fds.program, fds.out,
                            fds.err,           fds.secrets,      fds.socket,  fds.helper,
                            plan.status.get(), plan.mapped.get()};
+  kept.insert(kept.end(), fds.entry.begin(), fds.entry.end());
   for (const Fd& tree : plan.trees) kept.push_back(tree.get());
   return kept;
 }

@@ -17,12 +17,13 @@ namespace taper::sandbox {
 struct CellFds {
   int null = -1;      // /dev/null, read and write
   int lifeline = -1;  // read end: at its end spawnd is dead and the cell ends itself
-  int program = -1;   // commands, servers: the sealed program
+  int program = -1;   // not builtins: the sealed program
   int out = -1;
   int err = -1;
-  int secrets = -1;  // where there are any: the sealed values
-  int socket = -1;   // builtins, servers: the cell's end of the request socket
-  int helper = -1;   // servers: the sealed program that speaks with them
+  int secrets = -1;             // where there are any: the sealed values
+  int socket = -1;              // not commands: the cell's end of the socket
+  int helper = -1;              // servers, agents: the sealed program that speaks with them
+  std::vector<int> entry = {};  // servers, agents: the sealed copies of their order's entry
 };
 
 // Making a network namespace takes longest of all. Where spawnd may, it lives in one that nobody

@@ -34,7 +34,8 @@ namespace {
   }
   environment.push_back(nullptr);
   std::vector<char*> argv;
-  std::string helper = kUpstreamHelper;
+  const bool agent = plan.order.kind == authority::ToolKind::agent;
+  std::string helper = agent ? kAgentHelper : kUpstreamHelper;
   if (plan.fds.helper >= 0) argv.push_back(helper.data());
   for (std::string& word : plan.order.argv) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -138,6 +138,7 @@ Status limit_resources(CellPlan& plan) {
   TAPER_CHECK(limit(RLIMIT_STACK, limits::kCellStackBytes));
   TAPER_CHECK(limit(RLIMIT_CORE, 0));
   TAPER_CHECK(limit(RLIMIT_MEMLOCK, 0));
+  TAPER_CHECK(limit(RLIMIT_SIGPENDING, limits::kCellPendingSignals));  // the host's user's, too
   return limit(RLIMIT_MSGQUEUE, 0);
 }
 

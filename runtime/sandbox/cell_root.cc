@@ -1,5 +1,6 @@
 // A cell's root file system: an empty, capped tmpfs, onto which only what is named here is bound,
 // each thing by descriptor and never by following a symbolic link.
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <string_view>
 
 #include "runtime/sandbox/cell.h"
@@ -21,6 +23,7 @@ namespace {
 
 constexpr std::uint64_t kInert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 constexpr mode_t kDirectoryMode = 0755;
+constexpr const char* kEntryFolder = "/run/entry";
 
 // Where the programs that come with the host load their libraries from. Absent ones stay absent.
 constexpr std::array<const char*, 5> kProgramDirectories = {"/bin", "/lib", "/lib32", "/lib64",
@@ -194,6 +197,120 @@ Status add_trees(int root, CellPlan& plan) {
   return success();
 }
 
+Status copy_whole(int from, int to, std::uint64_t size) {
+  off_t at = 0;
+  while (static_cast<std::uint64_t>(at) < size)
+    if (::sendfile(to, from, &at, size - static_cast<std::uint64_t>(at)) <= 0)
+      return os_error("sendfile", errno);
+  return success();
+}
+
+bool lies_in(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder + "/");
+}
+
+struct Folder {
+  std::string path;
+  Fd host;
+};
+
+// One name of a folder of the host, into `names`, which lies over the folder.
+Status add_name(int names, const Folder& folder, const std::string& name, const CellPlan& plan,
+                std::vector<Folder>& below) {
+  const std::string path = folder.path + "/" + name;
+  const Fd host(::openat(folder.host.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat found{};
+  if (!host || ::fstat(host.get(), &found) != 0) return os_error("open " + path, errno);
+  if (S_ISLNK(found.st_mode)) {
+    std::string target(limits::kTextBytesMax, '\0');
+    const ssize_t length = ::readlinkat(host.get(), "", target.data(), target.size() - 1);
+    const bool made = length >= 0 && ::symlinkat(target.c_str(), names, name.c_str()) == 0;
+    return made ? success() : Status(os_error("symlink " + path, errno));
+  }
+  const bool directory = S_ISDIR(found.st_mode);
+  if (!directory && !S_ISREG(found.st_mode)) return success();
+  TAPER_TRY(const Fd place, make_place(names, name, directory ? Target::directory : Target::file));
+  for (const authority::GrantedTree& entry : plan.order.entry) {
+    if (entry.path == path) return success();  // its copy comes here
+    if (!directory || !lies_in(entry.path, path)) continue;
+    TAPER_TRY(Fd inner, open_plainly(folder.host.get(), name, O_RDONLY | O_DIRECTORY));
+    below.push_back({path, std::move(inner)});
+    return success();
+  }
+  TAPER_TRY(const Fd mount, clone_mount(host.get(), path, Depth::with_submounts, 0));
+  return attach_mount(mount.get(), place.get(), path);
+}
+
+// What is mounted on a name of the host's goes when that name does, so that another file could come
+// to its place. The way down to an entry is therefore made of names of the cell's own, behind which
+// lies what the folders held.
+Status shadow_folders(int root, const CellPlan& plan) {
+  std::vector<Folder> folders;
+  for (const authority::GrantedTree& tree : plan.order.trees) {
+    const bool leads = tree.directory && std::ranges::any_of(plan.order.entry, [&](const auto& e) {
+                         return lies_in(e.path, tree.path);
+                       });
+    if (!leads || std::ranges::any_of(folders, [&](const Folder& folder) {
+          return lies_in(tree.path, folder.path);
+        }))
+      continue;
+    TAPER_TRY(Fd host, open_plainly(root, tree.path.substr(1), O_RDONLY | O_DIRECTORY));
+    folders.push_back({tree.path, std::move(host)});
+  }
+  while (!folders.empty()) {
+    const Folder folder = std::move(folders.back());
+    folders.pop_back();
+    TAPER_TRY(const Fd names,
+              private_tmpfs(limits::kCellRootBytes, limits::kCellRootInodes, "0555"));
+    TAPER_CHECK(attach(root, names, folder.path, Target::directory));
+    const std::unique_ptr<DIR, int (*)(DIR*)> listing(
+        ::fdopendir(::fcntl(folder.host.get(), F_DUPFD_CLOEXEC, 0)), ::closedir);
+    if (!listing) return os_error("list " + folder.path, errno);
+    while (const dirent* one = ::readdir(listing.get())) {
+      const std::string name = one->d_name;
+      if (name == "." || name == "..") continue;
+      TAPER_CHECK(add_name(names.get(), folder, name, plan, folders));
+    }
+    TAPER_CHECK(set_mount_attributes(names.get(), MOUNT_ATTR_RDONLY));
+  }
+  return success();
+}
+
+// At an entry's path stands a copy, in a file system that only this cell has, of the sealed bytes
+// that were hashed: what is done to the host's file from then on does not reach it.
+Status add_entry(int root, const CellPlan& plan) {
+  if (plan.fds.entry.empty()) return success();
+  TAPER_CHECK(shadow_folders(root, plan));
+  constexpr std::uint64_t kPage = 4096;
+  std::vector<std::uint64_t> sizes;
+  std::uint64_t room = kPage;
+  for (const int copy : plan.fds.entry) {
+    struct stat found{};
+    if (::fstat(copy, &found) != 0) return os_error("fstat entry", errno);
+    sizes.push_back(static_cast<std::uint64_t>(found.st_size));
+    room += (sizes.back() / kPage + 1) * kPage;
+  }
+  TAPER_TRY(const Fd all, new_filesystem("tmpfs",
+                                         {{"size", std::to_string(room)},
+                                          {"nr_inodes", std::to_string(sizes.size() + 1)},
+                                          {"mode", "0555"}},
+                                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  TAPER_CHECK(attach(root, all, kEntryFolder, Target::directory));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const authority::GrantedTree& entry = plan.order.entry[i];
+    const std::string name = std::to_string(i);
+    const Fd file(::openat(all.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555));
+    if (!file) return os_error("entry " + entry.path, errno);
+    TAPER_CHECK(copy_whole(plan.fds.entry[i], file.get(), sizes[i]));
+    const std::uint64_t may_run = entry.program ? 0U : MOUNT_ATTR_NOEXEC;
+    TAPER_TRY(const Fd copy,
+              clone_mount(file.get(), entry.path, Depth::this_mount,
+                          MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | may_run));
+    TAPER_CHECK(attach(root, copy, entry.path, Target::file));
+  }
+  return set_mount_attributes(all.get(), MOUNT_ATTR_RDONLY);
+}
+
 struct OpenRules {
   std::vector<Fd> fds;
   std::vector<LandlockRule> rules;
@@ -265,6 +382,7 @@ Status build_root(CellPlan& plan) {
     TAPER_CHECK(add_proc(root.get()));
   }
   TAPER_CHECK(add_trees(root.get(), plan));
+  TAPER_CHECK(add_entry(root.get(), plan));
   TAPER_CHECK(set_mount_attributes(root.get(), MOUNT_ATTR_RDONLY));
   plan.root = std::move(root);
   return success();
@@ -284,9 +402,9 @@ Status bind_landlock(CellPlan& plan) {
   if (plan.order.kind != authority::ToolKind::builtin) TAPER_CHECK(add_command_rules(open));
   if (!plan.order.secrets.empty())
     TAPER_CHECK(add_rule(open, kSecretsFolder, LandlockAccess::read_tree, Absent::error));
-  for (const authority::GrantedTree& tree : plan.order.trees) {
-    TAPER_CHECK(add_rule(open, tree.path, access_of(tree), Absent::error));
-  }
+  for (const auto* trees : {&plan.order.trees, &plan.order.entry})
+    for (const authority::GrantedTree& tree : *trees)
+      TAPER_CHECK(add_rule(open, tree.path, access_of(tree), Absent::error));
   return restrict_landlock(open.rules);
 }
 

@@ -84,6 +84,7 @@ Result<Fd> memory_file() {
 }
 
 Result<Hash> hash_sealed(int memory, std::size_t size) {
+  if (size == 0) return crypto::hash({});
   void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, memory, 0);
   if (bytes == MAP_FAILED) return os_error("mmap", errno);
   const Hash hash = crypto::hash(ByteSpan(static_cast<const std::uint8_t*>(bytes), size));
@@ -93,14 +94,10 @@ Result<Hash> hash_sealed(int memory, std::size_t size) {
 
 }  // namespace
 
-Result<Program> Program::load(const std::string& path, const std::map<Hash, Program>& known) {
-  TAPER_TRY(const std::string real, real_path(path));
-  const Fd file(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file) return unfit(path, "", std::strerror(errno));
-  struct stat found{};
-  TAPER_TRY(const std::size_t size, check_program(real, file.get(), found));
+Result<Program> Program::copy(int file, const std::string& path, Identity identity,
+                              std::size_t size, const std::map<Hash, Program>& known) {
   Program program;
-  program.file_ = identity(found);
+  program.file_ = std::move(identity);
   for (const auto& [hash, same] : known) {
     if (program.file_.empty() || same.file_ != program.file_) continue;
     program.fd_ = Fd(::fcntl(same.fd(), F_DUPFD_CLOEXEC, 0));
@@ -110,21 +107,43 @@ Result<Program> Program::load(const std::string& path, const std::map<Hash, Prog
   }
   TAPER_TRY(program.fd_, memory_file());
   for (std::size_t copied = 0; copied < size;) {
-    const ssize_t count = ::sendfile(program.fd_.get(), file.get(), nullptr, size - copied);
+    const ssize_t count = ::sendfile(program.fd_.get(), file, nullptr, size - copied);
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return unfit(path, "", count < 0 ? std::strerror(errno) : "it shrank");
+    if (count <= 0) return os_error("read " + path, count < 0 ? errno : ENODATA);
     copied += static_cast<std::size_t>(count);
   }
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  if (::fcntl(program.fd_.get(), F_ADD_SEALS, kSeals) != 0) return os_error("F_ADD_SEALS", errno);
+  TAPER_TRY(program.hash_, hash_sealed(program.fd_.get(), size));
+  return program;
+}
+
+Result<Program> Program::copy(int file, const std::string& path, std::size_t bytes_max,
+                              const std::map<Hash, Program>& known) {
+  struct stat found{};
+  if (::fstat(file, &found) != 0) return os_error("stat " + path, errno);
+  const auto size = static_cast<std::size_t>(found.st_size);
+  if (size <= bytes_max) return copy(file, path, identity(found), size, known);
+  return Error(Code::too_large, {.field = path,
+                                 .expected = "at most " + std::to_string(bytes_max) + " bytes",
+                                 .got = std::to_string(found.st_size),
+                                 .fix = ""});
+}
+
+Result<Program> Program::load(const std::string& path, const std::map<Hash, Program>& known) {
+  TAPER_TRY(const std::string real, real_path(path));
+  const Fd file(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file) return unfit(path, "", std::strerror(errno));
+  struct stat found{};
+  TAPER_TRY(const std::size_t size, check_program(real, file.get(), found));
+  TAPER_TRY(Program program, copy(file.get(), path, identity(found), size, known));
   std::array<char, 4> magic{};
-  if (::pread(program.fd_.get(), magic.data(), magic.size(), 0) != 4 ||
+  if (::pread(program.fd(), magic.data(), magic.size(), 0) != 4 ||
       std::string_view(magic.data(), magic.size()) !=
           "\x7f"
           "ELF") {
     return unfit(path, "an ELF program", "another format, such as a script");
   }
-  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
-  if (::fcntl(program.fd_.get(), F_ADD_SEALS, kSeals) != 0) return os_error("F_ADD_SEALS", errno);
-  TAPER_TRY(program.hash_, hash_sealed(program.fd_.get(), size));
   return program;
 }
 

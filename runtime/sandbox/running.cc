@@ -62,7 +62,9 @@ void set_signalled(RunReport& report, int signal) {
 RunReport report_of(const authority::PermitFacts& facts, const CellGone& gone) {
   RunReport report = start_report(facts);
   // A resident cell served other calls too.
-  const bool whole = facts.kind == authority::ToolKind::command && gone.end != CellEnd::lost;
+  const bool own =
+      facts.kind == authority::ToolKind::command || facts.kind == authority::ToolKind::agent;
+  const bool whole = own && gone.end != CellEnd::lost;
   if (whole || gone.end == CellEnd::refused) report.cpu_ms = gone.cpu_ms;
   switch (gone.end) {
     case CellEnd::exited: set_exited(report, facts, gone.value); break;
@@ -209,15 +211,13 @@ bool BuiltinQueue::take_progress(ByteSpan message) {
 }
 
 BuiltinQueue::Progress BuiltinQueue::read(std::vector<RunReport>& out) {
+  std::array<std::uint8_t, kChunk> buffer;
   for (;;) {
-    const std::size_t have = received_.size();
-    received_.resize(have + kChunk);
-    const ssize_t count = ::recv(socket_.get(), received_.data() + have, kChunk, MSG_DONTWAIT);
-    const int error_number = errno;
-    received_.resize(have + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-    if (count < 0 && error_number == EINTR) continue;
-    if (count < 0 && error_number == EAGAIN) return Progress::open;
+    const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) return Progress::open;
     if (count <= 0) return Progress::closed;
+    received_.insert(received_.end(), buffer.begin(), buffer.begin() + count);
     const Progress parsed = parse(out);
     if (parsed != Progress::open) return parsed;
   }

@@ -141,7 +141,8 @@ class Spawnd {
         std::ranges::count_if(cells_, [](const auto& entry) { return !entry.second.killed; });
     if (cells_.contains(order.cell) || cells_.size() >= 2 * limits::kCellsMax ||
         static_cast<std::size_t>(alive) >= limits::kCellsMax ||
-        fds.size() != (builtin ? 1U : 3U) + (order.secrets.empty() ? 0U : 1U)) {
+        fds.size() !=
+            (builtin ? 1U : 3U) + (order.secrets.empty() ? 0U : 1U) + order.entry.size()) {
       return Error(Code::message_malformed,
                    {.field = "cell order", .expected = "", .got = "", .fix = ""});
     }
@@ -171,7 +172,9 @@ class Spawnd {
     plan.fds.program = fds[0].get();
     (command ? plan.fds.out : plan.fds.socket) = fds[1].get();
     (command ? plan.fds.err : plan.fds.helper) = fds[2].get();
-    if (fds.size() > 3) plan.fds.secrets = fds[3].get();
+    const std::size_t entry = fds.size() - plan.order.entry.size();
+    if (entry > 3) plan.fds.secrets = fds[3].get();
+    for (std::size_t i = entry; i < fds.size(); ++i) plan.fds.entry.push_back(fds[i].get());
   }
 
   static void kill_cell(RunningCell& running) {

@@ -22,7 +22,9 @@ namespace taper::sandbox {
 namespace {
 
 constexpr int kChannelBits = 3;
-constexpr std::size_t kEventsAtOnce = 256;
+// What a cell with a program sees of the host besides its trees; cell_root.cc.
+constexpr std::array<const char*, 7> kHostTrees = {
+    "/usr", "/bin", "/lib", "/lib32", "/lib64", "/sbin", "/etc/alternatives"};
 
 struct Pair {
   Fd ours;
@@ -51,8 +53,8 @@ Result<Fd> duplicate(const Program& program) {
   return fd;
 }
 
-Result<Program> load_helper(const std::string& folder) {
-  const std::string path = folder + kUpstreamHelper;
+Result<Program> load_helper(const std::string& folder, const char* name) {
+  const std::string path = folder + name;
   Result<Program> helper = Program::load(path);
   if (helper.ok() || ::access(path.c_str(), F_OK) == 0) return helper;
   return Error(Code::program_missing, {.field = path, .expected = "", .got = "", .fix = ""});
@@ -67,7 +69,8 @@ CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts,
                   .trees = facts.trees,
                   .argv = facts.argv,
                   .env = facts.env,
-                  .secrets = {}};
+                  .secrets = {},
+                  .entry = {}};
   for (authority::GrantedTree& tree : order.trees) tree.writable &= facts.writes;
   // A tree is mounted before what lies in it.
   std::ranges::sort(order.trees, {}, &authority::GrantedTree::path);
@@ -76,9 +79,35 @@ CellOrder order_of(std::uint64_t id, const authority::PermitFacts& facts,
   return order;
 }
 
+bool covers(const authority::GrantedTree& tree, const std::string& path) {
+  return path == tree.path || (tree.directory && path.starts_with(tree.path) &&
+                               (tree.path == "/" || path[tree.path.size()] == '/'));
+}
+
+// Of what argv names, what the cell sees at all: below its trees, and below /usr and its like.
+void add_entry(const authority::PermitFacts& facts, const Spawner::Copies& copies, CellOrder& order,
+               Spawner::Copies& shown) {
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    const std::string& path = facts.entry[i].path;
+    authority::GrantedTree file{.path = path};
+    bool seen = std::ranges::any_of(kHostTrees, [&](const char* tree) {
+      return covers({.path = tree, .directory = true}, path);
+    });
+    for (const authority::GrantedTree& tree : order.trees) {
+      if (!covers(tree, path)) continue;
+      seen = true;
+      file.program |= tree.program;
+    }
+    if (!seen) continue;
+    order.entry.push_back(std::move(file));
+    shown.push_back(copies[i]);
+  }
+}
+
 // Of a cell with a program: in the order that CellOrder tells.
 Result<std::vector<Fd>> fds_of(const Program& program, Fd second, Fd third,
-                               const std::vector<authority::CallSecret>& secrets) {
+                               const std::vector<authority::CallSecret>& secrets,
+                               const Spawner::Copies& entry = {}) {
   std::vector<Fd> fds;
   TAPER_TRY(Fd first, duplicate(program));
   fds.push_back(std::move(first));
@@ -87,6 +116,10 @@ Result<std::vector<Fd>> fds_of(const Program& program, Fd second, Fd third,
   if (!secrets.empty()) {
     TAPER_TRY(Fd values, seal_values(secrets));
     fds.push_back(std::move(values));
+  }
+  for (const Program* copy : entry) {
+    TAPER_TRY(Fd fd, duplicate(*copy));
+    fds.push_back(std::move(fd));
   }
   return fds;
 }
@@ -104,6 +137,23 @@ bool same_cell(const authority::PermitFacts& a, const authority::PermitFacts& b)
          a.digest == b.digest && a.program == b.program && a.argv == b.argv &&
          a.writes == b.writes && a.trees == b.trees && a.caps.memory_bytes == b.caps.memory_bytes &&
          a.caps.processes == b.caps.processes && a.caps.cpu_s == b.caps.cpu_s;
+}
+
+Status check_are(const Program* program, const Spawner::Copies& entry,
+                 const authority::PermitFacts& facts) {
+  if (program == nullptr || program->hash() != facts.program)
+    return Error(Code::program_unfit, {.field = facts.tool,
+                                       .expected = facts.program.hex(),
+                                       .got = program == nullptr ? "" : program->hash().hex(),
+                                       .fix = ""});
+  if (!std::ranges::equal(entry, facts.entry, [](const Program* copy, const auto& file) {
+        return copy != nullptr && copy->hash() == file.bytes;
+      }))
+    return Error(Code::program_unfit, {.field = facts.tool,
+                                       .expected = "the entry files that were decided on",
+                                       .got = "",
+                                       .fix = ""});
+  return success();
 }
 
 bool is_dead(int pidfd) {
@@ -153,8 +203,27 @@ Status Spawner::State::start_command(authority::PermitFacts facts, const Program
   return success();
 }
 
-// An idle builtin cell gives way: it holds nothing that the next one would not. One task does not
-// take the room of all.
+Result<Fd> Spawner::State::start_agent(authority::PermitFacts facts, const Program& program,
+                                       const Copies& entry) {
+  TAPER_CHECK(make_room(facts.task));
+  TAPER_TRY(Pair sockets, request_socket());
+  TAPER_TRY(const Program speaker, load_helper(helper_folder, kAgentHelper));
+  TAPER_TRY(Fd copy, duplicate(speaker));
+  const std::uint64_t id = next_cell++;
+  CellOrder order = order_of(id, facts, {});
+  Copies shown;
+  add_entry(facts, entry, order, shown);
+  Unsent message{.cell = id, .bytes = encode_order(order), .fds = {}};
+  TAPER_TRY(message.fds, fds_of(program, std::move(sockets.theirs), std::move(copy), {}, shown));
+  BrokerCell& cell = cells[id];
+  cell.task = facts.task;
+  cell.facts = std::move(facts);
+  send(std::move(message));
+  return std::move(sockets.ours);
+}
+
+// An idle cell gives way, first a builtin's, which holds nothing that the next one would not; a
+// server's is started anew by its next call. One task does not take the room of all.
 Status Spawner::State::make_room(const TaskId& task) {
   std::map<TaskId, std::size_t> counts;
   std::size_t all = 0;
@@ -165,13 +234,15 @@ Status Spawner::State::make_room(const TaskId& task) {
   }
   const bool own = counts[task] >= limits::kCellsPerTaskMax;
   if (!own && all < limits::kCellsMax) return success();
+  const auto rank = [&counts](const BrokerCell& cell) {
+    return std::pair(cell.timer ? 1 : 0, -static_cast<std::int64_t>(counts[cell.task]));
+  };
   auto idle = cells.end();
   for (auto one = cells.begin(); one != cells.end(); ++one) {
     const BrokerCell& cell = one->second;
-    if (!cell.queue || cell.timer || cell.kill_asked || !cell.queue->idle()) continue;
-    if (own ? cell.task == task
-            : idle == cells.end() || counts[cell.task] > counts[idle->second.task])
-      idle = one;
+    if (!cell.queue || cell.kill_asked || !cell.queue->idle()) continue;
+    if (own && cell.task != task) continue;
+    if (idle == cells.end() || rank(cell) < rank(idle->second)) idle = one;
   }
   if (idle == cells.end())
     return Error(Code::sandbox_setup,
@@ -187,24 +258,27 @@ Status Spawner::State::make_room(const TaskId& task) {
 }
 
 Status Spawner::State::start_resident(authority::PermitFacts facts, const Program* program,
-                                      const std::vector<authority::CallSecret>& secrets) {
+                                      const std::vector<authority::CallSecret>& secrets,
+                                      const Copies& entry) {
   TAPER_CHECK(make_room(facts.task));
   TAPER_TRY(Pair sockets, request_socket());
   const std::uint64_t id = next_cell++;
-  const Bytes bytes = encode_order(order_of(id, facts, secrets));
-  Unsent message{.cell = id, .bytes = bytes, .fds = {}};
+  CellOrder order = order_of(id, facts, secrets);
+  Copies shown;
+  add_entry(facts, entry, order, shown);
+  Unsent message{.cell = id, .bytes = encode_order(order), .fds = {}};
   Fd timer;
   if (program == nullptr) {
     message.fds.push_back(std::move(sockets.theirs));
   } else {
     if (!helper) {
-      TAPER_TRY(helper, load_helper(helper_folder));
+      TAPER_TRY(helper, load_helper(helper_folder, kUpstreamHelper));
     }
     timer = Fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
     if (!timer) return os_error("timerfd_create", errno);
     TAPER_TRY(Fd speaker, duplicate(*helper));
     TAPER_TRY(message.fds,
-              fds_of(*program, std::move(sockets.theirs), std::move(speaker), secrets));
+              fds_of(*program, std::move(sockets.theirs), std::move(speaker), secrets, shown));
     watch(id, Channel::timer, timer.get(), false);
   }
   BrokerCell& cell = cells[id];
@@ -220,7 +294,8 @@ Status Spawner::State::start_resident(authority::PermitFacts facts, const Progra
 }
 
 Status Spawner::State::run_resident(authority::PermitFacts facts, const Program* program,
-                                    const std::vector<authority::CallSecret>& secrets) {
+                                    const std::vector<authority::CallSecret>& secrets,
+                                    const Copies& entry) {
   for (auto& [id, cell] : cells) {
     if (!cell.queue || cell.kill_asked || cell.overdue ||
         cell.progress != BuiltinQueue::Progress::open || !same_cell(*cell.facts, facts)) {
@@ -240,7 +315,7 @@ Status Spawner::State::run_resident(authority::PermitFacts facts, const Program*
     }
   }
   kill(stale);
-  return start_resident(std::move(facts), program, secrets);
+  return start_resident(std::move(facts), program, secrets, entry);
 }
 
 // What runs in the cell is told how long a call may take, and not believed to keep to it.
@@ -320,16 +395,17 @@ void Spawner::State::on_gone(CellGone gone) {
   auto taken = cells.extract(gone.cell);
   if (taken.empty()) return;
   BrokerCell& cell = taken.mapped();
-  if (cell.output) {
+  if (!cell.queue) {
     // Nobody holds the other ends any more, so one read takes all.
-    if (!cell.over_cap) cell.over_cap = cell.output->read() == CommandOutput::Progress::over_cap;
+    if (cell.output && !cell.over_cap)
+      cell.over_cap = cell.output->read() == CommandOutput::Progress::over_cap;
     RunReport report = cell.kill_asked ? report_killed(*cell.facts) : report_of(*cell.facts, gone);
     if (cell.over_cap && !cell.kill_asked) {
       report.end = RunEnd::output_cap;
       report.error = Error(Code::output_cap);
     }
     if (gone.end != CellEnd::lost) report.cpu_ms = gone.cpu_ms;
-    cell.output->give(report);
+    if (cell.output) cell.output->give(report);
     add_ready(std::move(report));
     return;
   }
@@ -346,7 +422,7 @@ void Spawner::State::on_resident_gone(BrokerCell& cell, CellGone gone) {
     const bool first = &facts == &calls.front();
     if (cell.kill_asked && (first || cell.kill_all)) {
       add_ready(report_killed(facts));
-    } else if (cell.kill_asked && !upstream && run_resident(facts, nullptr, {}).ok()) {
+    } else if (cell.kill_asked && !upstream && run_resident(facts, nullptr, {}, {}).ok()) {
       continue;
     } else if (upstream && (!first || cell.queue->over())) {
       add_ready(report_broken(facts, "ended", "before the call was begun"));
@@ -366,9 +442,9 @@ void Spawner::State::lose() {
   for (auto& [id, cell] : cells) {
     CellGone gone;
     gone.end = CellEnd::lost;
-    if (cell.output) {
+    if (!cell.queue) {
       RunReport report = report_of(*cell.facts, gone);
-      cell.output->give(report);
+      if (cell.output) cell.output->give(report);
       add_ready(std::move(report));
     } else {
       for (const authority::PermitFacts& facts : cell.queue->take_calls()) {
@@ -424,10 +500,11 @@ Spawner::~Spawner() = default;
 int Spawner::wait_fd() const { return state_->epoll.get(); }
 pid_t Spawner::pid() const { return state_->link.pid(); }
 
-Status Spawner::run(authority::Permit&& permit, const Program* program) {
+Status Spawner::run(authority::Permit&& permit, const Program* program, const Copies& entry) {
   const std::vector<authority::CallSecret> secrets = permit.take_secrets();  // wiped on return
   authority::PermitFacts facts = std::move(permit).consume();
   State& state = *state_;
+  TAPER_ASSERT(facts.kind != authority::ToolKind::agent);
   if (state.health != State::Health::alive) return Error(Code::spawner_lost);
   // A resident cell outlives the call that a secret is for.
   if (facts.kind == authority::ToolKind::builtin && !secrets.empty()) {
@@ -435,22 +512,26 @@ Status Spawner::run(authority::Permit&& permit, const Program* program) {
                  {.field = facts.tool, .expected = "a command", .got = "a builtin", .fix = ""});
   }
   if (facts.kind == authority::ToolKind::builtin)
-    return state.run_resident(std::move(facts), nullptr, secrets);
-  if (program == nullptr || program->hash() != facts.program) {
-    return Error(Code::program_unfit, {.field = facts.tool,
-                                       .expected = facts.program.hex(),
-                                       .got = program == nullptr ? "" : program->hash().hex(),
-                                       .fix = ""});
-  }
+    return state.run_resident(std::move(facts), nullptr, secrets, {});
+  TAPER_CHECK(check_are(program, entry, facts));
   if (facts.kind == authority::ToolKind::upstream)
-    return state.run_resident(std::move(facts), program, secrets);
+    return state.run_resident(std::move(facts), program, secrets, entry);
   return state.start_command(std::move(facts), *program, secrets);
+}
+
+Result<Fd> Spawner::run_agent(authority::Permit&& permit, const Program* program,
+                              const Copies& entry) {
+  authority::PermitFacts facts = std::move(permit).consume();
+  TAPER_ASSERT(facts.kind == authority::ToolKind::agent);
+  if (state_->health != State::Health::alive) return Error(Code::spawner_lost);
+  TAPER_CHECK(check_are(program, entry, facts));
+  return state_->start_agent(std::move(facts), *program, entry);
 }
 
 Result<std::vector<RunReport>> Spawner::poll() {
   State& state = *state_;
-  std::array<epoll_event, kEventsAtOnce> events;
-  const int count = ::epoll_wait(state.epoll.get(), events.data(), kEventsAtOnce, 0);
+  std::array<epoll_event, limits::kCellEventsAtOnce> events;
+  const int count = ::epoll_wait(state.epoll.get(), events.data(), limits::kCellEventsAtOnce, 0);
   for (int i = 0; i < count; ++i) {
     const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
     state.handle(tag >> kChannelBits,
@@ -489,8 +570,8 @@ Status Spawner::kill_task(const TaskId& task) {
 
 Status Spawner::kill_call(const CallId& call) {
   for (auto& [id, cell] : state_->cells) {
-    const bool command = cell.output && cell.facts->call == call;
-    if (command || (cell.queue && cell.queue->current(call))) {
+    const bool whole = !cell.queue && cell.facts->call == call;
+    if (whole || (cell.queue && cell.queue->current(call))) {
       cell.kill_asked = true;
       state_->kill({id});
       return success();

@@ -16,21 +16,28 @@
 
 namespace taper::sandbox {
 
-// A program's bytes, copied into a sealed memory file and hashed there: what is hashed is what
-// runs.
+// A program's bytes, or a script's, copied into a sealed memory file and hashed there: what is
+// hashed is what runs.
 class Program {
  public:
   // Errors: program_unfit (missing, not absolute, not a regular ELF file, writable by others, too
   // large). A copy among `known` of the very file, unchanged since by its size and times, is given
   // again, as large programs take long to read.
   static Result<Program> load(const std::string& path, const std::map<Hash, Program>& known = {});
+  // The same of another regular file, such as a script, that is open and of which the caller has
+  // looked at all but the size. Errors: too_large, os_failure.
+  static Result<Program> copy(int file, const std::string& path, std::size_t bytes_max,
+                              const std::map<Hash, Program>& known = {});
   const Hash& hash() const { return hash_; }
   int fd() const { return fd_.get(); }
 
  private:
   // What tells a file that was not written to since: device, inode, size, modified and changed in
   // seconds and nanoseconds. Empty: it was written to just then, so a later write may not show.
-  std::vector<std::int64_t> file_;
+  using Identity = std::vector<std::int64_t>;
+  static Result<Program> copy(int file, const std::string& path, Identity identity,
+                              std::size_t size, const std::map<Hash, Program>& known);
+  Identity file_;
   Fd fd_;
   Hash hash_;
 };
@@ -105,13 +112,20 @@ class Spawner {
   // Runs what the permit allows. A builtin runs in the resident cell of {task, grant}, started on
   // first use; a command in a cell of its own, from `program`, whose hash must be the permit's; an
   // upstream's call in the resident cell of {task, grant} in which its server, `program`, is. Calls
-  // that wait for such a cell when it ends are reported failed. Exactly one report follows on
-  // success. Errors: program_unfit (hash), program_missing (taper-upstream is not beside spawnd),
-  // spawner_lost, too many cells.
-  Status run(authority::Permit&& permit, const Program* program);
+  // that wait for such a cell when it ends are reported failed. `entry`: the copies of the permit's
+  // entry files, in their order. Exactly one report follows on success. Errors: program_unfit
+  // (a hash), program_missing (taper-upstream is not beside spawnd), spawner_lost, too many cells.
+  using Copies = std::vector<const Program*>;
+  Status run(authority::Permit&& permit, const Program* program, const Copies& entry = {});
 
-  // Everything that was reported since the last call; never waits. Error: spawner_lost, once; every
-  // run under way has been reported `lost` by then.
+  // Starts the agent's program, whose hash must be the permit's, in a cell of its own, and gives
+  // the broker's end of the socket to what speaks with it there. `entry` as for `run`. Exactly one
+  // report of the permit's call follows on success. Errors: as `run`, of taper-agent.
+  Result<Fd> run_agent(authority::Permit&& permit, const Program* program,
+                       const Copies& entry = {});
+
+  // What was reported since the last call, and perhaps not all of it: `wait_fd` tells of the rest.
+  // Never waits. Error: spawner_lost, once; every run under way has been reported `lost` by then.
   Result<std::vector<RunReport>> poll();
   // What `poll` heard of calls under way since this was asked last: of each cell the newest.
   std::vector<ProgressReport> take_progress();

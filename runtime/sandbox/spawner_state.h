@@ -23,7 +23,7 @@ struct BrokerCell {
   CallId timed;
   BuiltinQueue::Progress progress = BuiltinQueue::Progress::open;
   Fd pidfd;                                     // once it started
-  std::optional<authority::PermitFacts> facts;  // a command's; of a resident cell, its first call's
+  std::optional<authority::PermitFacts> facts;  // of a resident cell, its first call's
   std::optional<CommandOutput> output;          // commands
   std::optional<BuiltinQueue> queue;            // resident cells
 };
@@ -40,8 +40,8 @@ struct Spawner::State {
       : link(std::move(started)), helper_folder(std::move(folder)) {}
 
   SpawndLink link;
-  std::string helper_folder;      // where taper-upstream is, with a slash at its end
-  std::optional<Program> helper;  // once one was needed
+  std::string helper_folder;      // where the helpers are, with a slash at its end
+  std::optional<Program> helper;  // of servers, once one was needed
   Fd epoll;
   Fd wake;  // readable while `ready` holds reports
   std::map<std::uint64_t, BrokerCell> cells;
@@ -55,10 +55,11 @@ struct Spawner::State {
   Status make_room(const TaskId& task);  // error: sandbox_setup "cells"
   Status start_command(authority::PermitFacts facts, const Program& program,
                        const std::vector<authority::CallSecret>& secrets);
+  Result<Fd> start_agent(authority::PermitFacts facts, const Program& program, const Copies& entry);
   Status start_resident(authority::PermitFacts facts, const Program* program,
-                        const std::vector<authority::CallSecret>& secrets);
+                        const std::vector<authority::CallSecret>& secrets, const Copies& entry);
   Status run_resident(authority::PermitFacts facts, const Program* program,
-                      const std::vector<authority::CallSecret>& secrets);
+                      const std::vector<authority::CallSecret>& secrets, const Copies& entry);
 
   // Which descriptor of a cell an event is about.
   enum class Channel : std::uint8_t { out, err, socket, spawnd, wake, timer };

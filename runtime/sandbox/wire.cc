@@ -12,22 +12,41 @@ namespace {
 
 enum class Tag : std::uint8_t { unset, beat, cell, kill, started, gone };
 
+void write_trees(ByteWriter& out, const std::vector<authority::GrantedTree>& trees) {
+  out.u32(static_cast<std::uint32_t>(trees.size()));
+  for (const authority::GrantedTree& tree : trees) {
+    out.text(tree.path).u8(tree.directory ? 1 : 0).u8(tree.writable ? 1 : 0);
+    out.u8(tree.program ? 1 : 0);
+  }
+}
+
+std::vector<authority::GrantedTree> read_trees(ByteReader& in, std::size_t most) {
+  std::vector<authority::GrantedTree> trees;
+  const std::uint32_t count = in.u32();
+  for (std::uint32_t i = 0; in.ok() && i < count && i <= most; ++i) {
+    authority::GrantedTree tree;
+    tree.path = in.text(limits::kTextBytesMax);
+    tree.directory = in.u8() == 1;
+    tree.writable = in.u8() == 1;
+    tree.program = in.u8() == 1;
+    trees.push_back(std::move(tree));
+  }
+  return trees;
+}
+
 void write_cell(ByteWriter& out, const CellOrder& order) {
   out.u8(static_cast<std::uint8_t>(Tag::cell)).u64(order.cell);
   out.u8(static_cast<std::uint8_t>(order.kind)).i64(order.deadline_boot_ms);
   out.u64(order.caps.output_bytes).u64(order.caps.memory_bytes);
   out.u32(order.caps.processes).u64(order.caps.cpu_s);
-  out.u32(static_cast<std::uint32_t>(order.trees.size()));
-  for (const authority::GrantedTree& tree : order.trees) {
-    out.text(tree.path).u8(tree.directory ? 1 : 0).u8(tree.writable ? 1 : 0);
-    out.u8(tree.program ? 1 : 0);
-  }
+  write_trees(out, order.trees);
   out.u32(static_cast<std::uint32_t>(order.argv.size()));
   for (const std::string& word : order.argv) out.text(word);
   out.u32(static_cast<std::uint32_t>(order.env.size()));
   for (const std::string& word : order.env) out.text(word);
   out.u32(static_cast<std::uint32_t>(order.secrets.size()));
   for (const SecretFile& secret : order.secrets) out.text(secret.name).u32(secret.bytes);
+  write_trees(out, order.entry);
 }
 
 CellOrder read_cell(ByteReader& in) {
@@ -39,15 +58,7 @@ CellOrder read_cell(ByteReader& in) {
   order.caps.memory_bytes = in.u64();
   order.caps.processes = in.u32();
   order.caps.cpu_s = in.u64();
-  const std::uint32_t trees = in.u32();
-  for (std::uint32_t i = 0; in.ok() && i < trees && i <= limits::kTreesMax; ++i) {
-    authority::GrantedTree tree;
-    tree.path = in.text(limits::kTextBytesMax);
-    tree.directory = in.u8() == 1;
-    tree.writable = in.u8() == 1;
-    tree.program = in.u8() == 1;
-    order.trees.push_back(std::move(tree));
-  }
+  order.trees = read_trees(in, limits::kTreesMax);
   const std::uint32_t words = in.u32();
   for (std::uint32_t i = 0; in.ok() && i < words && i <= limits::kArgvWordsMax; ++i) {
     order.argv.push_back(in.text(limits::kArgvBytesMax));
@@ -61,16 +72,22 @@ CellOrder read_cell(ByteReader& in) {
     std::string name = in.text(limits::kSecretNameBytesMax);
     order.secrets.push_back({std::move(name), in.u32()});
   }
+  order.entry = read_trees(in, limits::kEntryFilesMax);
   return order;
 }
 
 bool within_limits(const CellOrder& order) {
   const bool builtin = order.kind == authority::ToolKind::builtin;
   const auto has_nul = [](const std::string& text) { return text.find('\0') != std::string::npos; };
-  return order.kind >= authority::ToolKind::builtin &&
-         order.kind <= authority::ToolKind::upstream && order.trees.size() <= limits::kTreesMax &&
-         order.argv.size() <= limits::kArgvWordsMax && builtin == order.argv.empty() &&
-         (!builtin || order.secrets.empty()) && order.secrets.size() <= limits::kSecretsMax &&
+  const auto is_path = [&](const std::string& path) {
+    return !path.empty() && path.front() == '/' && !has_nul(path);
+  };
+  const bool scripts = order.kind == authority::ToolKind::upstream ||  // may be among its words
+                       order.kind == authority::ToolKind::agent;
+  return order.kind >= authority::ToolKind::builtin && order.kind <= authority::ToolKind::agent &&
+         order.trees.size() <= limits::kTreesMax && order.argv.size() <= limits::kArgvWordsMax &&
+         builtin == order.argv.empty() && (!builtin || order.secrets.empty()) &&
+         order.secrets.size() <= limits::kSecretsMax &&
          std::ranges::all_of(order.secrets,
                              [&](const SecretFile& secret) {
                                const bool plain = !secret.name.empty() &&
@@ -81,9 +98,13 @@ bool within_limits(const CellOrder& order) {
                              }) &&
          std::ranges::none_of(order.argv, has_nul) && (!builtin || order.env.empty()) &&
          order.env.size() <= limits::kToolEnvMax && std::ranges::none_of(order.env, has_nul) &&
-         std::ranges::none_of(order.trees, [&](const authority::GrantedTree& tree) {
-           return tree.path.empty() || tree.path.front() != '/' || has_nul(tree.path) ||
-                  (tree.program && tree.writable);
+         std::ranges::all_of(order.trees,
+                             [&](const authority::GrantedTree& tree) {
+                               return is_path(tree.path) && !(tree.program && tree.writable);
+                             }) &&
+         order.entry.size() <= (scripts ? limits::kEntryFilesMax : 0) &&
+         std::ranges::all_of(order.entry, [&](const authority::GrantedTree& file) {
+           return is_path(file.path) && !file.directory && !file.writable;
          });
 }
 

@@ -14,9 +14,10 @@
 
 namespace taper::sandbox {
 
-// The program that speaks with an MCP server inside its cell; it lies beside taper-spawnd. What it
-// has open: the request socket and the server's program.
+// The programs that speak with an MCP server, and with an agent, inside their cells; they lie
+// beside taper-spawnd. What each has open: its socket and that program.
 inline constexpr const char* kUpstreamHelper = "taper-upstream";
+inline constexpr const char* kAgentHelper = "taper-agent";
 inline constexpr int kHelperSocket = 3;
 inline constexpr int kHelperProgram = 4;
 
@@ -29,8 +30,8 @@ struct SecretFile {
 };
 
 // Start a cell. Descriptors of a command: program, standard output, standard error; of a builtin
-// cell: its end of the request socket; of an upstream's: the server's program, the request socket,
-// the helper's program; then the memory file where there are secrets.
+// cell: its end of the request socket; of an upstream's and an agent's: the program, the socket,
+// the helper's program; then the memory file where there are secrets, and a copy of each entry.
 struct CellOrder {
   std::uint64_t cell = 0;
   authority::ToolKind kind = authority::ToolKind::unset;
@@ -39,6 +40,8 @@ struct CellOrder {
   std::vector<authority::GrantedTree> trees;  // writable only where the tool may write
   std::vector<std::string> argv, env;         // not builtins
   std::vector<SecretFile> secrets;            // not builtins
+  // Upstreams, agents: files in whose place the cell gets the copies; none is writable.
+  std::vector<authority::GrantedTree> entry;
 };
 struct KillOrder {
   std::vector<std::uint64_t> cells;

@@ -5,6 +5,7 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/upstream/errors.h"
+#include "runtime/upstream/question.h"
 #include "runtime/upstream/result.h"
 #include "runtime/upstream/value.h"
 
@@ -257,20 +258,27 @@ Result<sandbox::BuiltinResult> Client::call(const ToolCall& call, std::int64_t u
   TAPER_CHECK(check_tool(call));
   ObjectWriter params;
   params.text("name", call.name).json("arguments", call.arguments);
+  params.json("inputResponses", call.responses);
+  if (call.state) params.text("requestState", *call.state);
   ObjectWriter meta;
   for (const auto& [name, text] : call.meta) meta.text(name, text);
   heard_ = {};
   heard_.id = call.progress ? last_id_ + 1 : 0;
   if (call.progress) meta.number("progressToken", heard_.id);
-  TAPER_TRY(const Answer answer, ask("tools/call", std::move(params), std::move(meta)));
+  input_ = call.input;
+  Result<Answer> given = ask("tools/call", std::move(params), std::move(meta));
+  input_ = authority::Input::none;
+  TAPER_TRY(const Answer answer, std::move(given));
   if (stale_) {
     TAPER_CHECK(list());
     TAPER_CHECK(check_tool(call));
   }
-  return conclude(answer);
+  return conclude(call, answer);
 }
 
-Result<sandbox::BuiltinResult> Client::conclude(const Answer& answer) const {
+Result<sandbox::BuiltinResult> Client::conclude(const ToolCall& call, const Answer& answer) const {
+  if (!answer.failed && modern() && is_question(answer.result))
+    return read_question(answer.result, call.input);
   if (!answer.failed) return read_call_result(answer.result);
   if (modern() && answer.code == kUnsupportedVersion) {
     return drifted("era", mcp::kModernName, answer.text);

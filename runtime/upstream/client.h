@@ -1,5 +1,6 @@
 // The client's side of MCP with one server, in each era, one question at a time. What is asked
-// stands in docs/ARCHITECTURE.md; no capability is declared, so a server has nothing to ask back.
+// stands in docs/ARCHITECTURE.md; no capability is declared but what a call was made with, so a
+// server has nothing else to ask back.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,10 @@ struct ToolCall {
   // What the request's `_meta` says beside what is the protocol's: texts by their names.
   std::vector<std::pair<std::string, std::string>> meta = {};
   bool progress = false;  // whoever waits for the call wants to be told of it
+  authority::Input input = authority::Input::none;  // what can be answered, of 2026-07-28 alone
+  // Where the call goes on: an object, and what the server wanted back.
+  mcp::Json responses = {};
+  std::optional<std::string> state = {};
 };
 
 // After an error with upstream_drift or upstream_broken the server must not be used any more. Each
@@ -48,7 +53,8 @@ class Client {
   Result<sandbox::BuiltinResult> definitions(std::int64_t until_ms);
 
   // Calls the tool where its definition is the pinned one, before and after; else its result is
-  // dropped. Fields: read_call_result(). Errors: as above; upstream_drift with the member that
+  // dropped. Fields: read_call_result(), or read_question() where it asks for input that the call
+  // offered. Errors: as above; upstream_drift with the member that
   // differs; tool_failed and tool_input, where the server answers so.
   Result<sandbox::BuiltinResult> call(const ToolCall& call, std::int64_t until_ms);
 
@@ -77,12 +83,12 @@ class Client {
   Status list();
   Status list_once();
   Status check_tool(const ToolCall& call) const;
-  Result<sandbox::BuiltinResult> conclude(const Answer& answer) const;
+  Result<sandbox::BuiltinResult> conclude(const ToolCall& call, const Answer& answer) const;
   bool modern() const { return version_ == mcp::Version::modern; }
 
   // handshake.cc
   static mcp::Json client_info();
-  static void add_protocol(mcp::ObjectWriter& meta);
+  void add_protocol(mcp::ObjectWriter& meta) const;
   Status open();
   Status negotiate();
   Status discover();
@@ -111,6 +117,7 @@ class Client {
   std::int64_t listen_id_ = 0;        // of subscriptions/listen; it is answered at its end
   std::set<std::int64_t> abandoned_;  // answers to these may still come, and are dropped
   std::size_t strays_ = 0;            // messages that were no answer, since the last question
+  authority::Input input_ = authority::Input::none;  // offered with what is asked now
   bool opened_ = false;
   bool told_ = false;  // the server says when its tools change
   bool stale_ = true;  // they changed since they were listed

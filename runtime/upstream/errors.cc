@@ -4,16 +4,20 @@
 #include <string>
 
 #include "runtime/base/limits.h"
+#include "runtime/sandbox/builtin/message.h"
 
 namespace taper::upstream {
 
+std::string cut_text(std::string_view text, std::size_t max) {
+  if (text.size() <= max) return std::string(text);
+  const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; };
+  std::size_t size = max - sandbox::kCutMark.size();
+  while (size > 0 && !begins(text[size])) --size;
+  return std::string(text.substr(0, size)).append(sandbox::kCutMark);
+}
+
 std::string one_line(std::string_view text, std::size_t max) {
-  if (text.size() > max) {
-    const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; };
-    while (max > 0 && !begins(text[max])) --max;
-    text = text.substr(0, max);
-  }
-  std::string line(text);
+  std::string line = cut_text(text, max);
   std::ranges::replace_if(line, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return line;
 }

@@ -13,7 +13,9 @@ Error broken(std::string_view where, std::string_view got);
 // upstream_drift: `what` of the pinned tool, or the era, is no longer what it was.
 Error drifted(std::string_view what, std::string_view expected, std::string_view got);
 
-// At most `max` bytes of it, whole characters, with blanks for control characters.
+// At most `max` bytes of it, whole characters; sandbox::kCutMark at the end of what was longer.
+std::string cut_text(std::string_view text, std::size_t max);
+// The same with blanks for control characters.
 std::string one_line(std::string_view text, std::size_t max);
 
 }  // namespace taper::upstream

@@ -6,6 +6,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/upstream/client.h"
 #include "runtime/upstream/errors.h"
+#include "runtime/upstream/question.h"
 #include "runtime/upstream/result.h"
 
 namespace taper::upstream {
@@ -60,10 +61,10 @@ mcp::Json Client::client_info() {
   return std::move(info).end();
 }
 
-void Client::add_protocol(ObjectWriter& meta) {
+void Client::add_protocol(ObjectWriter& meta) const {
   meta.text(mcp::kVersionKey, mcp::kModernName)
       .json(mcp::kClientInfoKey, client_info())
-      .raw(mcp::kCapabilitiesKey, "{}");
+      .raw(mcp::kCapabilitiesKey, capabilities_for(input_));
 }
 
 Status Client::open() {

@@ -32,9 +32,7 @@ std::string text_of(std::string_view content) {
     out += block->string("text").value_or("");
     if (out.size() > limits::kUpstreamTextShownBytes) break;
   }
-  std::size_t size = std::min(out.size(), limits::kUpstreamTextShownBytes);
-  while (size < out.size() && (static_cast<unsigned char>(out[size]) & 0xc0U) == 0x80U) --size;
-  return out.substr(0, size);
+  return cut_text(out, limits::kUpstreamTextShownBytes);
 }
 
 void keep_meta(mcp::ObjectWriter& out, std::string_view value) {

@@ -1,10 +1,6 @@
 #include "runtime/upstream/serve.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -26,21 +22,6 @@ using sandbox::BuiltinRequest;
 constexpr int kCleanEnd = 0;
 constexpr int kBroken = 1;
 constexpr int kFramingBroken = 2;
-
-// `end` only when the stream ended before the first byte.
-enum class Got : std::uint8_t { all, end, broken };
-
-Got read_exactly(int socket, std::uint8_t* into, std::size_t size) {
-  std::size_t have = 0;
-  while (have < size) {
-    const ssize_t count = ::read(socket, into + have, size - have);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Got::broken;
-    if (count == 0) return have == 0 ? Got::end : Got::broken;
-    have += static_cast<std::size_t>(count);
-  }
-  return Got::all;
-}
 
 template <class T>
 std::optional<T> input(const BuiltinRequest& request, std::string_view name) {
@@ -72,6 +53,20 @@ std::optional<ToolCall> with_meta(ToolCall call, const std::string& text) {
   return call;
 }
 
+// False: the broker does not ask so.
+bool read_input(const BuiltinRequest& request, ToolCall& call) {
+  const std::int64_t offered = input<std::int64_t>(request, "input").value_or(0);
+  if (offered < 0 || offered > static_cast<std::int64_t>(authority::Input::urls)) return false;
+  call.input = static_cast<authority::Input>(offered);
+  call.state = input<std::string>(request, "state");
+  const auto responses = input<std::string>(request, "responses");
+  if (!responses) return true;
+  const std::optional<mcp::Json> given = mcp::Json::parse(*responses);
+  if (!given || !given->is_object()) return false;
+  call.responses = *given;
+  return true;
+}
+
 // Empty: the broker does not ask so.
 std::optional<Question> read_question(const BuiltinRequest& request) {
   const auto ask = input<std::string>(request, "ask");
@@ -89,7 +84,8 @@ std::optional<Question> read_question(const BuiltinRequest& request) {
   }
   question.call = with_meta({*name, std::move(*arguments), *pinned},
                             input<std::string>(request, "meta").value_or("{}"));
-  return question.call ? std::optional(std::move(question)) : std::nullopt;
+  if (!question.call || !read_input(request, *question.call)) return std::nullopt;
+  return question;
 }
 
 // The server in its cell, and who speaks with it.
@@ -148,14 +144,11 @@ int serve_upstream(int socket, const ServerProgram& server) {
   Session session(socket, server);
   for (;;) {
     if (!session.wait().ok()) return kBroken;
-    std::array<std::uint8_t, sizeof(std::uint32_t)> head{};
-    const Got got = read_exactly(socket, head.data(), head.size());
-    if (got != Got::all) return got == Got::end ? kCleanEnd : kBroken;
-    const std::size_t size = ByteReader(head).u32();
-    if (size > limits::kBuiltinRequestBytesMax) return kFramingBroken;
-    Bytes bytes(size);
-    if (size > 0 && read_exactly(socket, bytes.data(), size) != Got::all) return kBroken;
-    const Result<BuiltinRequest> request = sandbox::decode_request(bytes);
+    const sandbox::ReadFrame read = sandbox::read_request(socket);
+    if (read.got == sandbox::ReadFrame::Got::end) return kCleanEnd;
+    if (read.got == sandbox::ReadFrame::Got::broken) return kBroken;
+    if (read.got == sandbox::ReadFrame::Got::too_long) return kFramingBroken;
+    const Result<BuiltinRequest> request = sandbox::decode_request(read.bytes);
     const std::optional<Question> question = request.ok() ? read_question(*request) : std::nullopt;
     if (!question) return kFramingBroken;
     const std::optional<BuiltinReply> reply = session.answer(*question);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "runtime/base/limits.h"
+#include "runtime/sandbox/builtin/message.h"
 #include "runtime/upstream/errors.h"
 
 namespace taper::upstream {
@@ -87,6 +88,7 @@ void ServerProcess::stop() {
   err_.reset();
   unsent_.clear();
   words_.clear();
+  words_cut_ = false;
   lines_ = LineBuffer();
 }
 
@@ -164,6 +166,7 @@ void ServerProcess::read_err() {
   words_.append(chunk.data(), static_cast<std::size_t>(count));
   if (words_.size() > limits::kUpstreamErrShownBytes) {
     words_.erase(0, words_.size() - limits::kUpstreamErrShownBytes);
+    words_cut_ = true;
   }
 }
 
@@ -188,15 +191,13 @@ Error ServerProcess::ended() {
   return broken("ended", words.empty() ? how : how + ": " + words);
 }
 
-// From the beginning of a line on, where the end of its stderr has one.
+// Where the beginning was dropped, from that of a line on, if there is one.
 std::string ServerProcess::last_words() {
   std::string_view words = words_;
   while (!words.empty() && (words.back() == '\n' || words.back() == '\r')) words.remove_suffix(1);
   const std::size_t line = words.find('\n');
-  if (words_.size() == limits::kUpstreamErrShownBytes && line != words.npos) {
-    words.remove_prefix(line + 1);
-  }
-  return std::string(words);
+  if (words_cut_ && line != words.npos) words.remove_prefix(line + 1);
+  return std::string(words_cut_ ? sandbox::kCutMark : "").append(words);
 }
 
 }  // namespace taper::upstream

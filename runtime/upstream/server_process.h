@@ -58,6 +58,7 @@ class ServerProcess final : public Link {
   std::string unsent_;
   LineBuffer lines_;
   std::string words_;  // the end of its stderr
+  bool words_cut_ = false;
 };
 
 }  // namespace taper::upstream

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <string_view>
 #include <vector>
 
 #include "crypto/crypto.h"
@@ -96,6 +97,9 @@ void add(const std::string& row, Side side, const std::string& label, const std:
 }
 
 namespace {
+void clear() {
+  for (const std::string& path : scratch()) std::filesystem::remove_all(path);
+}
 std::string directory_in(const std::string& parent, const std::string& name) {
   std::string path = parent + "/bench-" + name + "-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) std::abort();
@@ -113,6 +117,11 @@ std::string memory_directory(const std::string& name) { return directory_in("/de
 
 int main(int argc, char** argv) {
   if (!taper::crypto::initialise().ok()) return 1;
+  if (argc == 2 && std::string_view(argv[1]) == "--floor") {
+    const bool done = taper::bench::answer_with_floor();
+    taper::bench::clear();
+    return done ? 0 : 1;
+  }
   taper::bench::register_decision();
   taper::bench::register_capsule();
   taper::bench::register_store();
@@ -121,6 +130,6 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   taper::bench::TableReporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
-  for (const std::string& path : taper::bench::scratch()) std::filesystem::remove_all(path);
+  taper::bench::clear();
   return reporter.failed() ? 1 : 0;
 }

@@ -16,7 +16,7 @@ constexpr std::string_view kRefused = R"({"path":"/etc/shadow","max_bytes":65536
 struct Task {
   Sample sample{kSomeNode, kSomeIncarnation, kNow.wall_s};
   authority::NodeFacts node = facts();
-  authority::TimeAnchor anchor{.floor_ms = kNow.wall_s * 1000, .at = kNow};
+  authority::TimeState time{.hard_ms = kNow.wall_s * 1000, .at = kNow};
   authority::Tools tools = authority::builtin_tools();
   authority::LiveTask task = make();
   authority::CallRequest request{.task = task.id,
@@ -59,8 +59,7 @@ void bench_decide(benchmark::State& state, std::string_view tool, std::string_vi
                   bool allowed) {
   Task live;
   live.request.tool = tool;
-  const authority::Surroundings around{
-      .node = live.node, .anchor = live.anchor, .news_s = kNow.wall_s};
+  const authority::Surroundings around{.node = live.node, .time = live.time, .news_s = kNow.wall_s};
   const auto arguments = capsules::parse_arguments(as_bytes(text));
   for (auto _ : state) {
     const authority::Ruling ruling =

@@ -22,24 +22,32 @@ tool = "time.now"
 class Pipe:
     """An MCP server on stdin and stdout."""
 
+    version = "2025-06-18"
+
     def __init__(self, *command):
         self.number = 0
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
-        self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {},
+        self.ask("initialize", {"protocolVersion": self.version, "capabilities": {},
                                 "clientInfo": {"name": "bench", "version": "1"}})
         self.process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
         self.process.stdin.flush()
 
-    def ask(self, method, params):
+    def send(self, method, params):
         self.number += 1
         line = json.dumps({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
+        return self.number
+
+    def receive(self, number):
         while True:
             answer = json.loads(self.process.stdout.readline())
-            if answer.get("id") == self.number:
+            if answer.get("id") == number:
                 return answer["result"]
+
+    def ask(self, method, params):
+        return self.receive(self.send(method, params))
 
     def call(self, tool, arguments):
         result = self.ask("tools/call", {"name": tool, "arguments": arguments})
@@ -51,20 +59,30 @@ class Pipe:
 
 
 def taper(*words):
-    return subprocess.run(["taper", *words], check=True, stdin=subprocess.DEVNULL, capture_output=True,
+    return subprocess.run(["taper", *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           text=True).stdout
 
 
-def make_fleet():
+def make_node():
     for role in ("root", "issuer", "holder"):
         taper("key", "new", "--role", role, "--out", role + ".key", "--no-passphrase")
     taper("root", "init", "--key", "root.key", "--issuer", "issuer.pub", "--max-ttl", "1h", "--out", "root.tpr")
     taper("node", "init", "--state", "state", "--name", "bench")
     taper("import", "--state", "state", "root.tpr")
-    with open("task.toml", "w", encoding="utf-8") as file:
-        file.write(SOURCE)
-    taper("capsule", "sign", "task.toml", "--key", "issuer.key", "--root", "root.tpr", "--node", "state/node.pub",
-          "--holder", "holder.pub", "--out", "task.capsule")
+
+
+def sign(source, name, *words):
+    """The path of a capsule for this node and holder."""
+    with open(name + ".toml", "w", encoding="utf-8") as file:
+        file.write(source)
+    taper("capsule", "sign", name + ".toml", "--key", "issuer.key", "--root", "root.tpr", "--node", "state/node.pub",
+          "--holder", "holder.pub", "--out", name + ".capsule", *words)
+    return name + ".capsule"
+
+
+def make_fleet():
+    make_node()
+    sign(SOURCE, "task")
 
 
 def connected():

@@ -28,4 +28,8 @@ void register_store();
 void register_log();
 void register_spawn();
 
+// For each byte on stdin, until its end: does what a decision and its outcome stand on, and prints
+// how many microseconds that took. False: it could not be done.
+bool answer_with_floor();
+
 }  // namespace taper::bench

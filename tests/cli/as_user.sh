@@ -9,7 +9,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 chmod 755 "$copy"
 mkdir "$copy/bin"
-cp "$bin/taper" "$bin/taper-spawnd" "$bin/taper-upstream" "$copy/bin"
+cp "$bin/taper" "$bin/taper-spawnd" "$bin/taper-upstream" "$bin/taper-agent" "$copy/bin"
 cp -r "$folder" "$copy/folder"
 chmod -R a+rX "$copy"
 set -- "$copy/folder/$script" $(for word in "$@"; do

@@ -12,21 +12,28 @@ A transcript runs in an empty directory of its own, with `taper` first on PATH. 
   > PATTERN          a line of stdout (after the one matched before), with the wildcards * and ?
   ! PATTERN          the same for stderr
   ? NUMBER           the exit code (0 where none stands)
+${NAP} is a number of seconds that no other run of a transcript sleeps, for those that look for a process by its words.
+What a transcript leaves running is ended, and fails it.
 Whatever a transcript says, a taper command that fails must end stderr with its numbered line, and its
 exit code must be the one that `taper errors` gives for that number; with --json stdout must be JSON
 that carries the same number.
 """
+import ctypes
 import fnmatch
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 ERROR_LINE = re.compile(r"^taper: E(\d+) (\w+): ")
 TIMEOUT_S = 120
+ENDING_S = 5
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Mismatch(Exception):
@@ -37,7 +44,8 @@ class Player:
     def __init__(self, bin_directory):
         self.folder = os.path.dirname(os.path.abspath(__file__))
         self.environment = dict(os.environ, PATH=bin_directory + ":" + os.environ.get("PATH", ""),
-                                BIN=bin_directory, LC_ALL="C.UTF-8")
+                                BIN=bin_directory, LC_ALL="C.UTF-8",
+                                NAP=str(10000 + os.getpid() % 90000))
         shown = subprocess.run(["taper", "errors", "--json"], env=self.environment, check=True,
                                stdout=subprocess.PIPE).stdout
         self.exits = {e["number"]: e["exit"] for e in json.loads(shown)["errors"]}
@@ -141,7 +149,51 @@ def missing(text, patterns, stream):
     return []
 
 
+def below_us():
+    """What runs below this process: pid, and its words."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+                state, parent = stat.read().rsplit(")", 1)[1].split()[:2]
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as words:
+                parents[int(pid)] = (int(parent), state, words.read().replace("\0", " ").strip())
+        except OSError:
+            pass
+    found = {}
+
+    def visit(above):
+        for pid, (parent, state, words) in parents.items():
+            if parent == above:
+                if state != "Z":
+                    found[pid] = words
+                visit(pid)
+    visit(os.getpid())
+    return found
+
+
+def end_all(patience_s):
+    """Waits for all that runs below us, then kills it. What had to be killed."""
+    until = time.monotonic() + patience_s
+    killed = {}
+    while True:
+        left = below_us()
+        if not left:
+            break
+        if time.monotonic() >= until:
+            killed.update(left)
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+        time.sleep(0.02)
+    return killed
+
+
 def main():
+    # Whatever loses its parent comes to us.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     bin_directory = os.path.abspath(sys.argv[1])
     bad = 0
     for name in sys.argv[2:]:
@@ -150,11 +202,15 @@ def main():
         os.chdir(here)
         try:
             player.play(os.path.abspath(os.path.join(player.folder, name)))
+            left = end_all(ENDING_S)
+            if left:
+                raise Mismatch("left running: " + "; ".join(left.values()))
             print(f"ok   {os.path.basename(name)}: {player.commands} commands")
         except (Mismatch, subprocess.TimeoutExpired) as reason:
             bad += 1
             print(f"FAIL {os.path.basename(name)}: {reason}")
         finally:
+            end_all(0)
             os.chdir("/")
             shutil.rmtree(here, ignore_errors=True)
     return 1 if bad else 0

@@ -7,7 +7,8 @@ An MCP client asks `taper connect` for appends, by a builtin and by an MCP serve
 command and of that server that take their time. Again and again one of taperd, taper-spawnd, taper connect,
 taper-upstream and the server is killed in the middle; what does not come back by itself is started anew. In the end: each
 append stands in its file at most once, and exactly once where it was told done; each task that was told made is still
-known; there was one activation; the log verifies.
+known; those that waited for an answer from the first on still wait, and go on with it; there was one activation; the
+log verifies.
 """
 import collections
 import json
@@ -24,7 +25,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "system/mcp_servers"))
+SYSTEM = HERE.parent / "system"
+sys.path.insert(0, str(SYSTEM / "mcp_servers"))
 from node_of_ours import processes_below  # noqa: E402 pylint: disable=wrong-import-position
 
 WAIT_S = 60
@@ -58,6 +60,10 @@ tool = "ledger.nap"
 effect = "read"
 digest = "{nap}"
 args = {{ ms = {{ at_most = 1000 }} }}
+[[grant]]
+tool = "asker.ask"
+effect = "read"
+digest = "{ask}"
 """
 SLEEP = """
 kind = "command"
@@ -78,6 +84,16 @@ paths = ["path"]
 [tools.nap]
 effect = "read"
 """
+ASKER = """
+kind = "mcp"
+argv = ["/usr/bin/python3", "{here}/server/asking_server.py"]
+era = "2026-07-28"
+files = ["{here}/server"]
+effect = "read"
+"""
+CAN_ANSWER = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {
+    "elicitation": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}}}
+WAITING = 3
 
 
 def taper(*words):
@@ -100,7 +116,11 @@ def make_fleet():
     shutil.copy(HERE / "ledger_server.py", "server")
     with open("state/tools.d/ledger.toml", "w", encoding="utf-8") as file:
         file.write(LEDGER.format(here=os.getcwd()))
-    taper("tools", "pin", "ledger", "--state", "state")
+    shutil.copy(SYSTEM / "mcp_clients/asking_server.py", "server")
+    with open("state/tools.d/asker.toml", "w", encoding="utf-8") as file:
+        file.write(ASKER.format(here=os.getcwd()))
+    for name in ("ledger", "asker"):
+        taper("tools", "pin", name, "--state", "state")
     tools = taper("tools", "list", "--state", "state", "--json")
     with open("tools.json", "w", encoding="utf-8") as file:
         file.write(tools)
@@ -109,7 +129,8 @@ def make_fleet():
         with open(name, "w", encoding="utf-8"):
             pass
     with open("task.toml", "w", encoding="utf-8") as file:
-        file.write(SOURCE.format(here=os.getcwd(), append=digests["ledger.append"], nap=digests["ledger.nap"]))
+        file.write(SOURCE.format(here=os.getcwd(), append=digests["ledger.append"], nap=digests["ledger.nap"],
+                                 ask=digests["asker.ask"]))
     taper("capsule", "sign", "task.toml", "--key", "issuer.key", "--root", "root.tpr", "--node", "state/node.pub",
           "--holder", "holder.pub", "--tools", "tools.json", "--out", "task.capsule")
 
@@ -181,6 +202,10 @@ class Client:
         self.gather([number])
         return self.answers.get(number)
 
+    def modern(self, method, **params):
+        """The result of a request of 2026-07-28, whose client can answer questions."""
+        return self.ask(method, {**params, "_meta": CAN_ANSWER}).get("result", {})
+
     def call(self, tool, arguments, **more):
         return self.send("tools/call", {"name": tool, "arguments": arguments, **more})
 
@@ -191,6 +216,31 @@ class Run:
         self.daemon, self.client = Daemon(), None
         self.asked, self.done, self.made = 0, set(), set()
         self.killed = collections.Counter()
+        self.waiting, self.problems = [], []
+
+    def ask_questions(self):
+        for _ in range(WAITING):
+            self.waiting.append(self.client.modern("tools/call", name="asker.ask", arguments={})["taskId"])
+        for task in self.waiting:
+            while self.client.modern("tasks/get", taskId=task)["status"] == "working":
+                pass
+
+    def look_at_questions(self):
+        for task in self.waiting:
+            got = self.client.modern("tasks/get", taskId=task)
+            if got.get("status") != "input_required":
+                self.problems.append(f"{task} does not wait any more: {got}")
+
+    def answer_questions(self):
+        for task in self.waiting:
+            asked = self.client.modern("tasks/get", taskId=task).get("inputRequests", {})
+            said = {key: {"action": "accept", "content": {"word": "lamp"}} for key in asked}
+            self.client.modern("tasks/update", taskId=task, inputResponses=said)
+            got = {"status": "working"}
+            while got.get("status") == "working":
+                got = self.client.modern("tasks/get", taskId=task)
+            if got.get("result", {}).get("content", [{}])[0].get("text") != "the word is lamp":
+                self.problems.append(f"{task} did not go on: {got}")
 
     def volley(self):
         appends, tasks, here = {}, [], os.getcwd()
@@ -225,7 +275,7 @@ class Run:
             except OSError:
                 continue
             helper = "taper-upstream" in words.split("\0")[0]
-            server = "ledger_server.py" in words and "taper-upstream" not in words
+            server = "_server.py" in words and "taper-upstream" not in words
             if (helper if victim == "taper-upstream" else server):
                 found.append(process)
         return found
@@ -269,21 +319,27 @@ class Run:
             self.daemon.up()
             if self.client is None or self.client.process.poll() is not None:
                 self.client = Client()
+            if not self.waiting:
+                self.ask_questions()
             appends, tasks = self.volley()
             time.sleep(self.random.random() * self.random.choice([0.002, 0.02, 0.1]))
             self.kill()
             self.daemon.up()
             self.client.gather([*appends, *tasks])
             self.note(self.client, appends, tasks)
+            if self.random.random() < 0.1 and self.client.process.poll() is None:
+                self.look_at_questions()
         self.daemon.up()
         self.client = Client()
+        self.look_at_questions()
+        self.answer_questions()
 
     def check(self):
         counts = collections.Counter()
         for name in FILES:
             with open(name, encoding="utf-8") as file:
                 counts.update(int(line) for line in file.read().split())
-        problems = [f"append {value} was done {count} times" for value, count in counts.items() if count != 1]
+        problems = self.problems + [f"append {value} was done {count} times" for value, count in counts.items() if count != 1]
         problems += [f"append {value} was told done and is not there" for value in self.done if counts[value] != 1]
         problems += [f"append {value} was never asked" for value in counts if not 0 < value <= self.asked]
         states = collections.Counter()
@@ -300,7 +356,8 @@ class Run:
         taper("audit", "export", "--state", "state", "--out", "log.tpa")
         taper("audit", "verify", "log.tpa", "--node", "state/node.pub")
         print(f"{sum(self.killed.values())} kills {dict(self.killed)}: {self.asked} asked, {len(counts)} done, "
-              f"{len(self.done)} of them told; {len(self.made)} tasks {dict(states)}; {len(problems)} problems")
+              f"{len(self.done)} of them told; {len(self.made)} tasks {dict(states)}, {len(self.waiting)} that waited and went on; "
+              f"{len(problems)} problems")
         return problems
 
 

@@ -28,7 +28,7 @@ void read_answer(std::string_view text) {
   broker::SessionReply reply;
   reply.body = text;
   reply.code = Code::argument_refused;
-  static_cast<void>(refusal_line(reply));
+  static_cast<void>(trouble_line(reply));
   static_cast<void>(read_reply(reply));
   reply.code = Code::ok;
   const Answer answer = read_reply(reply);

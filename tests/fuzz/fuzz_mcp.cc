@@ -56,7 +56,7 @@ class Quick : public Backend {
   void await_task(Number /*number*/, std::string id, Done<TaskRecord> done) override {
     done(task(id));
   }
-  void update_task(Number /*number*/, std::string /*id*/, std::string responses,
+  void update_task(Number /*number*/, std::string /*id*/, std::string responses, Input /*input*/,
                    Done<std::monostate> done) override {
     TAPER_ASSERT(input_.find(responses) != input_.npos);
     done(std::monostate());

@@ -68,8 +68,22 @@ void check_definitions(const Result<sandbox::BuiltinResult>& told) {
   }
 }
 
+// Only of what was offered, and no more than goes to the broker at once.
+void check_question(const sandbox::BuiltinResult& told) {
+  const std::string& asked = text_of(told, 0);
+  TAPER_ASSERT(told.fields.size() == 1 && asked.size() <= 3 * limits::kInputBytesMax);
+  TAPER_ASSERT(is_strict_json(asked) && asked.find('\r') == asked.npos);
+  const auto object = mcp::Object::read(asked);
+  for (const mcp::Member& member : object->members())
+    TAPER_ASSERT(member.name == "inputRequests" || member.name == "requestState");
+  const auto requests = mcp::Object::read(object->find("inputRequests").value_or("{}"));
+  for (const mcp::Member& member : requests->members())
+    TAPER_ASSERT(mcp::Object::read(member.value)->string("method") == "elicitation/create");
+}
+
 void check_call(const Result<sandbox::BuiltinResult>& told) {
   if (!told.ok()) return check_error(told.error());
+  if (told->fields.front().name == "asked") return check_question(*told);
   const std::string& result = text_of(*told, 0);
   TAPER_ASSERT(is_strict_json(result) && result.find('\n') == result.npos &&
                result.find('\r') == result.npos);
@@ -94,7 +108,7 @@ void check_call(const Result<sandbox::BuiltinResult>& told) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  // The first byte says in which era, and whether a call comes first.
+  // The first byte says in which era, whether a call comes first, and whether it can be asked.
   const std::string_view era = kEras.at(data[0] % kEras.size());
   Written link(input.substr(1));
   std::optional<double> done;
@@ -105,6 +119,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   });
   ToolCall call{"t", *mcp::Json::parse("{}"), kPinned};
   call.progress = (data[0] & 0x80U) != 0;
+  if ((data[0] & 0x20U) != 0) call.input = authority::Input::urls;
   const bool call_first = (data[0] & 0x40U) != 0;
   if (!call_first) check_definitions(client.definitions(1));
   for (int i = 0; i < 2; ++i) {

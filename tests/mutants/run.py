@@ -4,6 +4,7 @@
 usage: run.py --check              every patch applies to the tree as it is
        run.py --all | NAME...      apply, build, run the test, take back; one line each
        run.py --today N            N of them, others each day
+       run.py --sim NAME...        those, by histories of taper-sim in place of their own tests
 options: --preset dev  the build to copy (it must have been configured)
          --jobs N      compilers at once
 
@@ -24,6 +25,10 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[2]
 PATCHES = TREE / "tests/mutants"
 TEST_SECONDS = 300
+HISTORIES = "--seeds 1..1000 --first"
+
+
+by_histories = False
 
 
 def read(path):
@@ -32,19 +37,24 @@ def read(path):
     for line in path.read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines():
         key, _, value = line.partition(": ")
         head[key] = value
+    if by_histories:
+        head |= {"program": "taper-sim", "tests": HISTORIES}
     return head
 
 
 def arguments_of(head):
-    # crash_sweep takes words; the others are Catch2 programs, take one test specification and stop at
-    # the first failure.
-    if head["program"] == "crash_sweep":
+    # crash_sweep and taper-sim take words; the others are Catch2 programs, take one test specification
+    # and stop at the first failure.
+    if head["program"] in ("crash_sweep", "taper-sim"):
         return head["tests"].split()
     return ["--abort", *([head["tests"]] if head.get("tests") else [])]
 
 
 def caught_by(output):
-    """The test that failed, as Catch2 heads its report."""
+    """The test that failed, as Catch2 heads its report; the history, as taper-sim tells it."""
+    history = re.search(r"^(seed .+?)(?: \(.*)?\n(?:.*\n)*caught in (history \d+) of", output, re.MULTILINE)
+    if history:
+        return f'caught in {history[2]}: {history[1]}'
     found = re.search(r"^-{70,}\n(.+)\n", output, re.MULTILINE)
     return f'caught by "{found[1]}"' if found else "caught"
 
@@ -85,8 +95,9 @@ def enter_copy(preset):
 
 
 def build(preset, jobs, program):
-    return subprocess.run(["ninja", "-C", str(TREE / "build" / preset), f"-j{jobs}", program,
-                           "taper-spawnd", "taper-upstream"], check=False, capture_output=True, text=True)
+    beside = [] if program == "taper-sim" else ["taper-spawnd", "taper-upstream", "taper-agent"]
+    return subprocess.run(["ninja", "-C", str(TREE / "build" / preset), f"-j{jobs}", program, *beside],
+                          check=False, capture_output=True, text=True)
 
 
 def verdict_of(path, options):
@@ -104,7 +115,7 @@ def verdict_of(path, options):
                                  errors="replace", capture_output=True, timeout=TEST_SECONDS)
         except subprocess.TimeoutExpired:
             return "caught (no end)"
-        return caught_by(ran.stdout) if ran.returncode != 0 else "ESCAPED"
+        return caught_by(ran.stdout + ran.stderr) if ran.returncode != 0 else "ESCAPED"
     finally:
         apply(path, "-R")
         touch(path)
@@ -150,6 +161,7 @@ def run(patches, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--sim", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--today", type=int, default=0)
@@ -157,6 +169,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    global by_histories
+    by_histories = options.sim
     patches = sorted(PATCHES.glob("*.patch"))
     if options.check:
         sys.exit(1 if check(patches) or not patches else 0)

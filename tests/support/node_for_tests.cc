@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "capsules/author/author.h"
+#include "capsules/signed_time.h"
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
@@ -46,7 +47,8 @@ NodeForTests::NodeForTests(const std::string& state_parent)
       root_(crypto::SigningKey::generate()),
       issuer_(crypto::SigningKey::generate()),
       holder_(crypto::SigningKey::generate()),
-      helper_(crypto::SigningKey::generate()) {
+      helper_(crypto::SigningKey::generate()),
+      time_(crypto::SigningKey::generate()) {
   TAPER_ASSERT(::mkdir(data_.c_str(), 0755) == 0);
   std::ofstream(folder_ + "/agent.key") << "stands for the holder's key\n";
   record_ = must(broker::node_init(state_, "test node"));
@@ -64,6 +66,7 @@ NodeForTests::NodeForTests(const std::string& state_parent)
                    .tools = {}};
   data.issuers = {issuer};
   data.issuer_threshold = 1;
+  data.time_keys = {time_.public_key()};
   root_file_ = sign_root(data);
   fleet_ = must(broker::import_root(state_, root_file_, {})).fleet;
 }
@@ -83,6 +86,17 @@ Bytes NodeForTests::next_root_file() const {
   next.previous = must(capsules::open_root(root_file_)).hash();
   next.issuers[0].key = crypto::SigningKey::generate().public_key();
   return sign_root(next);
+}
+
+Bytes NodeForTests::answer(ByteSpan challenge) const {
+  const Bytes payload =
+      must(capsules::encode_time({.midpoint_s = SystemClock().now().wall_s,
+                                  .radius_s = 10,
+                                  .answers = must(capsules::decode_time_challenge(challenge)),
+                                  .signer = {}}));
+  return capsules::frame_time(payload,
+                              {.key = crypto::key_id(time_.public_key()),
+                               .signature = time_.sign(crypto::statement::kTime, payload)});
 }
 
 NodeForTests::~NodeForTests() {
@@ -182,9 +196,10 @@ broker::RunOptions NodeForTests::options(const std::string& capsule_path) const 
   return options;
 }
 
-std::string NodeForTests::narrow(const std::string& capsule_path, capsules::Block block) const {
+std::string NodeForTests::narrow(const std::string& capsule_path, capsules::Block block,
+                                 As to) const {
   const Bytes file = must(read_file(capsule_path, limits::kCapsuleBytesMax));
-  block.holder = helper_.public_key();
+  block.holder = (to == As::holder ? holder_ : helper_).public_key();
   block.previous = must(capsules::next_previous(file));
   const Bytes payload = must(capsules::encode_block(block));
   const Bytes narrowed =
@@ -206,17 +221,6 @@ authority::HolderHandshake NodeForTests::opening(const std::string& capsule_path
   return {must(read_file(capsule_path, limits::kCapsuleBytesMax)),
           {fleet_, record_.sign, record_.incarnation},
           [&key](ByteSpan statement) { return key.sign(crypto::statement::kSession, statement); }};
-}
-
-authority::Open NodeForTests::plan_proof(const std::string& capsule_path,
-                                         const authority::Challenge& challenge) const {
-  authority::Open open{.capsule = must(read_file(capsule_path, limits::kCapsuleBytesMax)),
-                       .exchange = crypto::ExchangeKey::generate().public_key()};
-  open.signature = holder_.sign(
-      crypto::statement::kActivation,
-      authority::activation_statement(fleet_, record_.sign, record_.incarnation,
-                                      crypto::hash(open.capsule), challenge.challenge, {}));
-  return open;
 }
 
 capsules::Step plan_step(std::string id, std::string tool, std::string args,

@@ -33,6 +33,7 @@ class NodeForTests {
   const std::string& data() const { return data_; }  // what tools may be given
   const authority::NodeRecord& record() const { return record_; }
   const Bytes& root_file() const { return root_file_; }  // what was imported
+  Bytes answer(ByteSpan challenge) const;                // the centre's, by this host's clock
   Bytes next_root_file() const;  // the version after it, without the issuer of the capsules
 
   void write(const std::string& name, const std::string& text) const;  // in data
@@ -47,20 +48,17 @@ class NodeForTests {
   // Signs with the issuer's key and writes the file; its path.
   std::string sign(const capsules::Capsule& capsule);
   broker::RunOptions options(const std::string& capsule_path) const;
-  // The capsule handed on to another key by its holder, with `block`; its path. And run as that
-  // key.
-  std::string narrow(const std::string& capsule_path, capsules::Block block) const;
-  broker::RunOptions narrowed_options(const std::string& capsule_path) const;
-  // The opening of a session by the capsule's holder, or by the key that narrow() hands on to.
+  // The capsule's holder, or another key that he may hand it on to.
   enum class As : std::uint8_t { holder, narrowed };
+  // The capsule handed on by its holder, with `block`; its path. And run as that other key.
+  std::string narrow(const std::string& capsule_path, capsules::Block block,
+                     As to = As::narrowed) const;
+  broker::RunOptions narrowed_options(const std::string& capsule_path) const;
   authority::HolderHandshake opening(const std::string& capsule_path, As as = As::holder) const;
-  // The opening of one who signs what would activate a plan instead.
-  authority::Open plan_proof(const std::string& capsule_path,
-                             const authority::Challenge& challenge) const;
 
  private:
   std::string folder_, state_folder_, state_, data_;
-  crypto::SigningKey root_, issuer_, holder_, helper_;
+  crypto::SigningKey root_, issuer_, holder_, helper_, time_;
   capsules::TrustRootData root_data_;
   Hash fleet_;
   authority::NodeRecord record_;

@@ -94,6 +94,24 @@ void write_times() {
           with(set_in(C::VT_FRESHNESS, F::VT_TIME_ASSURANCE, octet(0))));
   refuses(205, "freshness.time_assurance", "assurance 4",
           with(set_in(C::VT_FRESHNESS, F::VT_TIME_ASSURANCE, octet(4))));
+  using O = wire::Offline;
+  const auto caps = [](std::map<Field, Member> own, bool feature = true) {
+    return with([own = std::move(own), feature](WireTree& t) {
+      if (!own.empty()) t.members[C::VT_OFFLINE] = tree(own);
+      if (feature) t.members[C::VT_FEATURES] = Words{"offline"};
+    });
+  };
+  const auto both = [](std::int64_t ttl_ms, std::int64_t idle_ms) {
+    return std::map<Field, Member>{{O::VT_MAX_TTL_MS, number(ttl_ms)},
+                                   {O::VT_MAX_IDLE_MS, number(idle_ms)}};
+  };
+  accepts("caps while unanchored, as long as the lease", caps(both(60, 60)));
+  refuses(204, "offline.max_ttl_ms", "longer than the lease", caps(both(61, 60)));
+  refuses(204, "offline.max_ttl_ms", "for no time", caps(both(0, 0)));
+  refuses(204, "offline.max_idle_ms", "idle for longer than they last", caps(both(30, 31)));
+  refuses(203, "offline.max_idle_ms", "one of the two", caps({{O::VT_MAX_TTL_MS, number(60)}}));
+  refuses(204, "features", "caps without the feature", caps(both(60, 60), false));
+  refuses(204, "features", "the feature without caps", caps({}));
   refuses(204, "end_on.denials", "an end at no denial",
           with(set_in(C::VT_END_ON, E::VT_DENIALS, number(0))));
   refuses(203, "end_on.failure", "a tripwire left out",
@@ -119,12 +137,9 @@ void write_unenforced() {
           with(set(C::VT_POOLS, Trees{tree({{wire::PoolAudience::VT_POOL, text("p")}})})));
   refuses(206, "pools", "even none", with(set(C::VT_POOLS, Trees{})));
   refuses(206, "nodes", "more nodes", with(set(C::VT_NODES, Trees{WireTree{}})));
-  refuses(206, "agent_entry", "a program as the agent", with(set(C::VT_AGENT_ENTRY, WireTree{})));
-  refuses(206, "entry", "entry agent", with(set(C::VT_ENTRY, octet(3))));
   refuses(206, "hosts", "a host map", with(set(C::VT_HOSTS, Trees{WireTree{}})));
   refuses(206, "host_ca", "a CA", with(set(C::VT_HOST_CA, text("x"))));
   refuses(206, "proof", "how HTTP callers prove themselves", with(set(C::VT_PROOF, WireTree{})));
-  refuses(206, "offline", "stricter caps while stale", with(set(C::VT_OFFLINE, WireTree{})));
   refuses(206, "delegation.allocator", "an allocator",
           with(set_in(C::VT_DELEGATION, wire::Delegation::VT_ALLOCATOR, Octets(32, 1))));
   refuses(206, "grants[0].action", "an action", with_grant(set(G::VT_ACTION, text("x"))));
@@ -137,6 +152,45 @@ void write_unenforced() {
           with_step(set(S::VT_APPROVAL, true)));
   refuses(205, "features", "a feature from tomorrow", with(set(C::VT_FEATURES, Words{"tomorrow"})));
   accepts("an empty list of features", with(set(C::VT_FEATURES, Words{})));
+}
+
+void write_agents() {
+  using A = wire::Agent;
+  const WireTree program = tree({{A::VT_PROGRAM, text("planner")}, {A::VT_DIGEST, Octets(32, 1)}});
+  const auto agent = [&program](const Change& change) {
+    return with([&](WireTree& t) {
+      t.members[C::VT_ENTRY] = octet(3);
+      t.members[C::VT_AGENT_ENTRY] = program;
+      t.members[C::VT_FEATURES] = Words{"agent"};
+      change(t);
+    });
+  };
+  const auto entry = [&](Field field, Member member) {
+    return agent(set_in(C::VT_AGENT_ENTRY, field, std::move(member)));
+  };
+  accepts("a program as the agent", agent(same));
+  accepts("with a cell of its own",
+          entry(A::VT_CELL, tree({{wire::Cell::VT_CPU_S, number(3'600)}})));
+  refuses(203, "agent_entry", "none", agent(without(C::VT_AGENT_ENTRY)));
+  refuses(203, "agent_entry.program", "without a name",
+          agent(without_in(C::VT_AGENT_ENTRY, A::VT_PROGRAM)));
+  refuses(203, "agent_entry.program", "an empty name", entry(A::VT_PROGRAM, text("")));
+  refuses(204, "agent_entry.program", "a name of 257 bytes",
+          entry(A::VT_PROGRAM, text(std::string(257, 'n'))));
+  refuses(203, "agent_entry.digest", "not pinned",
+          agent(without_in(C::VT_AGENT_ENTRY, A::VT_DIGEST)));
+  refuses(204, "agent_entry.digest", "pinned by half", entry(A::VT_DIGEST, Octets(16, 1)));
+  refuses(204, "agent_entry.cell.cpu_s", "above the cap",
+          entry(A::VT_CELL, tree({{wire::Cell::VT_CPU_S, number(3'601)}})));
+  refuses(206, "agent_entry.cell.hosts", "with a way out",
+          entry(A::VT_CELL, tree({{wire::Cell::VT_HOSTS, Words{"a.example"}}})));
+  refuses(206, "agent_entry.cell.trees", "with files",
+          entry(A::VT_CELL, tree({{wire::Cell::VT_TREES, Words{"/srv"}}})));
+  refuses(204, "features", "without the feature", agent(without(C::VT_FEATURES)));
+  refuses(204, "features", "the feature alone", with(set(C::VT_FEATURES, Words{"agent"})));
+  refuses(204, "agent_entry", "a session with a program", agent(set(C::VT_ENTRY, octet(1))));
+  refuses(204, "plan", "an agent with a plan",
+          agent([](WireTree& t) { t.members[C::VT_PLAN] = base_plan().members.at(C::VT_PLAN); }));
 }
 
 void write_grants() {
@@ -405,6 +459,7 @@ void write_payloads() {
   write_identity();
   write_times();
   write_unenforced();
+  write_agents();
   write_grants();
   write_terms();
   write_operands();

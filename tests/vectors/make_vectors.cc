@@ -1,4 +1,5 @@
 // usage: make_vectors chains|payloads|openings|roots|secrets > tests/vectors/NAME.vec
+//        make_vectors logs FOLDER
 #include "tests/vectors/make_vectors.h"
 
 #include <cstdio>
@@ -12,9 +13,10 @@ int main(int count, char** words) {
                                                  {"openings", write_openings},
                                                  {"roots", write_roots},
                                                  {"secrets", write_secrets}};
+  if (count == 3 && std::string(words[1]) == "logs") return write_logs(words[2]) ? 0 : 1;
   const auto found = count == 2 ? all.find(words[1]) : all.end();
   if (found == all.end()) {
-    std::fputs("usage: make_vectors chains|payloads|openings|roots|secrets\n", stderr);
+    std::fputs("usage: make_vectors chains|payloads|openings|roots|secrets|logs FOLDER\n", stderr);
     return 2;
   }
   found->second();

@@ -3,6 +3,8 @@
 // in the sources; the tests ask the libraries and the reader in Python whether they agree.
 #pragma once
 
+#include <string>
+
 namespace taper::testing {
 
 void write_chains();
@@ -10,5 +12,8 @@ void write_payloads();
 void write_openings();
 void write_roots();
 void write_secrets();
+
+// Into this folder; false where that failed.
+bool write_logs(const std::string& folder);
 
 }  // namespace taper::testing

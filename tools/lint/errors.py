@@ -10,7 +10,8 @@ EXITS = {"ok": 0, "usage": 2, "deny": 3, "stale": 3, "exhausted": 3, "invalid": 
 GROUPS = {0: "General", 1: "How the command was called", 2: "Form of bytes from outside", 3: "Trust",
           4: "Activation", 5: "Decisions", 6: "How tasks and calls end", 7: "This host",
           8: "Store and audit log", 9: "Internal"}
-ROW = re.compile(r'TAPER_CODE\((\d+), (\w+), (\w+), "([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)')
+TEXT = r'"((?:[^"\\]|\\.)*)"'
+ROW = re.compile(rf'TAPER_CODE\((\d+), (\w+), (\w+), {TEXT},\s*{TEXT},\s*{TEXT}\)')
 
 
 def render():
@@ -24,6 +25,7 @@ def render():
            "Generated from `runtime/base/codes.def` by `tools/lint/errors.py`.", ""]
     group = None
     for number, name, kind, question, text, fix in rows:
+        fix = fix.replace('\\"', '"')
         if int(number) // 100 != group:
             group = int(number) // 100
             out += ["", f"## {GROUPS[group]}", "", "| number | name | exit | asked by | what | how to mend it |",

@@ -18,6 +18,7 @@ EDGES = {
     "capsules": ["crypto", "runtime/base"],
     "capsules/author": ["capsules", "crypto", "runtime/base"],
     "store": ["crypto", "runtime/base"],
+    "store/auditor": ["store", "crypto", "runtime/base"],
     "runtime/authority": ["capsules", "store", "crypto", "runtime/base"],
     "runtime/sandbox": ["runtime/base", "crypto", "runtime/authority/permit.h"],
     "runtime/broker": ["runtime/authority", "runtime/sandbox", "store", "runtime/base"],
@@ -27,10 +28,11 @@ EDGES = {
     "runtime/main": ["runtime/sandbox", "runtime/broker", "runtime/upstream", "runtime/base", "crypto/crypto.h"],
     "tools": ["capsules", "capsules/author", "crypto", "runtime/base", "runtime/broker/embedded.h",
               "runtime/broker/session_client.h", "runtime/broker/session_messages.h", "runtime/broker/frames.h",
-              "runtime/broker/control_client.h", "runtime/edge", "runtime/sandbox/probe.h", "store/audit_verify.h"],
+              "runtime/broker/control_client.h", "runtime/edge", "runtime/sandbox/probe.h", "store/audit_verify.h",
+              "store/auditor"],
 }
 TRUSTED = ["runtime/base", "crypto", "capsules", "store", "runtime/authority", "runtime/sandbox"]
-TRUSTED_LINES_MAX = 17000
+TRUSTED_LINES_MAX = 17800
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 100

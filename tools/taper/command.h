@@ -41,6 +41,8 @@ void add_sign_verb(Command& command, CLI::App* capsule);
 void add_assemble_verb(Command& command, CLI::App* capsule);
 void add_narrow_verb(Command& command, CLI::App* capsule);
 void add_diff_verb(Command& command, CLI::App* capsule);
+// Parts of the audit group: what is read from a log without verifying it.
+void add_log_verbs(Command& command, CLI::App* audit);
 
 // One function for each file of verbs.
 void add_key_verbs(Command& command);
@@ -54,6 +56,10 @@ void add_connect_verb(Command& command);
 void add_task_verbs(Command& command);
 void add_audit_verbs(Command& command);
 void add_doctor_verbs(Command& command);
+void add_posture_verb(Command& command);
+void add_who_can_verb(Command& command);
+void add_simulate_verb(Command& command);
+void add_time_verbs(Command& command);
 void add_demo_verb(Command& command);
 void add_zsp_verb(Command& command);
 

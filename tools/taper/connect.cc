@@ -57,22 +57,25 @@ Status check_node_options(const Connect& options) {
 // verifies it.
 struct Held {
   Bytes file;
+  capsules::UntrustedCapsule capsule;
   authority::HolderHandshake::Audience audience;
   PublicKey holder;
 };
 
 Result<Held> read_held(const std::string& path) {
   TAPER_TRY(Bytes file, read_capsule(path));
-  TAPER_TRY(const capsules::UntrustedCapsule capsule, capsules::read_untrusted(file, {}));
+  TAPER_TRY(capsules::UntrustedCapsule capsule, capsules::read_untrusted(file, {}));
   if (capsule.root.entry != capsules::EntryKind::session)
     return Error(Code::entry_other,
-                 {.field = "entry", .expected = "a session", .got = "another entry", .fix = ""});
+                 {.field = "entry",
+                  .expected = "a session",
+                  .got = capsule.root.entry == capsules::EntryKind::agent ? "an agent" : "a plan",
+                  .fix = ""});
   const PublicKey holder =
       capsule.blocks.empty() ? capsule.root.holder : capsule.blocks.back().holder;
-  return Held{.file = std::move(file),
-              .audience = {capsule.root.fleet, capsule.root.audience.node,
-                           capsule.root.audience.incarnation},
-              .holder = holder};
+  const authority::HolderHandshake::Audience audience{
+      capsule.root.fleet, capsule.root.audience.node, capsule.root.audience.incarnation};
+  return Held{std::move(file), std::move(capsule), audience, holder};
 }
 
 Status check_holder(const Held& held, const PublicKey& key, const std::string& path) {
@@ -131,6 +134,7 @@ Status serve_client(const Connect& options) {
   TAPER_TRY(const crypto::SigningKey key,
             open_key(options.key, crypto::Role::holder, options.passphrase));
   TAPER_CHECK(check_holder(held, key.public_key(), options.key));
+  TAPER_CHECK(broker::check_keys_apart(held.capsule, options.key));
   TAPER_TRY(std::string socket, session_socket(options));
   Node node(options, std::move(socket));
   Service service;
@@ -159,6 +163,7 @@ Result<Entry> entry_of(const Connect& options, Output& out) {
   TAPER_TRY(const Held held, read_held(options.file));
   TAPER_TRY(const crypto::KeyFileInfo key, crypto::inspect_key_file(options.key));
   TAPER_CHECK(check_holder(held, key.key, options.key));
+  TAPER_CHECK(broker::check_keys_apart(held.capsule, options.key));
   TAPER_TRY(const std::string file, absolute(options.file));
   TAPER_TRY(const std::string key_file, absolute(options.key));
   Entry entry{options.name, program, {"connect", file, "--key", key_file}};
@@ -215,10 +220,13 @@ void add_connect_verb(Command& command) {
       &command.app, "connect", "Serve a capsule's task to an MCP client on stdin and stdout",
       "taper connect task.capsule --key agent.key --state ./state --print claude",
       [&command, options] { return connect(*options, command.out); });
-  verb->add_option("FILE", options->file, "The capsule, of the entry session")->required();
+  verb->add_option("FILE", options->file,
+                   "The capsule of a session: its source has no [plan] and no [agent]")
+      ->required();
   verb->add_option("--key", options->key, "The holder's key file")->required();
-  verb->add_option("--state", options->state,
-                   "The node's state; a daemon's, or else this process has it");
+  verb->add_option(
+      "--state", options->state,
+      "The node's state: its daemon is asked; where none runs, this process is the node");
   verb->add_option("--socket", options->socket, "The daemon's agent.sock, in place of --state");
   verb->add_flag("--complete", options->complete,
                  "The end of the input completes the task; else it lives on");

@@ -1,5 +1,8 @@
 #include "tools/taper/connect_config.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +22,8 @@ namespace fs = std::filesystem;
 constexpr unsigned kPrivateMode = 0600;
 constexpr mode_t kPrivateFolderMode = 0700;
 constexpr int kBackupsMax = 100;
+constexpr int kLockTries = 250;
+constexpr int kLockPauseMs = 20;
 
 Error unfit(const std::string& file, std::string expected, std::string got) {
   return Error(Code::usage, {.field = file,
@@ -79,6 +84,31 @@ Result<std::string> back_up(const Present& present) {
   return unfit(present.path, "room for one more copy beside it", "a hundred copies");
 }
 
+// Two that edit one file at a time would each take the other's entry out again: whoever changes a
+// configuration holds its folder. A lock on the file itself would go with the file.
+Result<Fd> hold_folder(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
+  Fd held(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!held) return os_error("open " + folder, errno);
+  for (int tries = 0; ::flock(held.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return os_error("flock " + folder, errno);
+    if (tries == kLockTries) return unfit(path, "a folder that nobody holds", "one that is held");
+    ::poll(nullptr, 0, kLockPauseMs);
+  }
+  return held;
+}
+
+// Whoever holds nothing, such as the client itself, may have written meanwhile.
+Status put(const Present& present, const std::string& text, std::string& backup) {
+  if (!present.exists) return create_file(present.path, as_bytes(text), present.mode);
+  TAPER_TRY(backup, back_up(present));
+  TAPER_TRY(const Present now, look(present.path));
+  if (now.text != present.text)
+    return unfit(present.path, "a file that nobody else changes", "another's change just now");
+  return replace_file(present.path, as_bytes(text), present.mode);
+}
+
 Status make_folder(const std::string& path) {
   const fs::path folder = fs::path(path).parent_path();
   if (folder.empty() || ::mkdir(folder.c_str(), kPrivateFolderMode) == 0 || errno == EEXIST)
@@ -106,7 +136,10 @@ Status write_config(const Client& client, const Entry& entry, const std::string&
   if (path.empty()) {
     TAPER_TRY(path, own_file(client));
   }
-  TAPER_TRY(const Present present, look(path));
+  TAPER_TRY(Present present, look(path));
+  if (!present.exists) TAPER_CHECK(make_folder(path));
+  TAPER_TRY(const Fd held, hold_folder(present.path));
+  TAPER_TRY(present, look(path));
   Result<std::optional<std::string>> text = merged(client, entry, present.text);
   if (!text.ok()) {
     out.note(snippet(client, entry));
@@ -122,13 +155,8 @@ Status write_config(const Client& client, const Entry& entry, const std::string&
     return success();
   }
   std::string backup;
-  if (present.exists) {
-    TAPER_TRY(backup, back_up(present));
-    out.set("backup", text_value(backup));
-  } else {
-    TAPER_CHECK(make_folder(present.path));
-  }
-  TAPER_CHECK(replace_file(present.path, as_bytes(**text), present.mode));
+  TAPER_CHECK(put(present, **text, backup));
+  if (!backup.empty()) out.set("backup", text_value(backup));
   out.line("wrote " + escape_text(present.path) +
            (backup.empty() ? "" : "; as it was before: " + escape_text(backup)));
   out.line("then: " + std::string(client.hint));

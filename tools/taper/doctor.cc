@@ -6,13 +6,13 @@
 #include <cstdio>
 #include <memory>
 
-#include "capsules/author/author.h"
 #include "crypto/key_file.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/sandbox/probe.h"
+#include "tools/taper/clear_secrets.h"
 #include "tools/taper/command.h"
 
 namespace taper::tools {
@@ -78,31 +78,16 @@ Check issuer_check(const std::string& state) {
       .name = "issuer keys", .health = Health::ok, .detail = "none beside the state", .fix = ""};
 }
 
-// Words of a command, options and their values in a row.
-// Groups are nested as deep as the parser allows.
-// NOLINTNEXTLINE(misc-no-recursion)
-void add_words(const std::vector<authority::ArgvWord>& argv, std::vector<std::string>& words) {
-  for (const authority::ArgvWord& word : argv) {
-    if (word.group.empty()) words.push_back(word.literal);
-    add_words(word.group, words);
-  }
-}
-
-// A secret in a tool's file belongs to everybody who may read it, and to every task.
 Check clear_secrets_check(const authority::Tools& tools) {
-  for (const auto& [name, tool] : tools) {
-    std::vector<std::string> words;
-    add_words(tool.argv, words);
-    words.insert(words.end(), tool.env.begin(), tool.env.end());
-    const std::string kind = capsules::secret_in_words(words);
-    if (kind.empty()) continue;
+  const std::vector<ClearSecret> found = clear_secrets(tools);
+  if (!found.empty())
     return {.name = "secrets in tools.d",
             .health = Health::fail,
-            .detail = "the argv or env of '" + name + "' has " + kind + " in clear",
+            .detail = "the argv or env of '" + found.front().tool + "' has " + found.front().kind +
+                      " in clear",
             .fix =
                 "seal it in the capsule ([[secret]]), let the tool read /run/secrets/NAME, and "
                 "replace the secret"};
-  }
   return {.name = "secrets in tools.d", .health = Health::ok, .detail = "none in clear", .fix = ""};
 }
 

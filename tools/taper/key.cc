@@ -30,7 +30,7 @@ Result<crypto::Role> role_option(const std::string& name) {
   if (role && *role != crypto::Role::node && *role != crypto::Role::unset) return *role;
   return usage_error("--role",
                      "root, issuer, approver, publisher, revoker, registrar, time, auditor, "
-                     "allocator or holder",
+                     "allocator, witness or holder",
                      name);
 }
 
@@ -111,7 +111,7 @@ void add_key_verbs(Command& command) {
                    [&command, options] { return key_new(*options, command.out); });
   make->add_option("--role", options->role,
                    "root, issuer, approver, publisher, revoker, registrar, time, auditor, "
-                   "allocator or holder")
+                   "allocator, witness or holder")
       ->required();
   make->add_option("--out", options->out, "The secret key file, F.key; F.pub stands beside it")
       ->required();

@@ -115,6 +115,10 @@ int run(int argc, char** argv) {
   add_connect_verb(command);
   add_task_verbs(command);
   add_audit_verbs(command);
+  add_who_can_verb(command);
+  add_simulate_verb(command);
+  add_posture_verb(command);
+  add_time_verbs(command);
   add_doctor_verbs(command);
   add_demo_verb(command);
   add_zsp_verb(command);

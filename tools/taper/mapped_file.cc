@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -34,6 +35,11 @@ Result<MappedFile> MappedFile::open(const std::string& path, std::size_t max_byt
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : at_(std::exchange(other.at_, nullptr)), size_(other.size_), read_(std::move(other.read_)) {}
+
+void MappedFile::forget(ByteSpan front) const {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  if (at_ != nullptr) ::madvise(at_, front.size() / page * page, MADV_DONTNEED);
+}
 
 MappedFile::~MappedFile() {
   if (at_ != nullptr) ::munmap(at_, size_);

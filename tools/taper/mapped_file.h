@@ -20,6 +20,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
+  // Gives back the memory of what lies at the front; it may be looked at again.
+  void forget(ByteSpan front) const;
   ByteSpan bytes() const {
     return at_ == nullptr ? ByteSpan(read_) : ByteSpan(static_cast<std::uint8_t*>(at_), size_);
   }

@@ -1,3 +1,4 @@
+#include "capsules/signed_time.h"
 #include "crypto/key_file.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
@@ -6,6 +7,7 @@
 #include "tools/taper/command.h"
 #include "tools/taper/signer.h"
 #include "tools/taper/source.h"
+#include "tools/taper/time_text.h"
 
 namespace taper::tools {
 namespace {
@@ -31,13 +33,24 @@ Status node_init(const NewNode& options, Output& out) {
   return success();
 }
 
-Status import_root(const Import& options, Output& out) {
+Status import_time(const Import& options, ByteSpan file, Output& out) {
+  TAPER_CHECK(broker::import_time(options.state, file));
+  TAPER_TRY(const authority::TimeReport report, broker::time_report(options.state));
+  show_time(report, out);
+  out.set("time", time_value(report));
+  return success();
+}
+
+Status import_file(const Import& options, Output& out) {
   std::optional<Hash> fleet;
   if (!options.fleet.empty()) {
     fleet = Hash::from_hex(options.fleet);
     if (!fleet) return usage_error("--fleet", "64 hex digits", options.fleet);
   }
-  TAPER_TRY(const Bytes file, read_signed(options.file, kRootLabel));
+  TAPER_TRY(const Bytes said, read_file(options.file, limits::kArmourBytesMax));
+  const bool tells = as_text(said).starts_with("-----BEGIN TAPER TIME-----");
+  TAPER_TRY(const Bytes file, read_signed(options.file, tells ? kTimeLabel : kRootLabel));
+  if (capsules::is_signed_time(file)) return import_time(options, file, out);
   TAPER_TRY(const broker::Imported imported, broker::import_root(options.state, file, fleet));
   out.line("root " + std::to_string(imported.version) + " of fleet " + imported.fleet.hex() +
            (imported.first ? " (this node now belongs to it)" : ""));
@@ -46,6 +59,37 @@ Status import_root(const Import& options, Output& out) {
   out.set("version", static_cast<std::int64_t>(imported.version));
   out.set("fleet", imported.fleet.hex());
   out.set("first", imported.first);
+  return success();
+}
+
+Status node_renew(const std::string& state, Output& out) {
+  TAPER_TRY(const broker::Renewed renewed, broker::node_renew(state));
+  const std::string incarnation = renewed.record.incarnation.hex();
+  if (renewed.finished_earlier) out.line("an earlier renewal was finished; nothing else was done");
+  out.line("node " + escape_text(renewed.record.name) + " " +
+           crypto::public_key_text(renewed.record.sign) + " is incarnation " + incarnation);
+  out.line("ended " + std::to_string(renewed.ended) +
+           " live tasks; every capsule for incarnation " + renewed.before.hex() + " is refused");
+  if (renewed.unread)
+    out.line("the old store was not taken up: " + escape_text(to_line(*renewed.unread)));
+  out.line("the old state lies in " + escape_text(renewed.aside) +
+           (renewed.exported ? ", its log as log.tpa: verify it with the node.pub there"
+                             : ", its log not exported") +
+           "; it has no keys any more");
+  out.line("give " + escape_text(state) + "/node.pub to the centre anew");
+  if (renewed.roots == 0 && !renewed.finished_earlier)
+    out.line("no trust root: import every version again, with --fleet HASH");
+  out.set("name", text_value(renewed.record.name));
+  out.set("key", crypto::public_key_text(renewed.record.sign));
+  out.set("incarnation", incarnation);
+  out.set("before", renewed.before.hex());
+  out.set("ended", static_cast<std::int64_t>(renewed.ended));
+  out.set("roots", static_cast<std::int64_t>(renewed.roots));
+  out.set("exported", renewed.exported);
+  out.set("unread", renewed.unread ? error_value(*renewed.unread) : capsules::Value());
+  out.set("finished_earlier", renewed.finished_earlier);
+  out.set("aside", text_value(renewed.aside));
+  out.set("record", text_value(state + "/node.pub"));
   return success();
 }
 
@@ -62,14 +106,23 @@ void add_node_verbs(Command& command) {
       ->required();
   make->add_option("--name", init->name, "A name for people")->capture_default_str();
 
-  auto import = std::make_shared<Import>();
-  CLI::App* bring =
-      command.verb(&command.app, "import", "Take in a trust root; the first pins this node's fleet",
-                   "taper import --state ./state root.tpr --fleet 1f0c…",
-                   [&command, import] { return import_root(*import, command.out); });
-  bring->add_option("FILE", import->file, "The trust root")->required();
-  bring->add_option("--state", import->state, "The node's state")->required();
-  bring->add_option("--fleet", import->fleet, "Refuse a root of any other fleet (64 hex digits)");
+  auto renewed = std::make_shared<std::string>();
+  CLI::App* renew = command.verb(
+      node, "renew", "Make a new incarnation with the same keys: all authority of the old is gone",
+      "taper node renew --state ./state",
+      [&command, renewed] { return node_renew(*renewed, command.out); });
+  renew->add_option("--state", *renewed, "The node's state; its parent must be writable")
+      ->required();
+
+  auto taken = std::make_shared<Import>();
+  CLI::App* bring = command.verb(
+      &command.app, "import",
+      "Take in a trust root, of which the first pins this node's fleet, or a signed time",
+      "taper import --state ./state root.tpr --fleet 1f0c…",
+      [&command, taken] { return import_file(*taken, command.out); });
+  bring->add_option("FILE", taken->file, "The trust root, or the signed time")->required();
+  bring->add_option("--state", taken->state, "The node's state")->required();
+  bring->add_option("--fleet", taken->fleet, "Refuse a root of any other fleet (64 hex digits)");
 }
 
 }  // namespace taper::tools

@@ -25,6 +25,8 @@ class Output {
   void set_document(std::string json_text) { document_ = std::move(json_text); }
   // The verb writes JSON lines, or its one document, by itself and no document follows.
   void stream_json(const std::string& json_text);
+  // That there may be no line at all.
+  void begin_stream() { streaming_ = true; }
 
   // Prints the document, with "error" in it when the verb failed, and the error line. Returns the
   // exit code.

@@ -43,7 +43,7 @@ struct NewRoot {
 struct NextRoot {
   std::string from;
   NewIssuers added;
-  std::vector<std::string> dropped;
+  std::vector<std::string> dropped, times;
   std::optional<std::uint32_t> issuer_threshold;
   RootSigning signing;
 };
@@ -184,6 +184,10 @@ Result<capsules::TrustRootData> next_data(const NextRoot& options,
                        "an end at " + format_utc_s(*data.expires_s));
   TAPER_CHECK(drop_issuers(options, before, data));
   TAPER_CHECK(add_issuers(options.added, data));
+  for (const std::string& given : options.times) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::time));
+    data.time_keys.push_back(key);
+  }
   data.issuer_threshold = options.issuer_threshold.value_or(data.issuer_threshold);
   return data;
 }
@@ -285,6 +289,7 @@ void add_next_options(CLI::App* next, NextRoot& options) {
   CLI::Option* added = each(next, "--add-issuer", options.added.issuers,
                             "One more issuer that may sign capsules: F.pub or tpk:…");
   each(next, "--drop-issuer", options.dropped, "An issuer whose signatures no longer count");
+  each(next, "--add-time", options.times, "One more time key");
   next->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs (default: as before)");
   add_limit_options(next, options.added);

@@ -18,6 +18,7 @@ struct Run {
   std::string file, key, state;
   std::vector<std::string> inputs;
   bool results = false;
+  bool last_words = false;  // of an agent's program, which has nothing else to show
   PassphraseOptions passphrase;
 };
 
@@ -54,11 +55,12 @@ std::string step_lines(const broker::StepReport& step, const Run& options) {
     line += "       whole path: taper why " + step.decision.hex() + " --state " +
             escape_text(options.state) + '\n';
   if (options.results && !step.result.empty()) line += "       " + escape_text(step.result) + '\n';
-  if (options.results && !step.err.empty()) line += "       stderr: " + step.err + '\n';
+  if ((options.results || options.last_words) && !step.err.empty())
+    line += "       stderr: " + step.err + '\n';
   return line;
 }
 
-capsules::Value step_value(const broker::StepReport& step, bool with_result) {
+capsules::Value step_value(const broker::StepReport& step, bool with_result, bool with_words) {
   capsules::Object value{
       {"id", text_value(step.id)},
       {"tool", text_value(step.tool)},
@@ -73,7 +75,7 @@ capsules::Value step_value(const broker::StepReport& step, bool with_result) {
         capsules::parse_value(as_bytes(step.result), limits::kResultBytesMax);
     if (parsed.ok()) value.emplace_back("result", std::move(*parsed));
   }
-  if (with_result && !step.err.empty()) value.emplace_back("stderr", step.err);
+  if (with_words && !step.err.empty()) value.emplace_back("stderr", step.err);
   return value;
 }
 
@@ -91,7 +93,7 @@ Status say_end(const broker::RunReport& report, const Run& options, Output& out)
   const std::string reason(authority::end_reason_name(report.reason));
   capsules::Array steps;
   for (const broker::StepReport& step : report.steps)
-    steps.push_back(step_value(step, options.results));
+    steps.push_back(step_value(step, options.results, options.results || options.last_words));
   out.set("task", report.task.hex());
   out.set("state", state);
   out.set("reason", reason);
@@ -112,6 +114,12 @@ Status say_end(const broker::RunReport& report, const Run& options, Output& out)
   return Error(report.code, std::move(detail));
 }
 
+bool is_agents(const std::string& path) {
+  const Result<Bytes> file = read_file(path, limits::kCapsuleBytesMax);
+  const auto capsule = file.ok() ? capsules::read_untrusted(*file, {}) : Error(Code::unset);
+  return capsule.ok() && capsule->root.entry == capsules::EntryKind::agent;
+}
+
 // The path of the capsule's bytes: the file itself, or a memory file when it is armoured.
 Result<std::string> binary_path(const std::string& path, Fd& holder) {
   TAPER_TRY(const Bytes file, read_file(path, limits::kArmourBytesMax));
@@ -123,11 +131,12 @@ Result<std::string> binary_path(const std::string& path, Fd& holder) {
   return "/proc/self/fd/" + std::to_string(holder.get());
 }
 
-Status run(const Run& options, Output& out) {
+Status run(Run options, Output& out) {
   broker::RunOptions run_options;
   TAPER_TRY(run_options.inputs, parse_inputs(options.inputs));
   Fd armoured;
   TAPER_TRY(run_options.capsule_path, binary_path(options.file, armoured));
+  options.last_words = is_agents(run_options.capsule_path);
   TAPER_TRY(const crypto::SigningKey key,
             open_key(options.key, crypto::Role::holder, options.passphrase));
   run_options.state = options.state;
@@ -153,10 +162,10 @@ Status run(const Run& options, Output& out) {
 
 void add_run_verb(Command& command) {
   auto options = std::make_shared<Run>();
-  CLI::App* verb =
-      command.verb(&command.app, "run", "Activate a capsule, run its plan, end the task",
-                   "taper run task.capsule --key agent.key --state ./state --input site=plant-7",
-                   [&command, options] { return run(*options, command.out); });
+  CLI::App* verb = command.verb(
+      &command.app, "run", "Activate a capsule, run its plan or its agent, end the task",
+      "taper run task.capsule --key agent.key --state ./state --input site=plant-7",
+      [&command, options] { return run(*options, command.out); });
   verb->add_option("FILE", options->file, "The capsule, binary or armoured")->required();
   verb->add_option("--key", options->key, "The holder's key file")->required();
   verb->add_option("--state", options->state, "The node's state")->required();

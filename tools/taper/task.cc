@@ -11,7 +11,9 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
+#include "store/auditor/log_record.h"
 #include "tools/taper/keys.h"
+#include "tools/taper/story.h"
 #include "tools/taper/task_show.h"
 
 namespace taper::tools {
@@ -44,9 +46,16 @@ Status task_list(const std::string& state, Output& out) {
 Status task_show(const Named& options, Output& out) {
   TAPER_TRY(const TaskId id, task_option(options.id));
   TAPER_TRY(const authority::TaskView view, broker::task_show(options.state, id));
+  TAPER_TRY(const std::vector<broker::LoggedRecord> records, broker::task_log(options.state, id));
+  Story story(id);
+  for (const broker::LoggedRecord& record : records)
+    TAPER_CHECK(story.see(store::to_record(record.number, record.record)));
   const Now now = SystemClock().now();
-  out.set_document(capsules::write_canonical(task_value(view, now)));
+  capsules::Object document = task_value(view, now);
+  document.emplace_back("story", story.value());
+  out.set_document(capsules::write_canonical(std::move(document)));
   show_task(view, now, out);
+  story.tell_events(out);
   return success();
 }
 

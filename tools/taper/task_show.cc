@@ -5,7 +5,7 @@
 #include "capsules/author/words.h"
 #include "crypto/key_file.h"
 #include "runtime/base/text.h"
-#include "tools/taper/task_facts.h"
+#include "tools/taper/answers/task_facts.h"
 
 namespace taper::tools {
 namespace {

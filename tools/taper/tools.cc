@@ -18,6 +18,7 @@ struct Pin {
 
 std::string_view kind_word(authority::ToolKind kind) {
   if (kind == authority::ToolKind::upstream) return "mcp    ";
+  if (kind == authority::ToolKind::agent) return "agent  ";
   return kind == authority::ToolKind::builtin ? "builtin" : "command";
 }
 
@@ -129,7 +130,8 @@ void add_tools_verbs(Command& command) {
   make->add_option("NAME", pin->name, "The server: tools.d/NAME.toml")->required();
   make->add_option("--state", pin->state, "The node's state")->required();
   make->add_option("--with", pin->with, "A path that its cell sees besides, read-only");
-  make->add_flag("--check", pin->check, "Write nothing; fail where anything differs from the pins");
+  make->add_flag("--check", pin->check,
+                 "Write nothing; fail where a definition differs from its pin");
 }
 
 }  // namespace taper::tools

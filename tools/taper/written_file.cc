@@ -31,7 +31,13 @@ constexpr KindOfFile kKinds[] = {
     {FileKind::signature, "an earlier signature", {"TPS1", "-----BEGIN TAPER SIGNATURE-----"}},
     {FileKind::to_be_signed, "earlier bytes to be signed", {"DSSEv1 ", "DSSEv1 "}},
     {FileKind::root, "an earlier trust root", {"TPR1", "-----BEGIN TAPER TRUST ROOT-----"}},
-    {FileKind::log, "an earlier exported log", {"TPA1", "TPA1"}},
+    {FileKind::log, "an earlier exported log", {"TPA1", "TPA2"}},
+    {FileKind::note, "an earlier note of a witness", {"taper/", "taper/"}},
+    {FileKind::receipt, "an earlier receipt", {"TPX1", "TPX1"}},
+    {FileKind::time, "an earlier signed time", {"TPT1", "-----BEGIN TAPER TIME-----"}},
+    {FileKind::time_challenge,
+     "an earlier challenge",
+     {"TPH1", "-----BEGIN TAPER TIME CHALLENGE-----"}},
 };
 
 // What somebody would miss, for the message; the kinds above decide.

@@ -10,7 +10,18 @@
 
 namespace taper::tools {
 
-enum class FileKind { capsule, request, signature, to_be_signed, root, log };
+enum class FileKind {
+  capsule,
+  request,
+  signature,
+  to_be_signed,
+  root,
+  log,
+  note,
+  receipt,
+  time,
+  time_challenge
+};
 
 struct WrittenFile {
   std::string option;  // that named it

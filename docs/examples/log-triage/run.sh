@@ -11,6 +11,7 @@ for word in "$@"; do
   case $word in
     --machine) machine=yes ;;
     --keep) keep=yes ;;
+    -*) sed -n '2,5p' "$0" >&2; exit 2 ;;
     *) bin=$(cd "$word" && pwd) ;;
   esac
 done

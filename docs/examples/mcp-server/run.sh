@@ -9,6 +9,7 @@ keep=no bin=
 for word in "$@"; do
   case $word in
     --keep) keep=yes ;;
+    -*) sed -n '2,5p' "$0" >&2; exit 2 ;;
     *) bin=$(cd "$word" && pwd) ;;
   esac
 done

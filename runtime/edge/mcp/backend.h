@@ -37,6 +37,10 @@ enum class Refusal : std::uint8_t {
   internal,
 };
 
+// For a requestState that names no call that waits, of this client and with these arguments.
+inline constexpr std::string_view kForeignState =
+    "this requestState was not given out for this call";
+
 // An error of JSON-RPC, as an upstream server gave it.
 struct RpcError {
   std::int64_t code = 0;
@@ -109,6 +113,10 @@ enum class TaskWish : std::uint8_t {
   insist,  // it asked for one and takes nothing else
 };
 
+// What a client can answer in the middle of a call, by what it declares with each request of
+// 2026-07-28: nothing; nothing but to ask again; forms; forms and addresses to be visited.
+enum class Input : std::uint8_t { none, retry, forms, urls };
+
 struct ToolCall {
   std::string name;
   std::string arguments;  // exact source bytes of an object; "{}" when the client sent none
@@ -116,8 +124,18 @@ struct ToolCall {
   TaskWish task = TaskWish::never;
   std::optional<std::int64_t> ttl_ms;  // how long the client wants the task kept
   bool wants_progress = false;
+  Input input = Input::none;
+  // A call that goes on: the state that was handed out for it, and the exact bytes of an object.
+  std::optional<std::string> state = {};
+  std::string responses = {};
 };
-using Called = std::variant<ToolResult, TaskRecord>;
+// The call goes on when it is made again with `state` and answers.
+struct InputRequired {
+  Json requests;      // an object, perhaps empty
+  std::string state;  // at most limits::kMcpNameBytesMax
+  Json remaining;     // an object or absent
+};
+using Called = std::variant<ToolResult, TaskRecord, InputRequired>;
 
 struct Resource {
   std::string uri;  // of a template: its pattern
@@ -170,7 +188,7 @@ class Backend {
   virtual void get_task(Number number, std::string task, TaskView view, Done<TaskRecord> done) = 0;
   // Answers once the task has ended, with its payload.
   virtual void await_task(Number number, std::string task, Done<TaskRecord> done) = 0;
-  virtual void update_task(Number number, std::string task, std::string responses,
+  virtual void update_task(Number number, std::string task, std::string responses, Input input,
                            Done<std::monostate> done) = 0;
   // The record after the end of the task was durable.
   virtual void cancel_task(Number number, std::string task, Done<TaskRecord> done) = 0;

@@ -7,6 +7,18 @@
 
 namespace taper::mcp {
 
+namespace {
+
+Input input_of(const Object& capabilities) {
+  const auto elicitation = Object::read(capabilities.find("elicitation").value_or("null"));
+  if (!elicitation) return Input::retry;
+  const bool form = elicitation->find("form") || elicitation->members().empty();
+  if (!form) return Input::retry;
+  return elicitation->find("url") ? Input::urls : Input::forms;
+}
+
+}  // namespace
+
 // Which revisions have a method, and who serves it.
 struct Server::Connection::Method {
   std::string_view name;
@@ -132,7 +144,8 @@ void Server::Connection::modern_request(const Request& request, const Object& me
   if (kind_of(meta.find(kClientInfoKey).value_or("{}")) != Kind::object) {
     return bad("_meta io.modelcontextprotocol/clientInfo must be an object");
   }
-  Ask ask{request, Version::modern, tasks.has_value(), std::nullopt, meta_source};
+  Ask ask{request,      Version::modern, tasks.has_value(),
+          std::nullopt, meta_source,     input_of(*capabilities)};
   if (const auto token = meta.find("progressToken")) {
     ask.progress = read_id(*token);
     if (!ask.progress) return bad("progressToken must be a string or an integer, and short");

@@ -22,6 +22,7 @@ struct Ask {
   bool takes_tasks = false;    // modern: declared for this very request
   std::optional<Id> progress;  // its token
   std::string_view meta;       // exact source of `_meta`; empty: none
+  Input input = Input::none;   // modern: as far as it is declared
   const Object& params() const { return request.params; }
 };
 
@@ -109,6 +110,7 @@ class Server::Connection : public std::enable_shared_from_this<Server::Connectio
   void read_resource(const Ask& ask);
   void list_prompts(const Ask& ask);
   void get_prompt(const Ask& ask);
+  bool read_answers(const Ask& ask, ToolCall& call);
   void called(const Pending& pending, const Called& called);
   void tools_listed(const Pending& pending, const Listed<Tool>& listed);
   void resources_listed(const Pending& pending, const Listed<Resource>& listed);

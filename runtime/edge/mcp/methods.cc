@@ -97,12 +97,11 @@ void Server::Connection::call_tool(const Ask& ask) {
   if (arguments.size() > limits::kArgumentBytesMax) {
     return fail(ask, kInvalidParams, "the arguments are too long");
   }
-  if (params.find("requestState")) {
-    return fail(ask, kInvalidParams, "this requestState was not given out here");
-  }
   if (!is_tool_name(*name)) return fail(ask, kInvalidParams, "Unknown tool");
   ToolCall call{*name,           std::string(arguments), std::string(ask.meta),
-                TaskWish::never, std::nullopt,           ask.progress.has_value()};
+                TaskWish::never, std::nullopt,           ask.progress.has_value(),
+                ask.input};
+  if (!read_answers(ask, call)) return;
   if (ask.takes_tasks) call.task = TaskWish::may;
   const std::optional<std::string_view> task = params.find("task");
   if (task && ask.version == Version::v2025_11_25) {
@@ -120,10 +119,35 @@ void Server::Connection::call_tool(const Ask& ask) {
   backend_.call_tool(*number, std::move(call), reply(*number, &Connection::called));
 }
 
+// Of a call that is made again because it asked for input. False: it was answered with an error.
+bool Server::Connection::read_answers(const Ask& ask, ToolCall& call) {
+  const auto wrong = [&](std::string_view text) {
+    fail(ask, kInvalidParams, text);
+    return false;
+  };
+  const bool modern = ask.version == Version::modern;
+  const bool goes_on = ask.params().find("requestState").has_value();
+  const std::optional<std::string_view> responses = ask.params().find("inputResponses");
+  if (!goes_on) {
+    return !modern || !responses || wrong("inputResponses without the requestState they answer");
+  }
+  call.state = ask.params().string("requestState");
+  if (!modern || !call.state || call.state->size() > limits::kMcpNameBytesMax) {
+    return wrong(kForeignState);
+  }
+  call.responses = responses.value_or("{}");
+  return Object::read(call.responses) ||
+         wrong("inputResponses must be an object without a name twice");
+}
+
 void Server::Connection::called(const Pending& pending, const Called& called) {
   if (const auto* result = std::get_if<ToolResult>(&called)) {
     TAPER_ASSERT(pending.call != TaskWish::insist);
     return answer(pending.id, render_call(target(pending.version), *result));
+  }
+  if (const auto* input = std::get_if<InputRequired>(&called)) {
+    if (pending.version != Version::modern) return refuse(pending, Refusal::internal);
+    return answer(pending.id, render_input_required(target(pending.version), *input));
   }
   const auto& task = std::get<TaskRecord>(called);
   TAPER_ASSERT(pending.call != TaskWish::never);

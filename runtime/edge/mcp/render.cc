@@ -255,6 +255,14 @@ Json render_call(Target target, const ToolResult& result,
   return std::move(out.remaining(result.remaining)).end();
 }
 
+Json render_input_required(Target target, const InputRequired& input) {
+  ResultWriter out(target, "input_required");
+  const std::optional<Object> requests = Object::read(input.requests.text());
+  if (requests && !requests->members().empty()) out.body().json("inputRequests", input.requests);
+  out.body().text("requestState", input.state);
+  return std::move(out.remaining(input.remaining)).end();
+}
+
 std::int64_t foreign_code(std::int64_t code) {
   return code >= -32099 && code <= -32000 ? std::int64_t{kInternalError} : code;
 }

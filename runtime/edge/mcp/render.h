@@ -60,6 +60,9 @@ Json render_read(Target target, const ReadResource& read);
 Json render_call(Target target, const ToolResult& result,
                  const std::optional<std::string>& related = std::nullopt);
 
+// Since 2026-07-28.
+Json render_input_required(Target target, const InputRequired& input);
+
 Json render_created_task(Target target, const TaskRecord& task);
 Json render_task(Target target, const TaskRecord& task);
 // The parameters of a notification of its state. `subscription` is empty before 2026-07-28.

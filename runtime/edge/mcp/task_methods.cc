@@ -44,11 +44,15 @@ void Server::Connection::task_result(const Ask& ask) {
 }
 
 void Server::Connection::task_ended(const Pending& pending, const TaskRecord& task) {
-  followed_.erase(task.id);
+  if (is_terminal(task.status)) followed_.erase(task.id);
   if (const auto* result = std::get_if<ToolResult>(&task.payload)) {
     return answer(pending.id, render_call(target(pending.version), *result, task.id));
   }
   if (const auto* error = std::get_if<RpcError>(&task.payload)) return refuse(pending, *error);
+  if (task.status == TaskStatus::input_required) {
+    return send(error_line(pending.id, kInternalError,
+                           "the task waits for input, which clients of 2026-07-28 give"));
+  }
   const bool cancelled = task.status == TaskStatus::cancelled;
   send(error_line(pending.id, kInternalError,
                   cancelled ? "the task was cancelled" : "the task left no result"));
@@ -63,7 +67,7 @@ void Server::Connection::update_task(const Ask& ask) {
   }
   const auto number = pend(ask, *id);
   if (!number) return;
-  backend_.update_task(*number, *id, std::string(responses),
+  backend_.update_task(*number, *id, std::string(responses), ask.input,
                        reply(*number, &Connection::task_updated));
 }
 

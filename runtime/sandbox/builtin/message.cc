@@ -1,6 +1,10 @@
 #include "runtime/sandbox/builtin/message.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -81,8 +85,9 @@ bool is_code_of(authority::ToolKind kind, Code code) {
          code == Code::too_large || (servers && kind == authority::ToolKind::upstream);
 }
 
-std::string_view capped(const std::string& text) {
-  return std::string_view(text).substr(0, limits::kTextBytesMax);
+std::string capped(const std::string& text) {
+  if (text.size() <= limits::kTextBytesMax) return text;
+  return text.substr(0, limits::kTextBytesMax - kCutMark.size()).append(kCutMark);
 }
 
 void write_error(ByteWriter& out, const Error& error) {
@@ -202,6 +207,36 @@ std::optional<ToolProgress> decode_progress(ByteSpan bytes) {
                    std::isfinite(total) && is_utf8(progress.message);
   if (!fit || encode_progress(progress) != to_bytes(bytes)) return std::nullopt;
   return progress;
+}
+
+namespace {
+
+using Got = ReadFrame::Got;
+
+// `end` only when the stream ended before the first byte.
+Got read_exactly(int socket, std::uint8_t* into, std::size_t size) {
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t count = ::read(socket, into + have, size - have);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Got::broken;
+    if (count == 0) return have == 0 ? Got::end : Got::broken;
+    have += static_cast<std::size_t>(count);
+  }
+  return Got::whole;
+}
+
+}  // namespace
+
+ReadFrame read_request(int socket) {
+  std::array<std::uint8_t, sizeof(std::uint32_t)> head{};
+  ReadFrame out{read_exactly(socket, head.data(), head.size()), {}};
+  if (out.got != Got::whole) return out;
+  const std::size_t size = ByteReader(head).u32();
+  if (size > limits::kBuiltinRequestBytesMax) return {Got::too_long, {}};
+  out.bytes.resize(size);
+  if (read_exactly(socket, out.bytes.data(), size) != Got::whole) return {Got::broken, {}};
+  return out;
 }
 
 Bytes frame(ByteSpan message) { return ByteWriter().block(message).bytes(); }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/authority/permit.h"
@@ -13,6 +14,10 @@
 #include "runtime/sandbox/spawner.h"
 
 namespace taper::sandbox {
+
+// Stands where whoever answers left out a part of a text: of what stands beside it, nobody who
+// looks for a secret may think that it is whole.
+inline constexpr std::string_view kCutMark = "…";
 
 struct BuiltinRequest {
   std::string tool;
@@ -47,5 +52,14 @@ std::optional<ToolProgress> decode_progress(ByteSpan bytes);
 
 // The bytes with their length before them, as they go over the stream.
 Bytes frame(ByteSpan message);
+
+// The next request's frame, for whoever answers and does nothing else meanwhile. `end`: the stream
+// ended before it; `too_long`: above limits::kBuiltinRequestBytesMax.
+struct ReadFrame {
+  enum class Got : std::uint8_t { whole, end, broken, too_long };
+  Got got = Got::broken;
+  Bytes bytes = {};
+};
+ReadFrame read_request(int socket);
 
 }  // namespace taper::sandbox

@@ -1,10 +1,5 @@
 #include "runtime/sandbox/builtin/worker.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-#include <array>
-#include <cstddef>
 #include <ctime>
 #include <utility>
 
@@ -17,21 +12,6 @@ namespace {
 constexpr int kCleanEnd = 0;
 constexpr int kStreamBroken = 1;
 constexpr int kFramingBroken = 2;
-
-enum class Got : std::uint8_t { all, end, broken };
-
-// `end` only when the stream ended before the first byte.
-Got read_exactly(int socket, std::uint8_t* into, std::size_t size) {
-  std::size_t have = 0;
-  while (have < size) {
-    const ssize_t count = ::read(socket, into + have, size - have);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Got::broken;
-    if (count == 0) return have == 0 ? Got::end : Got::broken;
-    have += static_cast<std::size_t>(count);
-  }
-  return Got::all;
-}
 
 BuiltinReply answer_request(const GrantedTrees& trees, const BuiltinRequest& request) {
   const std::clock_t before = std::clock();  // of this process
@@ -51,14 +31,11 @@ BuiltinReply answer_request(const GrantedTrees& trees, const BuiltinRequest& req
 int serve_builtins(int socket, const std::vector<authority::GrantedTree>& trees) {
   const GrantedTrees granted(trees);
   for (;;) {
-    std::array<std::uint8_t, sizeof(std::uint32_t)> head{};
-    const Got got = read_exactly(socket, head.data(), head.size());
-    if (got != Got::all) return got == Got::end ? kCleanEnd : kStreamBroken;
-    const std::size_t size = ByteReader(head).u32();
-    if (size > limits::kBuiltinRequestBytesMax) return kFramingBroken;
-    Bytes bytes(size);
-    if (size > 0 && read_exactly(socket, bytes.data(), size) != Got::all) return kStreamBroken;
-    const Result<BuiltinRequest> request = decode_request(bytes);
+    const ReadFrame read = read_request(socket);
+    if (read.got == ReadFrame::Got::end) return kCleanEnd;
+    if (read.got == ReadFrame::Got::broken) return kStreamBroken;
+    if (read.got == ReadFrame::Got::too_long) return kFramingBroken;
+    const Result<BuiltinRequest> request = decode_request(read.bytes);
     if (!request.ok()) return kFramingBroken;
     const Bytes reply = frame(encode_reply(answer_request(granted, request.value())));
     if (!write_all(socket, "socket", reply).ok()) return kStreamBroken;

@@ -36,6 +36,7 @@ enum class Verdict : std::uint8_t {
   open_mode,  // as mode, where the flags say that a file is made
   openat_mode,
   no_exec_third,  // protection without PROT_EXEC
+  fcntl_command,
   ioctl_request,
   clone_flags,  // no new namespace
   unshare_flags,
@@ -137,6 +138,14 @@ Program seccomp_rule() {
           answer(kAllow)};
 }
 
+// Copies of descriptors, their flags, locks, owners and sizes that are asked for, seals. Not:
+// F_SETLEASE and F_NOTIFY, by which who only reads holds up or watches others; F_SETPIPE_SZ, which
+// takes of what the host's user has.
+Program fcntl_rule() {
+  return allow_only(
+      1, {0, 1, 2, 3, 4, 5, 6, 7, 9, 36, 37, 38, 1025, 1027, 1028, 1030, 1032, 1033, 1034});
+}
+
 // Terminals, pipes, close-on-exec, reflinks, reading file flags. What is not here, above all
 // TIOCSTI and TIOCLINUX, is refused.
 Program ioctl_rule() {
@@ -166,6 +175,7 @@ Program body(Verdict verdict) {
     case Verdict::open_mode: return open_rule(1);
     case Verdict::openat_mode: return open_rule(2);
     case Verdict::no_exec_third: return refuse_any_bit(2, kProtExec);
+    case Verdict::fcntl_command: return fcntl_rule();
     case Verdict::ioctl_request: return ioctl_rule();
     case Verdict::memfd_flags:
       return {load_argument(1), jump(BPF_JSET, kMemfdNoexecSeal, 1, 0), answer(kRefuse),

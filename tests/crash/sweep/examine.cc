@@ -40,6 +40,8 @@ Sight look(const World& world, const char* when, Problems& problems) {
   if (!told.ok()) problems.push_back(std::string(when) + ": log: " + to_line(told.error()));
   if (told.ok()) sight.told = std::move(*told);
   if (sight.told.undone != 0) problems.push_back(std::string(when) + ": a cancel was undone");
+  if (sight.told.unanswered != 0)
+    problems.push_back(std::string(when) + ": a call went on without an answer");
   return sight;
 }
 

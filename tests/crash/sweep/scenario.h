@@ -27,9 +27,13 @@ struct Scenario {
 };
 
 const std::vector<Scenario>& scenarios();
-// asking.cc: calls with handles, and all the verbs about them.
+// asking.cc: calls with handles and all the verbs about them; a program that is the agent.
 void use_handles(World& world);
 Status ask_about_calls(World& world);
+void park_call(World& world);
+Status answer_call(World& world);
+void use_program(World& world);
+Status run_program(World& world);
 // Makes what stands before each run of the scenario.
 void prepare(World& world, const Scenario& scenario);
 // Runs it with no fault. False: it failed by itself, and said so.

@@ -132,11 +132,17 @@ void use_items(World& world) {
   world.use(capsule);
 }
 
-// What the event loop does every so often while a task runs.
+// What the event loop does every so often while a task runs, and when the clock was set; a
+// challenge, and its answer.
 Status keep_time(World& world) {
   const SystemClock clock;
   TAPER_TRY(const broker::OwnedState owned, broker::own_state(world.state(), "", clock.now()));
   TAPER_CHECK(owned.authority->persist_time(clock.now()));
+  Now stepped = clock.now();
+  stepped.wall_s += limits::kClockStepToleranceS + 1;
+  TAPER_CHECK(owned.authority->note_clock(stepped));
+  TAPER_TRY(const Bytes challenge, owned.authority->time_challenge(clock.now()));
+  TAPER_CHECK(owned.authority->import_time(world.node().answer(challenge), clock.now()));
   return owned.store->sync_marker();
 }
 
@@ -231,6 +237,8 @@ const std::vector<Scenario>& scenarios() {
       {"birth", [](World& world) { world.forget_state(); }, be_born, import_again, Examined::birth},
       {"items", use_items, run_sample, run_sample},
       {"asking", use_handles, ask_about_calls, ask_about_calls},
+      {"waiting", park_call, answer_call, answer_call},
+      {"agent", use_program, run_program, run_program},
       {"clock", break_off, keep_time, run_sample},
       {"handover", break_off_before_root, hand_over, hand_over_and_start, Examined::task,
        Code::signer_unknown},

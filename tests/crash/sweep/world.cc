@@ -162,6 +162,13 @@ Result<Told> World::told() const {
     if (record_of.type_name == "outcome" && told.cancelled.contains(call) &&
         member(record_of.body, "outcome") != "killed")
       ++told.undone;
+    const std::string input = member(record_of.body, "input_digest");
+    if (record_of.type_name == "decision" && !input.empty() &&
+        member(record_of.body, "verdict") == "allow") {
+      int& left = told.answered[call + input];
+      left += verb == "update" ? 1 : -1;
+      if (left < 0) ++told.unanswered;
+    }
     if (record_of.type_name != "reading") return;
     if (verb == "erase")
       ++told.erased;

@@ -41,6 +41,8 @@ struct Told {
   int erased = 0;                            // tasks whose results were forgotten
   std::set<std::string> cancelled;           // calls of which a cancel was allowed
   int undone = 0;                            // such calls with another outcome than killed
+  std::map<std::string, int> answered;       // by call and digest: updates, less what went on
+  int unanswered = 0;                        // calls that went on without one
 };
 
 class World {

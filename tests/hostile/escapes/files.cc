@@ -140,8 +140,22 @@ Verdict list_secret(const Place& place) {
 }
 Verdict watch_secret(const Place& place) {
   const int watch = ::inotify_init1(0);
-  if (watch < 0) return cannot("inotify");
+  if (watch < 0) return shut(errno_name(errno));
   return opened(::inotify_add_watch(watch, place.secret.c_str(), IN_ALL_EVENTS));
+}
+Verdict watch_host_programs(const Place&) {
+  const int watch = ::inotify_init1(0);
+  if (watch < 0) return shut(errno_name(errno));
+  return opened(::inotify_add_watch(watch, "/usr/bin", IN_OPEN));
+}
+Verdict notify_host_programs(const Place&) {
+  const int fd = read_only("/usr/bin");
+  return fd < 0 ? cannot("open") : opened(::fcntl(fd, F_NOTIFY, DN_ACCESS));
+}
+// While it is held, whoever opens the file to write waits.
+Verdict lease_read_only(const Place& place) {
+  const int fd = read_only(place.read + "/file");
+  return fd < 0 ? cannot("open") : opened(::fcntl(fd, F_SETLEASE, F_RDLCK));
 }
 
 Verdict remove_work(const Place& place) {

@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <functional>
 #include <vector>
 
@@ -200,6 +201,16 @@ Verdict fork_bomb(const Place&) {
   for (const pid_t child : children) ::kill(child, SIGKILL);
   for (const pid_t child : children) ::waitpid(child, nullptr, 0);
   return error_number == 0 ? open("no end") : shut(errno_name(error_number));
+}
+
+// Timers count with the host's user.
+Verdict exhaust_timers(const Place&) {
+  constexpr int kTimers = 2000;
+  for (int i = 0; i < kTimers; ++i) {
+    timer_t timer{};
+    if (::timer_create(CLOCK_MONOTONIC, nullptr, &timer) != 0) return shut(errno_name(errno));
+  }
+  return open("no end");
 }
 
 // Threads by the bare call: each sleeps on a stack that nobody else touches.

@@ -1,11 +1,14 @@
 """Talks in which `taper connect` says everything that it can say, in each revision."""
 import time
 
-from whole_node import MODERN, Talk
+from whole_node import MODERN, TASKS, Talk
 
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 TASKS_LEGACY = "2025-11-25"
 URI = "taper://task"
+CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
+CAN_ANSWER = {CAPABILITIES: {"elicitation": {}}}
+CAN_ANSWER_TASKS = {CAPABILITIES: {"elicitation": {}, **TASKS}}
 RELATED = "io.modelcontextprotocol/related-task"
 LONG, SHORT, UNREAD, WRONG = "600", "0.2", "0.3", "wrong"
 PATH = {"path": "/etc/passwd"}
@@ -25,7 +28,7 @@ def pages(talk):
 
 def common(talk, host):
     """What all revisions have."""
-    assert len(pages(talk)) == 69
+    assert len(pages(talk)) == 70
     talk.ask("tools/list", {"cursor": "none"})
     good = talk.call("file.read", {"path": str(host.node.data / "a.txt")})["result"]
     assert good["isError"] is False, good
@@ -82,6 +85,20 @@ def legacy(host, era, heard):
     talk.end()
 
 
+def waiting_task(host, heard):
+    """A task that asks its client for something, and waits; its id."""
+    talk = opened(host, MODERN, heard)
+    task = talk.call("asker.ask", tasks=True, **CAN_ANSWER_TASKS)["result"]["taskId"]
+    while talk.ask("tasks/get", {"taskId": task}, tasks=True)["result"]["status"] == "working":
+        pass
+    talk.end()
+    return task
+
+
+def answered(requests):
+    return {key: {"action": "accept", "content": {"word": "lamp"}} for key in requests}
+
+
 def legacy_tasks(host, heard):
     talk = opened(host, TASKS_LEGACY, heard)
     made = talk.call("sleep", {"seconds": SHORT}, task={"ttl": 60000})["result"]["task"]
@@ -107,6 +124,7 @@ def legacy_tasks(host, heard):
     talk.ask("tasks/result", {"taskId": slow["taskId"]})
     fails = talk.call("rich.fails", {"why": "it broke"}, task={})["result"]["task"]
     assert "it broke" in str(talk.ask("tasks/result", {"taskId": fails["taskId"]})["result"]["content"])
+    assert talk.ask("tasks/get", {"taskId": waiting_task(host, heard)})["result"]["status"] == "input_required"
     talk.ask("tasks/get", {"taskId": "f" * 32})
     talk.call("time.now", task={})
     talk.call("no.such", task={})
@@ -122,6 +140,13 @@ def modern(host, heard):
     talk.ask("server/discover", **{"io.modelcontextprotocol/protocolVersion": "1900-01-01"})
     talk.ask("server/discover", **{"io.modelcontextprotocol/clientCapabilities": 7})
     common(talk, host)
+    asked = talk.call("asker.ask", **CAN_ANSWER)["result"]
+    assert asked["resultType"] == "input_required", asked
+    said = talk.ask("tools/call", {"name": "asker.ask", "arguments": {}, "requestState": asked["requestState"],
+                                   "inputResponses": answered(asked["inputRequests"])}, **CAN_ANSWER)["result"]
+    assert said["content"][0]["text"] == "the word is lamp", said
+    talk.ask("tools/call", {"name": "asker.ask", "arguments": {}, "requestState": asked["requestState"],
+                            "inputResponses": {}}, **CAN_ANSWER)
     listening = talk.send("subscriptions/listen", {"notifications": {
         "toolsListChanged": True, "promptsListChanged": True, "resourceSubscriptions": [URI, "taper://other"]}})
     talk.told("notifications/subscriptions/acknowledged")
@@ -154,6 +179,13 @@ def modern_tasks(host, heard):
     assert get(rich)["result"]["structuredContent"] == {"s": 1}
     assert get(wrong)["result"]["isError"] is True
     assert get(unread)["result"]["_meta"]["dev.taper/denial"], "who may not read is told so"
+    waiting = waiting_task(host, heard)
+    talk.send("subscriptions/listen", {"notifications": {"taskIds": [waiting]}}, tasks=True)
+    requests = get(waiting)["inputRequests"]
+    talk.ask("tasks/update", {"taskId": waiting, "inputResponses": {}}, tasks=True)
+    talk.ask("tasks/update", {"taskId": waiting, "inputResponses": answered(requests)}, tasks=True)
+    while get(waiting)["status"] != "completed":
+        pass
     cut = made("sleep", seconds=LONG)
     talk.ask("tasks/update", {"taskId": cut, "inputResponses": {}}, tasks=True)
     talk.ask("tasks/cancel", {"taskId": cut}, tasks=True)
@@ -170,6 +202,7 @@ def modern_tasks(host, heard):
 
 def lost_node(host, heard):
     """The node is killed under tasks and calls, comes back, and ends the task in the end."""
+    waiting_on = waiting_task(host, heard)
     talks = {era: opened(host, era, heard) for era in (TASKS_LEGACY, MODERN)}
     old, new = talks[TASKS_LEGACY], talks[MODERN]
     tasks = {old: old.call("sleep", {"seconds": LONG}, task={})["result"]["task"]["taskId"],
@@ -187,6 +220,9 @@ def lost_node(host, heard):
         got = talk.ask("tasks/get", {"taskId": task}, tasks=talk is new)["result"]
         assert got["status"] == "failed", got
     old.ask("tasks/result", {"taskId": tasks[old]})
+    for talk in tasks:
+        got = talk.ask("tasks/get", {"taskId": waiting_on}, tasks=talk is new)["result"]
+        assert got["status"] == "input_required", got
     host.node.taper("task", "cancel", host.task(), "--state", "state")
     for talk in tasks:
         # Until the session has ended too, a call is answered with a refusal.
@@ -216,6 +252,8 @@ def name_of(entry):
         status = message.get("params", {}).get("status")
         return message["method"] + (" " + status if status else "")
     result = message["result"]
+    if result.get("resultType") == "input_required":
+        return f"{entry['method']} input_required"
     status = result.get("status", result.get("task", {}).get("status"))
     kind = "task " + status if status else "is an error" if result.get("isError") else "ok"
     return f"{entry['method']} {kind}"
@@ -230,7 +268,7 @@ OLD = ALWAYS | {"initialize ok", "initialize error -32602", "ping ok", "resource
 MUST = {era: OLD for era in LEGACY}
 MUST[TASKS_LEGACY] = OLD | {
     "tools/call task working", "tasks/get task working", "tasks/get task completed", "tasks/get task failed",
-    "tasks/result ok", "tasks/result is an error", "tasks/result error -32603", "tasks/cancel task cancelled",
+    "tasks/get task input_required", "tasks/result ok", "tasks/result is an error", "tasks/result error -32603", "tasks/cancel task cancelled",
     "tasks/cancel error -32602", "tasks/get error -32602", "tasks/list error -32601", "tools/call error -32601",
     "tools/call error -32603", "notifications/tasks/status completed",
     "notifications/tools/list_changed"}
@@ -238,7 +276,8 @@ MUST[MODERN] = ALWAYS | {
     "server/discover ok", "server/discover error -32022", "server/discover error -32602", "resources/read error -32602",
     "notifications/subscriptions/acknowledged", "subscriptions/listen error -32602", "subscriptions/listen error -32021",
     "tools/call task working", "tasks/get task working", "tasks/get task completed", "tasks/get task failed",
-    "tasks/get task cancelled", "tasks/get error -32602", "tasks/get error -32021", "tasks/update ok",
+    "tasks/get task cancelled", "tasks/get task input_required", "tools/call input_required",
+    "tasks/get error -32602", "tasks/get error -32021", "tasks/update ok",
     "tasks/update error -32602", "tasks/update error -32021", "tasks/cancel ok", "tasks/cancel error -32602",
     "tasks/cancel error -32021", "notifications/tasks completed", "notifications/tools/list_changed",
     "tools/call error -32603"}

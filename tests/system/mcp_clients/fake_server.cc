@@ -129,7 +129,7 @@ class Fake : public Backend {
     if (is_terminal(found->second.status)) return done(found->second);
     waiting_.emplace(task, std::move(done));
   }
-  void update_task(Number /*number*/, std::string task, std::string responses,
+  void update_task(Number /*number*/, std::string task, std::string responses, Input /*input*/,
                    Done<std::monostate> done) override {
     if (!tasks_.contains(task)) return done(Refusal::unknown_task);
     done(std::monostate());

@@ -38,6 +38,10 @@ def mcpdo(clients, server):
             do = connected(era)
             slept = do("tools/call", "sleep", "seconds=1", "--task")
             expect(not slept.get("isError"), slept)
+            if era == "modern":
+                asked = do("tools/call", "asker.ask")["elicitationPending"]
+                answered = do("elicitation/respond", asked["elicitationId"], "word:=lamp")
+                expect("the word is lamp" in text_of(answered), answered)
             do("disconnect")
     print("mcpdo over taper connect: all as expected")
 

@@ -20,7 +20,7 @@ async def every_tool(client):
 async def run(mode, version):
     async with Client(StdioServerParameters(command=COMMAND, args=WORDS), mode=mode) as client:
         assert client.protocol_version == version, client.protocol_version
-        assert len(await every_tool(client)) == 69
+        assert len(await every_tool(client)) == 70
         read = await client.call_tool("file.read", {"path": FILE})
         assert read.content[0].text == "hello\n" and not read.is_error
         rich = await client.call_tool("rich.everything")

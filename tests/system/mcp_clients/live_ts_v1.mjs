@@ -15,7 +15,7 @@ await client.ping();
 const first = await client.listTools();
 const second = await client.listTools({ cursor: first.nextCursor });
 const tools = [...first.tools, ...second.tools];
-assert.equal(tools.length, 69);
+assert.equal(tools.length, 70);
 assert.equal(tools.find((t) => t.name === "sleep").execution.taskSupport, "optional");
 
 const read = await client.callTool({ name: "file.read", arguments: { path: file } });

@@ -6,7 +6,8 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 const [file, command, ...args] = process.argv.slice(2);
 const modes = [["auto", "2026-07-28"], [{ pin: "2026-07-28" }, "2026-07-28"], ["legacy", "2025-11-25"]];
 for (const [mode, version] of modes) {
-  const client = new Client({ name: "try", version: "1" }, { versionNegotiation: { mode } });
+  const client = new Client({ name: "try", version: "1" }, { versionNegotiation: { mode }, capabilities: { elicitation: {} } });
+  client.setRequestHandler("elicitation/create", () => ({ action: "accept", content: { word: "lamp" } }));
   const strange = [];
   client.onerror = (error) => strange.push(String(error));
   await client.connect(new StdioClientTransport({ command, args }));
@@ -14,7 +15,7 @@ for (const [mode, version] of modes) {
   assert.match(client.getInstructions(), /Say everything once/);
 
   const { tools } = await client.listTools();
-  assert.equal(tools.length, 69);
+  assert.equal(tools.length, 70);
   assert.equal((await client.callTool({ name: "file.read", arguments: { path: file } })).content[0].text, "hello\n");
   const rich = await client.callTool({ name: "rich.everything", arguments: {} });
   assert.deepEqual(rich.structuredContent, { s: 1 });
@@ -46,6 +47,8 @@ for (const [mode, version] of modes) {
     await client.callTool({ name: "time.now", arguments: {} });
     assert.equal((await updated).params.uri, "taper://task");
     await heard.close();
+    // Asks, is answered by the handler, and goes on.
+    assert.equal((await client.callTool({ name: "asker.ask", arguments: {} })).content[0].text, "the word is lamp");
   } else {
     await client.ping();
     await client.subscribeResource({ uri: "taper://task" });

@@ -116,6 +116,8 @@ class Specification:
                 message = {key: value for key, value in message.items() if key != "jsonrpc"}
             return check(schema, DEFINITIONS[method], message)
         body = message["result"]
+        if body.get("resultType") == "input_required":
+            return check(schema, "InputRequiredResult", body)
         created = "task" in body or body.get("resultType") == "task"
         check(schema, "CreateTaskResult" if created else DEFINITIONS[method], body)
         if era == MODERN and method == "tasks/get" and body["status"] == "completed":

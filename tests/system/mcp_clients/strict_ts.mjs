@@ -35,6 +35,7 @@ function bySchemas(sdk) {
     throws(sdk.JSONRPCMessageSchema, message);
     if ("error" in message) return true;
     if (!("result" in message)) throws(sdk[NOTIFICATIONS[method] + "NotificationSchema"], message);
+    else if (message.result.resultType === "input_required") throws(tasks2.InputRequiredCallToolResultV2Schema, message.result);
     else if ("task" in message.result) throws(sdk.CreateTaskResultSchema, message.result);
     else throws(sdk[RESULTS[method] + "ResultSchema"], message.result);
     return true;
@@ -56,7 +57,8 @@ async function byCodec() {
       told = codec.validateNotification(method, { method, params: message.params });
     } else {
       const decoded = codec.decodeResult(method, message.result);
-      if (decoded.kind !== "complete") throw new Error(String(decoded.error ?? decoded.kind));
+      if (decoded.kind === "invalid") throw new Error(String(decoded.error));
+      if (decoded.kind !== "complete") return throws(tasks2.InputRequiredCallToolResultV2Schema, message.result) ?? true;
       told = codec.validateResult(method, decoded.result);
     }
     if (!told.ok) throw new Error(told.message ?? told.reason);

@@ -63,16 +63,20 @@ class Host:
         server = self.node.folder / "server"
         server.mkdir()
         shutil.copy(HERE / "rich_server.py", server)
+        shutil.copy(HERE / "asking_server.py", server)
         self.node.declare("rich", ["/usr/bin/python3", server / "rich_server.py"], "2025-11-25", [server],
                           {"everything": {"effect": "read"}, "fails": {"effect": "read"}, "slow": {"effect": "read"}})
         self.node.pin("rich")
+        self.node.declare("asker", ["/usr/bin/python3", server / "asking_server.py"], MODERN, [server],
+                          {"ask": {"effect": "read"}})
+        self.node.pin("asker")
         self.capsule = self.sign()
 
     def sign(self):
         tools = self.node.tools()
         text = CAPSULE.format(data=self.node.data, sleep=tools["sleep"]["digest"])
         for name, tool in tools.items():
-            if name.startswith("rich."):
+            if name.startswith(("rich.", "asker.")):
                 rules = "{ why = \"any\" }" if name == "rich.fails" else "{}"
                 text += (f"[[grant]]\ntool = \"{name}\"\neffect = \"{tool['effect']}\"\ndigest = \"{tool['digest']}\"\n"
                          f"args = {rules}\n")

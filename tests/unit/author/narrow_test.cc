@@ -193,7 +193,7 @@ TEST_CASE("Explain names the times of day that a block asks for", "[author][R45]
   Chain chain;
   CHECK(chain.where("[[grant]]\nparent = \"file.list\"\nargs = { path = { time_of_day = { from = "
                     "\"08:00\", to = \"18:00\", offset = \"+01:00\" } } }\n",
-                    "no node has yet") == "line 3: grant[0].args.path");
+                    "signed source of time") == "line 3: grant[0].args.path");
   chain.narrow(R"([[grant]]
 parent = "file.list"
 args = { path = { time_of_day = { from = "08:00", to = "18:00", offset = "+01:00" } } }

@@ -132,12 +132,11 @@ TEST_CASE("Every part that is not enforced yet is refused by its name", "[author
     refused(source_with("[[grant]]\ntool=\"time.now\"\ncell = { " + std::string(key) + " = [] }"),
             key);
   }
-  for (const char* key : {"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca",
-                          "proof", "offline"}) {
+  for (const char* key :
+       {"audience", "pools", "nodes", "secrets", "approvers", "hosts", "host_ca", "proof"}) {
     refused(std::string(kHead) + key + " = 1\n[[grant]]\ntool=\"time.now\"\n" + std::string(kPlan),
             key);
   }
-  refused(source_with("") + "[agent]\nprogram = \"/bin/x\"\n", "agent");
   refused(source_with("") + "[block]\n", "block");
   refused(std::string(kHead) + "holder = \"spiffe://a/b\"\n[[grant]]\ntool=\"time.now\"\n" +
               std::string(kPlan),
@@ -155,6 +154,47 @@ TEST_CASE("A source without a plan is a session", "[author]") {
   const Result<Capsule> read = decode_capsule(*payload);
   REQUIRE(read.ok());
   CHECK(read->entry == EntryKind::session);
+}
+
+TEST_CASE("A source with a program is an agent", "[author]") {
+  const std::string head = std::string(kHead) + "[[grant]]\ntool=\"time.now\"\n";
+  const std::string digest(64, 'a');
+  const std::string agent = "[agent]\nprogram = \"planner\"\ndigest = \"" + digest + "\"\n";
+  const Draft draft = parsed(head + agent + "cell = { cpu = \"5s\" }\n");
+  const Result<Bytes> payload = encode_capsule(completed(draft));
+  REQUIRE(payload.ok());
+  const Result<Capsule> read = decode_capsule(*payload);
+  REQUIRE(read.ok());
+  CHECK(read->entry == EntryKind::agent);
+  CHECK(read->agent_entry.program == "planner");
+  CHECK(read->agent_entry.digest.hex() == digest);
+  CHECK(read->agent_entry.cell.cpu_s == 5);
+
+  const auto wrong = [&](const std::string& source, const char* words) {
+    INFO(source);
+    CHECK(find_finding(findings_of(source), words) != nullptr);
+  };
+  wrong(head + agent + std::string(kPlan), "[plan] or [agent], not both");
+  wrong(head + "[agent]\ndigest = \"" + digest + "\"\n", "program");
+  wrong(head + "[agent]\nprogram = \"planner\"\n", "digest");
+  wrong(head + "[agent]\nprogram = \"planner\"\ndigest = \"unpinned\"\n", "always pinned");
+  wrong(head + agent + "argv = [\"x\"]\n", "argv");
+
+  KnownTools tools = builtin_known_tools();
+  const auto linted = [&](const char* words) {
+    return find_finding(lint(draft, tools, nullptr, nullptr), words) != nullptr;
+  };
+  CHECK(linted("'planner' is not known"));
+  KnownTool known;
+  known.name = "planner";
+  known.digest = Hash::from_hex(digest);
+  tools["planner"] = known;
+  CHECK(linted("'planner' is not known"));
+  known.agent = true;
+  tools["planner"] = known;
+  CHECK(lint(draft, tools, nullptr, nullptr).empty());
+  tools["planner"].digest = Hash();
+  CHECK(linted("another digest"));
 }
 
 TEST_CASE("A session's grant that is not to be discovered is noted", "[author]") {

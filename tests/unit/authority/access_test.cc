@@ -22,6 +22,7 @@ TEST_CASE("create, poll, result, update and cancel are decisions and events of t
   CHECK(member(node.last_decision(), "verb") == "create");
   CHECK(member(node.last_decision(), "call") == call.hex());
   CHECK(member(node.last_decision(), "handle_ttl_ms") == std::to_string(kTtlMs));
+  node.settle(call, CallState::waiting);
   std::set<std::string> verbs = {"create"};
   for (const Verb verb : HandleNode::kAccess) {
     const std::uint64_t commits = node.store->commits();
@@ -150,6 +151,8 @@ TEST_CASE("another's handle, an unknown one, none and an old one answer the same
   for (const CallId& asked : {call, old, plain, CallId{{1}}}) check_same(node.stranger, asked);
   for (const CallId& asked : {old, plain, crypto::random_id<CallId>()})
     check_same(node.maker, asked);
+  if (verb == Verb::update) node.settle(call, CallState::waiting);
+  for (const CallId& asked : {call}) check_same(node.stranger, asked);
   CHECK(node.seen(node.task, call, verb).call == call);
 }
 
@@ -261,6 +264,7 @@ TEST_CASE("once its issuer is taken away no verb is allowed any more", "[authori
   const Bytes file = sign_capsule(node.fleet, node.capsule_with_all());
   const TaskId task = node.activate(file).value().task;
   const CallId call = node.made(task);
+  node.settle(call, CallState::waiting);
   for (const Verb verb : HandleNode::kAccess) node.seen(task, call, verb);
   node.as = node.caller(task);
   capsules::TrustRootData next = node.fleet.root_data;

@@ -54,7 +54,7 @@ TEST_CASE("a capsule of the fleet is activated once", "[authority][R1]") {
   CHECK(refused_without_trace(node, file, node.fleet.holder_key) == Code::activations_spent);
 }
 
-TEST_CASE("another key's proof is refused with its own number", "[authority][R3]") {
+TEST_CASE("another key's proof is refused with its own number", "[authority][R3][R9]") {
   Node node;
   const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));
   CHECK(refused_without_trace(node, file, crypto::SigningKey::generate()) == Code::proof_wrong);
@@ -70,6 +70,15 @@ TEST_CASE("another key's proof is refused with its own number", "[authority][R3]
     auto spoiled = request;
     spoiled.proof[0] ^= 1U;
     CHECK_FALSE(node.authority->activate(spoiled, node.tools, node.clock.now()).ok());
+    CHECK(node.authority->activate(request, node.tools, node.clock.now()).code() ==
+          Code::proof_wrong);
+  }
+  SECTION("also where its activation was refused before the proof was asked for") {
+    const auto request = node.request(file, node.fleet.holder_key);
+    node.clock.step_wall_s(-5 * 86'400);
+    CHECK(node.authority->activate(request, node.tools, node.clock.now()).code() ==
+          Code::time_behind);
+    node.clock.step_wall_s(5 * 86'400);
     CHECK(node.authority->activate(request, node.tools, node.clock.now()).code() ==
           Code::proof_wrong);
   }

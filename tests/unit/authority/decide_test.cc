@@ -39,10 +39,10 @@ TEST_CASE("each call needs the tier of its capsule, whatever was admitted", "[au
                                        "file.read", to_bytes(as_bytes(kRead)), "step"};
   const auto arguments = capsules::parse_arguments(request.arguments);
   REQUIRE(arguments.code() == Code::ok);
-  const authority::TimeAnchor anchor;
+  const authority::TimeState time;
   authority::NodeFacts facts = node.facts();
   const auto ruling = [&] {
-    return decide(task, {facts, anchor, kNowS}, request, arguments, node.tools, node.clock.now());
+    return decide(task, {facts, time, kNowS}, request, arguments, node.tools, node.clock.now());
   };
   REQUIRE(task.root().min_tier == capsules::Tier::t2);
   CHECK(ruling().failed == Question::none);

@@ -20,7 +20,10 @@ struct Identified : HandleNode {
   // Every kind of decision, allowed and denied, by the chain that asks now.
   void decide_everything(const TaskId& task) {
     const CallId call = made(task);
-    for (const Verb verb : kAccess) seen(task, call, verb);
+    for (const Verb verb : {Verb::poll, Verb::result, Verb::cancel}) seen(task, call, verb);
+    const CallId asks = made(task);
+    settle(asks, CallState::waiting);
+    seen(task, asks, Verb::update);
     for (const Verb verb : kAccess)
       CHECK(refused_access(task, crypto::random_id<CallId>(), verb) == Code::handle_unknown);
     CHECK(authority->discover(task, caller(task), tools, clock.now()).ok());
@@ -51,6 +54,7 @@ TEST_CASE("requester, agent and holder stand in every record of a task", "[autho
   capsules::Capsule capsule = node.capsule_with_all();
   REQUIRE(capsule.requester == "user:alice@plant.example");
   REQUIRE(capsule.agent == "log-triage");
+  capsule.grants[0].budget.calls = 100;
   const Bytes file = sign_capsule(node.fleet, capsule);
   const TaskId task = node.activate(file).value().task;
   node.decide_everything(task);

@@ -377,10 +377,23 @@ TEST_CASE("joining is bounded", "[authority][R45]") {
     block.grants = {{"mine", "read-logs", {}, {}}};
     return node.activate(narrow_capsule(family.root, block, node.fleet.holder_key), key).code();
   };
-  for (std::size_t i = 1; i < limits::kChainsMax; ++i) {
+  // Whom it is handed to leave some to its holder, who narrows it for itself.
+  const std::size_t theirs = limits::kChainsMax - limits::kChainsForHolder;
+  for (std::size_t i = 0; i < theirs; ++i) {
     REQUIRE(narrowed(crypto::SigningKey::generate()) == Code::ok);
   }
   CHECK(narrowed(crypto::SigningKey::generate()) == Code::too_large);
+  const auto own = [&](std::size_t number) {
+    Block block;
+    block.holder = node.fleet.holder_key.public_key();
+    block.grants = {{"own" + std::to_string(number), "read-logs", {}, {}}};
+    return node
+        .activate(narrow_capsule(family.root, block, node.fleet.holder_key), node.fleet.holder_key)
+        .code();
+  };
+  for (std::size_t i = theirs + 1; i < limits::kChainsMax; ++i) REQUIRE(own(i) == Code::ok);
+  CHECK(own(limits::kChainsMax) == Code::too_large);
+  CHECK(own(limits::kChainsMax - 1) == Code::ok);
   family.as_root();  // one that is known may come again
   CHECK(node.refused(task, "file.read", kPump) == Code::ok);
 
@@ -388,6 +401,48 @@ TEST_CASE("joining is bounded", "[authority][R45]") {
   quick.as_root();
   quick.as_child();
   CHECK(quick.node.activate(quick.sibling, quick.sibling_key).code() == Code::log_quota);
+}
+
+TEST_CASE("one whom a capsule was handed to leaves chains to the others", "[authority][R45][R47]") {
+  Family family([](Capsule& capsule) { capsule.log_quota_bytes = 1'000'000; });
+  Node& node = family.node;
+  const TaskId task = family.as_root().task;
+  // Handed on by the child to keys that are its own, too.
+  std::size_t number = 0;
+  const auto child_joins = [&] {
+    Block block;
+    const crypto::SigningKey key = crypto::SigningKey::generate();
+    block.holder = key.public_key();
+    block.grants = {{"deeper" + std::to_string(++number), "mine", {}, {}}};
+    return node.activate(narrow_capsule(family.child, block, family.child_key), key).code();
+  };
+  for (std::size_t i = 0; i < limits::kChainsPerBranchMax; ++i) REQUIRE(child_joins() == Code::ok);
+  CHECK(child_joins() == Code::too_large);
+  node.restart();  // nothing of them is in memory
+  family.as_root();
+  CHECK(child_joins() == Code::too_large);
+  CHECK(node.activate(family.sibling, family.sibling_key).ok());
+  CHECK(node.refused(task, "file.read", kPump) == Code::ok);
+}
+
+TEST_CASE("a holder's own narrowing makes no first holder of whom it is handed to",
+          "[authority][R45][R47]") {
+  Family family([](Capsule& capsule) { capsule.log_quota_bytes = 1'000'000; });
+  Node& node = family.node;
+  family.as_root();
+  Block block;
+  block.holder = node.fleet.holder_key.public_key();
+  block.grants = {{"own", "read-logs", {}, {}}};
+  const Bytes own = narrow_capsule(family.root, block, node.fleet.holder_key);
+  std::size_t number = 0;
+  const auto child_joins = [&] {
+    block.holder = family.child_key.public_key();
+    block.grants = {{"his" + std::to_string(++number), "own", {}, {}}};
+    return node.activate(narrow_capsule(own, block, node.fleet.holder_key), family.child_key)
+        .code();
+  };
+  for (std::size_t i = 0; i < limits::kChainsPerBranchMax; ++i) REQUIRE(child_joins() == Code::ok);
+  CHECK(child_joins() == Code::too_large);
 }
 
 TEST_CASE("a chain whose join was not written is not attached", "[authority][R50][R45]") {

@@ -323,27 +323,63 @@ TEST_CASE("a block takes verbs away, along the whole line", "[authority][R45][R4
   Node node;
   Chain chain(node);
   using capsules::Verb;
-  chain.capsule.grants[0].verbs = {Verb::call, Verb::poll, Verb::result, Verb::cancel};
+  chain.capsule.grants[0].verbs = {Verb::call, Verb::poll, Verb::retry};
   chain.sign();
   Block block = keeping({kept("fetch", "read-logs"), kept("go", "read-logs")});
-  block.grants[0].verbs = {Verb::result, Verb::call};
+  block.grants[0].verbs = {Verb::poll, Verb::call};
   block.grants[1].verbs = {Verb::poll};
   chain.narrow(block);
   const std::string path = json("/var/log/plant/a");
   TaskId task = chain.activated();
   CHECK(node.refused(task, "file.read", path, Verb::call) == Code::ok);
-  CHECK(node.refused(task, "file.read", path, Verb::poll) == Code::ok);
-  CHECK(node.refused(task, "file.read", path, Verb::cancel) == Code::verb_not_granted);
+  CHECK(node.refused(task, "file.read", path, Verb::retry) == Code::verb_not_granted);
   // Claiming what is gone brings it not back.
   block = keeping({kept("a", "fetch"), kept("b", "go")});
-  block.grants[0].verbs = {Verb::result, Verb::poll, Verb::cancel};
+  block.grants[0].verbs = {Verb::poll, Verb::retry};
+  block.grants[1].verbs = {Verb::call, Verb::retry};
   chain.narrow(block);
   node.as = chain.activate()->chain;
-  CHECK(node.refused(task, "file.read", path, Verb::result) == Code::ok);
   CHECK(node.refused(task, "file.read", path, Verb::call) == Code::verb_not_granted);
-  CHECK(node.refused(task, "file.read", path, Verb::cancel) == Code::verb_not_granted);
-  // The line ends in one kept grant: the other's verbs are not added to it.
-  CHECK(node.refused(task, "file.read", path, Verb::poll) == Code::ok);
+  CHECK(node.refused(task, "file.read", path, Verb::retry) == Code::verb_not_granted);
+}
+
+TEST_CASE("the line ends in one kept grant: the other's verbs are not added to it",
+          "[authority][R45][R46]") {
+  Node node;
+  Chain chain(node);
+  using capsules::Verb;
+  chain.capsule.grants[0].verbs = {Verb::call, Verb::poll, Verb::retry};
+  chain.sign();
+  Block block = keeping({kept("fetch", "read-logs"), kept("go", "read-logs")});
+  block.grants[0].verbs = {Verb::call};
+  block.grants[1].verbs = {Verb::retry};
+  chain.narrow(block);
+  const std::string path = json("/var/log/plant/a");
+  TaskId task = chain.activated();
+  CHECK(node.refused(task, "file.read", path, Verb::call) == Code::ok);
+  CHECK(node.refused(task, "file.read", path, Verb::retry) == Code::ok);
+  block = keeping({kept("a", "fetch")});
+  block.grants[0].verbs = {Verb::call, Verb::retry};
+  chain.narrow(block);
+  node.as = chain.activate()->chain;
+  CHECK(node.refused(task, "file.read", path, Verb::call) == Code::ok);
+  CHECK(node.refused(task, "file.read", path, Verb::retry) == Code::tool_not_granted);
+}
+
+TEST_CASE("no verb but call and retry gives a permit", "[authority][R26][R27]") {
+  Node node;
+  Chain chain(node);
+  using capsules::Verb;
+  chain.capsule.grants[0].verbs = {Verb::discover, Verb::call,   Verb::poll,  Verb::result,
+                                   Verb::update,   Verb::cancel, Verb::retry, Verb::resume};
+  chain.sign();
+  const TaskId task = chain.activated();
+  const std::string path = json("/var/log/plant/a");
+  for (const Verb verb : {Verb::discover, Verb::poll, Verb::result, Verb::update, Verb::cancel,
+                          Verb::resume, Verb::unset})
+    CHECK(node.refused(task, "file.read", path, verb) == Code::verb_not_granted);
+  for (const Verb verb : {Verb::call, Verb::retry})
+    CHECK(node.refused(task, "file.read", path, verb) == Code::ok);
 }
 
 }  // namespace

@@ -196,6 +196,29 @@ TEST_CASE("a sum is exact, charged at once and never given back", "[authority][R
   CHECK(node.refused(task, "file.read", call("1")) == Code::budget_sum);
 }
 
+TEST_CASE("a call that never ran is given back, to every block's budget", "[authority][R38]") {
+  Node node;
+  Capsule capsule = open_capsule(node);
+  capsule.grants[0].budget.calls = 1;
+  capsule.grants[0].budget.sum = capsules::Sum{"max_bytes", 100};
+  capsule.grants[0].budget.rate = capsules::Rate{3, 60'000};
+  const Bytes file = sign_capsule(node.fleet, capsule);
+  const TaskId task = node.activate(file)->task;
+  constexpr auto kSixty = R"({"max_bytes":60,"path":"/var/log/plant/a"})";
+  // No cell could be had for it, or none that holds.
+  for (const Code code : {Code::sandbox_setup, Code::sandbox_layer}) {
+    node.settle(node.allowed(task, "file.read", kSixty).call, CallState::failed, code, 0);
+    CHECK(node.show(task).grants[0].left.calls == 1);
+    CHECK(node.show(task).grants[0].left.sum == 100);
+    node.restart();
+    REQUIRE(node.activate(file).code() == Code::ok);
+  }
+  CHECK(node.show(task).grants[0].left.rate == 1);
+  node.settle(node.allowed(task, "file.read", kSixty).call, CallState::failed, Code::tool_failed);
+  CHECK(node.show(task).grants[0].left.calls == 0);
+  CHECK(node.refused(task, "file.read", kSixty) == Code::budget_calls);
+}
+
 TEST_CASE("a sum at the end of its range does not wrap", "[authority][R38]") {
   Node node;
   constexpr std::int64_t kMost = INT64_MAX;

@@ -1,6 +1,7 @@
 // Messages of a session: only byte-exact ones of a known kind pass.
 #include "runtime/broker/agent_messages.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "runtime/base/limits.h"
@@ -89,6 +90,34 @@ TEST_CASE("what a request does not use is not carried", "[broker][session]") {
   REQUIRE(back.ok());
   CHECK(std::get<SessionRequest>(*back).tool.empty());
   CHECK(std::get<SessionRequest>(*back).call == request.call);
+}
+
+TEST_CASE("a call that goes on carries its answers, and what can be answered",
+          "[broker][session][R43]") {
+  SessionRequest request;
+  request.ask = Ask::call;
+  request.tool = "a.b";
+  request.input = authority::Input::urls;
+  request.responses = {1, 2};
+  const auto back = [&] {
+    const auto read = decode_session_message(encode(SessionMessage(request)));
+    REQUIRE(read.ok());
+    return std::get<SessionRequest>(*read);
+  };
+  CHECK(back().input == authority::Input::urls);
+  CHECK(back().responses.empty());
+  request.call = some_id<CallId>(1);
+  CHECK(back().call == request.call);
+  CHECK(back().responses == request.responses);
+  // The same with no id where one stands is no new call.
+  Bytes bytes = encode(SessionMessage(request));
+  const auto id = std::ranges::search(bytes, request.call.bytes);
+  REQUIRE_FALSE(id.empty());
+  std::ranges::fill(id, std::uint8_t{0});
+  CHECK(decode_session_message(bytes).code() == Code::message_malformed);
+  request.ask = Ask::create;
+  CHECK(back().call.is_zero());
+  CHECK(back().responses.empty());
 }
 
 // Cuts, additions and flipped bits: refused, or another message that is whole in itself.

@@ -180,10 +180,8 @@ TEST_CASE("requests of a peer that reads nothing are not taken without end", "[b
 
 // In bytes; always the same where a sanitizer keeps what was freed.
 std::int64_t resident() {
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if defined(TAPER_SANITIZED)
   return 0;
-#endif
 #endif
   std::ifstream file("/proc/self/statm");
   std::int64_t pages = 0;

@@ -146,6 +146,27 @@ TEST_CASE("the daemon activates nothing without the holder's proof", "[broker][R
   CHECK(run(beside.node.options(beside.node.folder() + "/agent.key")).code() ==
         Code::envelope_malformed);
   CHECK(whole(run(beside.node.options(file))).state == TaskState::completed);
+  // Nor looks it at a tool, or at an agent's program.
+  const auto stranger_needs_proof = [&beside](const capsules::Capsule& capsule) {
+    RunOptions stranger = beside.node.options(beside.node.sign(capsule));
+    CHECK(run(stranger).code() == Code::program_unfit);
+    stranger.prove = [](ByteSpan) { return crypto::Signature{}; };
+    CHECK(run(stranger).code() == Code::proof_wrong);
+  };
+  capsules::Capsule gone = beside.reading();
+  gone.serial += 1;
+  gone.entry = capsules::EntryKind::agent;
+  gone.plan = {};
+  gone.agent_entry = {"lost", crypto::hash({}), {}};
+  beside.node.put_tool("lost", "kind = \"agent\"\nargv = [\"/nowhere/lost\"]\n");
+  stranger_needs_proof(gone);
+  gone = beside.node.capsule();
+  gone.grants = {beside.node.grant({.tool = "gone", .paths = {}, .any = {}})};
+  gone.plan.steps = {plan_step("gone", "gone", "{}")};
+  beside.node.put_tool("gone",
+                       "kind = \"command\"\neffect = \"read\"\noutput = \"text\"\n"
+                       "argv = [\"/nowhere/gone\"]\n");
+  stranger_needs_proof(gone);
 }
 
 TEST_CASE("no tool of a run beside the daemon is shown the holder's keys", "[broker][R24]") {

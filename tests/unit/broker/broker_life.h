@@ -2,8 +2,14 @@
 // loop does.
 #pragma once
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "runtime/base/file.h"
@@ -21,6 +27,52 @@ T must(Result<T> result) {
   REQUIRE(result.ok());
   return std::move(result).value();
 }
+
+// The child of this one that makes cells.
+inline pid_t spawner_process() {
+  pid_t found = 0;
+  for (int looks = 0; found == 0 && looks < 1'000; ++looks) {  // it may not be that program yet
+    if (looks > 0) ::usleep(10'000);
+    std::ifstream children("/proc/thread-self/children");
+    for (pid_t child = 0; children >> child;) {
+      std::string name;
+      std::ifstream("/proc/" + std::to_string(child) + "/comm") >> name;
+      if (name == "taper-spawnd") found = child;
+    }
+  }
+  REQUIRE(found != 0);
+  return found;
+}
+
+// A process may open so many descriptors more, about, and none beyond them. Where we may not look
+// at it, which for the spawner's takes root, nothing is done and `looked` stays false.
+class FewDescriptors {
+ public:
+  FewDescriptors(pid_t process, std::size_t left) : process_(process) {
+    std::set<rlim_t> open;
+    std::error_code error;
+    const std::string folder = "/proc/" + std::to_string(process) + "/fd";
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+      open.insert(std::stoul(entry.path().filename()));
+    if (error) return;
+    rlim_t limit = 0;
+    for (; left > 0 || open.contains(limit); ++limit) left -= open.contains(limit) ? 0 : 1;
+    REQUIRE(::prlimit(process, RLIMIT_NOFILE, nullptr, &before_) == 0);
+    const rlimit few{limit, before_.rlim_max};
+    looked = ::prlimit(process, RLIMIT_NOFILE, &few, nullptr) == 0;
+  }
+  ~FewDescriptors() {
+    if (looked) ::prlimit(process_, RLIMIT_NOFILE, &before_, nullptr);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+  bool looked = false;
+
+ private:
+  pid_t process_;
+  rlimit before_{};
+};
 
 struct BrokerLife {
   BrokerLife(const testing::NodeForTests& node, const std::string& file)

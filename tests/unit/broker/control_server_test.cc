@@ -184,7 +184,7 @@ TEST_CASE("a peer that does not read is cut off, and holds up nobody", "[broker]
   StepReport step;
   step.result = std::string(limits::kStepResultShownBytes, 'x');
   for (std::size_t told = 0; served.clerk.last != nullptr; told += step.result.size()) {
-    REQUIRE(told < 2 * limits::kControlQueueBytesMost);
+    REQUIRE(told < 2 * limits::kControlHeldQueueBytesMost);
     served.clerk.last->tell(step);
     served.io.restart();
     served.io.poll();

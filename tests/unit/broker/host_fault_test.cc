@@ -107,6 +107,73 @@ TEST_CASE("a call that the host had no room for never ran, and is made by the ne
   CHECK(node.read("x") == "yonce");
 }
 
+TEST_CASE("nor did one whose cell could not be made, and no step is tried again or left out for it",
+          "[broker][host][R52]") {
+  NodeForTests node;
+  capsules::Capsule capsule = node.capsule();
+  capsule.grants = {node.grant({.tool = "time.now", .paths = {}, .any = {}}),
+                    node.grant({.tool = "file.list", .paths = {"path"}, .any = {}, .calls = 1})};
+  capsule.grants[1].verbs.push_back(capsules::Verb::retry);
+  capsules::Step step = plan_step("list", "file.list", R"({"path":")" + node.data() + "\"}");
+  SECTION("a step that ends the plan") {}
+  SECTION("one without which it goes on") { step.on_error = capsules::OnError::carry_on; }
+  SECTION("one that is tried again") {
+    step.on_error = capsules::OnError::retry;
+    step.retries = 3;
+    step.backoff_ms = 1;
+  }
+  capsule.plan.steps = {plan_step("now", "time.now", "{}"), step};
+  const std::string file = node.sign(capsule);
+  RunOptions options = node.options(file);
+  std::optional<FewDescriptors> short_of;
+  std::vector<std::string> told;
+  options.on_step = [&](const StepReport& report) {
+    told.push_back(report.id + ":" + report.outcome + ":" +
+                   std::to_string(describe(report.code).number));
+    if (report.id == "now") short_of.emplace(spawner_process(), 1);  // that of the order
+  };
+  const Code refused = run(options).code();
+  if (!short_of->looked) return;
+  short_of.reset();
+  CHECK(refused == Code::sandbox_setup);
+  CHECK(told == std::vector<std::string>{"now:done:1", "list:failed:701"});
+  const auto tasks = must(task_list(node.state()));
+  REQUIRE(tasks.size() == 1);
+  CHECK(tasks[0].state == TaskState::active);
+  const RunReport report = must(run(node.options(file)));
+  CHECK(report.resumed);
+  CHECK(report.state == TaskState::completed);
+}
+
+TEST_CASE("an agent whose cell could not be made is started by the next run",
+          "[broker][host][agent][R52]") {
+  NodeForTests node;
+  node.put_tool("planner", "kind = \"agent\"\nargv = [\"/usr/bin/true\"]\nfiles = []\n");
+  capsules::Capsule capsule = node.capsule();
+  capsule.entry = capsules::EntryKind::agent;
+  capsule.plan = {};
+  capsule.grants = {node.grant({.tool = "time.now", .paths = {}, .any = {}})};
+  capsule.agent_entry = {.program = "planner",
+                         .digest = must(tools_list(node.state())).at("planner").digest,
+                         .cell = {}};
+  RunOptions options = node.options(node.sign(capsule));
+  std::optional<FewDescriptors> short_of;
+  const auto prove = options.prove;
+  options.prove = [&](ByteSpan statement) {
+    const pid_t spawner = spawner_process();
+    testing::pause_ms(500);        // it sets itself up
+    short_of.emplace(spawner, 3);  // those of the order
+    return prove(statement);
+  };
+  const Code refused = run(options).code();
+  if (!short_of->looked) return;
+  short_of.reset();
+  CHECK(refused == Code::sandbox_setup);
+  const auto tasks = must(task_list(node.state()));
+  REQUIRE(tasks.size() == 1);
+  CHECK(tasks[0].state == TaskState::active);
+}
+
 // Takes away the host's folder of results, or gives it back.
 void set_results(const NodeForTests& node, bool usable) {
   const std::string results = node.state() + "/results";

@@ -176,6 +176,33 @@ TEST_CASE("results say what was masked and stay JSON", "[broker][masker][R12]") 
   CHECK(render(false, wrote("nothing")) == R"({"exit":0,"text":"nothing"})");
 }
 
+TEST_CASE("half a secret beside a cut is masked", "[broker][masker][R12]") {
+  const std::string value = "hunter-22-is-\"the\"-word";
+  // It was cut at the end, or had its beginning dropped.
+  CHECK(masked(value, "it said hunter-22…") == "it said [secret db]…");
+  CHECK(masked(value, "it ended: …e\"-word and so on") == "it ended: …[secret db] and so on");
+  CHECK(masked(value, "…\"-word hunter-22-…") == "…[secret db] [secret db]…");
+  CHECK(masked(value, "hunter-22-is-\"the\"-word, hunter-22-is-\"the\"-wor…") ==
+        "[secret db], [secret db]…");
+  // In the midst of an escape, and in other forms.
+  CHECK(masked(value, R"({"p":"hunter-22-is-\…)") == R"({"p":"[secret db]…)");
+  CHECK(masked(value, R"({"p":"hunter-22-is-\u00…)") == R"({"p":"[secret db]…)");
+  CHECK(masked(value, R"(…022the\"-word")") == R"(…[secret db]")");
+  CHECK(masked(value, to_hex(as_bytes(value)).substr(0, 21) + "…") == "[secret db]…");
+  const std::string digits = to_base64(as_bytes("x" + value));
+  CHECK(masked(value, "…" + digits.substr(9)).starts_with("…[secret db]"));
+  // What tells too little, and what stands beside no cut, stays.
+  CHECK(masked(value, "hunte…") == "hunte…");
+  CHECK(masked(value, "hunter-22") == "hunter-22");
+  CHECK(masked(value, "a… hunter-22") == "a… hunter-22");
+  CHECK(masked(value, "…") == "…");
+}
+
+TEST_CASE("a secret of several lines is known on one line", "[broker][masker][R12]") {
+  CHECK(masked("ab cd\nef gh", "got ab cd ef gh!") == "got [secret db]!");
+  CHECK(masked("ab cd\nef gh", "got ab cd ef…") == "got [secret db]…");
+}
+
 TEST_CASE("errors are masked in every part", "[broker][masker][R12]") {
   Masker masker(secrets_of({{"db", "hunter22"}}));
   const Error error = masker.masked(

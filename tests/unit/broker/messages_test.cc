@@ -35,6 +35,8 @@ std::vector<ControlRequest> all_requests() {
           {.verb = ControlVerb::challenge},
           {.verb = ControlVerb::import_root, .file = Bytes(10, 3), .fleet = some<Hash>()},
           {.verb = ControlVerb::import_root, .file = Bytes(10, 3)},
+          {.verb = ControlVerb::import_time, .file = Bytes(10, 3)},
+          {.verb = ControlVerb::time_challenge},
           result,
           run};
 }

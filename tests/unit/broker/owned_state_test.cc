@@ -11,6 +11,8 @@
 
 #include "crypto/crypto.h"
 #include "runtime/authority/node.h"
+#include "runtime/base/file.h"
+#include "runtime/broker/embedded.h"
 #include "tests/support/scratch_directory.h"
 
 namespace taper {
@@ -91,6 +93,31 @@ TEST_CASE("the node's own key answers sessions, no other", "[broker][session]") 
                              std::filesystem::copy_options::overwrite_existing);
   CHECK(broker::take_signer(*owned, base / "state").code() == Code::key_file_malformed);
   CHECK(owned->signer == nullptr);
+}
+
+TEST_CASE("no tool of a capsule may see its holder's key, not even by what cells see anyway",
+          "[broker][R24]") {
+  capsules::UntrustedCapsule capsule;
+  const testing::ScratchDirectory folder;
+  const std::string key = folder / "agent.key";
+  REQUIRE(create_file(key, {}, 0600).ok());
+  capsule.root.grants.resize(1);
+  capsules::Grant& grant = capsule.root.grants[0];
+  const auto check = [&](const std::string& path) {
+    return broker::check_keys_apart(capsule, path).code();
+  };
+  for (const std::string tool : {"file.read", "grep"}) {
+    grant.tool = tool;
+    grant.args = {{"path", false, {capsules::Under{folder.path()}}}};
+    CHECK(check(key) == Code::tree_refused);
+    grant.args = {{"path", false, {capsules::Under{folder / "logs"}}}};
+    CHECK(check(key) == Code::ok);
+  }
+  grant.args = {};
+  CHECK(check("/usr/bin/env") == Code::tree_refused);  // of a command
+  CHECK(check(key) == Code::ok);
+  grant.tool = "time.now";
+  CHECK(check("/usr/bin/env") == Code::ok);
 }
 
 }  // namespace

@@ -26,7 +26,9 @@ TEST_CASE("a task is not over before its cells are dead", "[broker][ends][R14]")
                  .results = results,
                  .tools = life.shelf,
                  .clock = life.clock});
-  PlanRun run(host.life(task), life.activation, {});
+  const auto steps = GENERATE(Steps::kept, Steps::told);
+  std::size_t told = 0;
+  PlanRun run(host.life(task), life.activation, [&told](const StepReport&) { ++told; }, steps);
   const auto wait = [&] {
     pollfd news{life.spawner->wait_fd(), POLLIN, 0};
     REQUIRE(::poll(&news, 1, 10'000) == 1);
@@ -46,7 +48,8 @@ TEST_CASE("a task is not over before its cells are dead", "[broker][ends][R14]")
   while (!run.over()) wait();
   CHECK(life.spawner->cells_alive(task) == 0);
   CHECK(state() == TaskState::completed);
-  CHECK(must(run.take_report()).steps.size() == 1);
+  CHECK(must(run.take_report()).steps.size() == (steps == Steps::kept ? 1 : 0));
+  CHECK(told == 1);
 }
 
 TEST_CASE("an end that an earlier life began is brought to its end", "[broker][ends][R14]") {

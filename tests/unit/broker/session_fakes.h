@@ -36,6 +36,7 @@ class FakeHost : public Session::Host {
     if (answers_at_once) session.reply(number, Code::ok, answer);
   }
   void misused(Session&, const Error& error) override { misuses.push_back(error.code()); }
+  void said(Session&, std::string said_last) override { words = std::move(said_last); }
   void gone(Session& session) override {
     ++departures;
     if (session.asked()) withdrawn.push_back(session.asked()->challenge);
@@ -60,6 +61,7 @@ class FakeHost : public Session::Host {
   std::vector<Code> misuses;
   std::vector<Nonce> withdrawn;
   int departures = 0;
+  std::string words;
 };
 
 }  // namespace taper::broker

@@ -16,18 +16,6 @@ using authority::CallState;
 using authority::TaskState;
 using As = testing::NodeForTests::As;
 
-capsules::Value json(const std::string& body) {
-  return must(capsules::parse_value(as_bytes(body), limits::kResultBytesMax));
-}
-std::string text_at(const capsules::Value& value, std::string_view pointer) {
-  const capsules::Value* found = value.at_pointer(pointer);
-  return found != nullptr && found->text() != nullptr ? *found->text() : "";
-}
-std::int64_t number_at(const capsules::Value& value, std::string_view pointer) {
-  const capsules::Value* found = value.at_pointer(pointer);
-  return found != nullptr && found->integer() != nullptr ? *found->integer() : -1;
-}
-
 constexpr const char* kSleep = R"(kind = "command"
 effect = "read"
 output = "text"
@@ -109,25 +97,6 @@ TEST_CASE("a result is kept where somebody may ask for it later", "[broker][sess
   const CallId handle = served.create(agent, "0");
   CHECK(served.life->about(agent, Ask::result, handle).code == Code::ok);
   CHECK(std::filesystem::exists(kept + "/" + handle.hex()));
-}
-
-TEST_CASE("a plan's proof opens no session", "[broker][session][R3]") {
-  testing::NodeForTests node;
-  capsules::Capsule capsule = node.capsule();
-  capsule.grants = {node.grant({.tool = "file.read", .paths = {"path"}, .any = {}})};
-  capsule.plan.steps = {testing::plan_step("one", "file.read", R"({"path":"/etc/passwd"})")};
-  const std::string file = node.sign(capsule);
-  SessionLife life(node);
-  std::vector<Bytes> sent;
-  const auto next = [&sent] { return must(decode_agent_message(sent.back())); };
-  Session session(*life.host, [&sent](Bytes message) { sent.push_back(std::move(message)); });
-  session.take(encode(AgentMessage(Hello{})));
-  const auto challenge = std::get<Challenge>(next());
-  session.take(encode(AgentMessage(node.plan_proof(file, challenge))));
-  CHECK(session.over());
-  CHECK(std::get<Refused>(next()).code == Code::entry_other);
-  const auto tasks = must(authority::list_tasks(*life.owned.store, life.clock.now()));
-  CHECK(tasks.empty());
 }
 
 TEST_CASE("discovery and use are parted", "[broker][session][R34]") {
@@ -216,6 +185,17 @@ TEST_CASE("one whom a capsule was handed to leaves room for the others", "[broke
   CHECK(served.life->open(served.file).opened);
 }
 
+TEST_CASE("a task's first holder has all the sessions that he left to nobody",
+          "[broker][session][R47]") {
+  Served served([](capsules::Capsule& capsule) { capsule.max_depth = 2; });
+  const std::string narrowed = served.node.narrow(served.file, sleeping_block());
+  REQUIRE(served.life->open(narrowed, As::narrowed).opened);
+  for (std::size_t i = 1; i < limits::kAgentSessionsPerTaskMax; ++i)
+    REQUIRE(served.life->open(served.file).opened);
+  CHECK(served.life->open(served.file).ended == Code::session_busy);
+  CHECK(served.life->open(narrowed, As::narrowed).ended == Code::session_busy);
+}
+
 TEST_CASE("one task's calls leave cells for others", "[broker][session]") {
   Served served;
   Agent& agent = served.life->open(served.file);
@@ -224,6 +204,91 @@ TEST_CASE("one task's calls leave cells for others", "[broker][session]") {
   CHECK(served.life->call(agent, "sleep", arguments).code == Code::session_busy);
   CHECK(served.life->call(agent, "sleep", arguments, Ask::create).code == Code::session_busy);
   CHECK(served.state(agent.opened->answer.task) == TaskState::active);
+}
+
+TEST_CASE("one whom a capsule was handed to leaves calls to the others", "[broker][session][R47]") {
+  Served served([](capsules::Capsule& capsule) { capsule.max_depth = 2; });
+  const std::string narrowed = served.node.narrow(served.file, sleeping_block());
+  Agent& owner = served.life->open(served.file);
+  Agent& other = served.life->open(narrowed, As::narrowed);
+  REQUIRE(other.opened);
+  const char* arguments = R"({"seconds":"30"})";
+  for (std::size_t i = 0; i < limits::kCallsPerBranchMax; ++i) served.create(other, "30");
+  CHECK(served.life->call(other, "sleep", arguments).code == Code::session_busy);
+  // Those that are over count no more.
+  const CallId quick = served.create(owner, "30");
+  CHECK(served.life->about(owner, Ask::cancel, quick).code == Code::ok);
+  for (std::size_t i = limits::kCallsPerBranchMax; i < limits::kCallsPerTaskMax; ++i)
+    served.create(owner, "30");
+  CHECK(served.life->call(owner, "sleep", arguments).code == Code::session_busy);
+}
+
+TEST_CASE("a branch's place is free again when its call is over", "[broker][session]") {
+  Served served([](capsules::Capsule& capsule) { capsule.max_depth = 2; });
+  Agent& other = served.life->open(served.node.narrow(served.file, sleeping_block()), As::narrowed);
+  REQUIRE(other.opened);
+  for (std::size_t i = 0; i < 2 * limits::kCallsPerBranchMax; ++i)
+    REQUIRE(served.life->call(other, "sleep", R"({"seconds":"0"})").code == Code::ok);
+}
+
+TEST_CASE("long results of one task do not hold up another", "[broker][session]") {
+  Served served([](capsules::Capsule& capsule) { capsule.serial += 1; });
+  capsules::Capsule second = served.node.capsule();
+  second.entry = capsules::EntryKind::session;
+  second.plan = {};
+  second.grants = {served.node.grant({.tool = "sleep", .paths = {}, .any = {"seconds"}})};
+  served.node.put_tool("long", R"(kind = "command"
+effect = "read"
+output = "text"
+argv = ["/usr/bin/head", "-c", "60000", "/dev/zero"]
+)");
+  second.grants.push_back(served.node.grant({.tool = "long", .paths = {}, .any = {}}));
+  Agent& many = served.life->open(served.node.sign(second));
+  Agent& one = served.life->open(served.file);
+  REQUIRE((many.opened && one.opened));
+  std::size_t told = 0;
+  bool answered = false;
+  const auto ask = [](Agent& agent, const char* tool, const char* arguments, auto told) {
+    SessionRequest request;
+    request.ask = Ask::call;
+    request.tool = tool;
+    request.arguments = to_bytes(as_bytes(std::string_view(arguments)));
+    agent.link->client().ask(request, told);
+    for (int i = 0; i < 2; ++i) agent.link->pump();
+  };
+  constexpr std::size_t kMany = 24;
+  ask(one, "sleep", R"({"seconds":"0"})", [&](const Result<SessionReply>&) { answered = true; });
+  for (std::size_t i = 0; i < kMany; ++i)
+    ask(many, "long", "{}", [&told](const Result<SessionReply>& reply) { told += reply.ok(); });
+  // All have done what they do before anybody looks.
+  for (int i = 0; i < 20; ++i) {
+    ::poll(nullptr, 0, 50);
+    REQUIRE(served.life->spawner->beat().ok());
+  }
+  served.life->until([&answered] { return answered; });
+  CHECK(told < kMany / 2);
+  served.life->until([&told] { return told == kMany; });
+}
+
+TEST_CASE("all calls of a task that ends are answered before its session ends",
+          "[broker][session]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  std::size_t answered = 0;
+  constexpr std::size_t kMany = limits::kSettledAtOnce + 4;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    SessionRequest request;
+    request.ask = Ask::call;
+    request.tool = "sleep";
+    request.arguments = to_bytes(as_bytes(std::string_view(R"({"seconds":"30"})")));
+    agent.link->client().ask(
+        request, [&answered](const Result<SessionReply>& reply) { answered += reply.ok(); });
+  }
+  const TaskId task = agent.opened->answer.task;
+  served.life->until([&] { return served.life->tasks->life(task)->calls() == kMany; });
+  REQUIRE(served.life->tasks->cancel(task).ok());
+  served.life->until([&agent] { return agent.ended.has_value(); });
+  CHECK(answered == kMany);
 }
 
 TEST_CASE("quick polls are held, and make no more records", "[broker][session]") {
@@ -359,6 +424,74 @@ TEST_CASE("a denial too many ends the task and its sessions", "[broker][session]
   served.life->until([&] { return agent.ended.has_value(); });
   CHECK(*agent.ended == Code::denials_ended);
   CHECK(served.state(task) == TaskState::revoked);
+}
+
+Bytes bytes_of(const std::string& path) { return must(read_file(path, limits::kCapsuleBytesMax)); }
+Hash chain_of(const std::string& path) {
+  return must(capsules::read_untrusted(bytes_of(path), {})).chain;
+}
+
+TEST_CASE("the proof of an activation opens no session", "[broker][session][R3]") {
+  for (const auto entry : {capsules::EntryKind::plan, capsules::EntryKind::agent}) {
+    Served served([entry](capsules::Capsule& capsule) {
+      capsule.entry = entry;
+      capsule.agent_entry.program = "planner";
+      capsule.agent_entry.digest.bytes[0] = 1;
+      capsule.plan.steps = {testing::plan_step("a", "sleep", R"({"seconds":"0"})")};
+      if (entry == capsules::EntryKind::agent) capsule.plan = {};
+    });
+    SessionHost& host = *served.life->host;
+    const Challenge given = host.challenge();
+    Open open;
+    open.capsule = bytes_of(served.file);
+    open.exchange.bytes[0] = 9;
+    open.signature =
+        served.node.options(served.file)
+            .prove(authority::activation_statement(given.fleet, given.node, given.incarnation,
+                                                   chain_of(served.file), given.challenge, {}));
+    Session session(host, [](const Bytes&) {});
+    CHECK(host.admit(session, given, open).code() == Code::entry_other);
+    CHECK(served.life->owned.authority->live_tasks().empty());
+  }
+}
+
+TEST_CASE("a channel to an agent is over with its run, and what it becomes is known",
+          "[broker][session]") {
+  Served served;
+  Agent& agent = served.life->open(served.file);
+  REQUIRE(agent.opened);
+  const TaskId task = agent.opened->answer.task;
+  const std::shared_ptr<TaskLife> life = served.life->tasks->life(task);
+  const auto attached = [&](SessionHost& host, auto use) {
+    std::vector<Bytes> sent;
+    {
+      Session session(host, task, [&sent](Bytes message) { sent.push_back(std::move(message)); });
+      host.attach(session, life, chain_of(served.file));
+      use(session);
+    }
+    return sent;
+  };
+  SessionRequest request;
+  request.ask = Ask::describe;
+  const Bytes asked = encode(SessionMessage(request));
+  {
+    SessionHost host(served.life->owned, *served.life->tasks);
+    CHECK(attached(host, [&](Session& session) { session.take(asked); }).size() == 1);
+    CHECK(host.attached() == SessionHost::Attached::gone);
+  }
+  {
+    SessionHost host(served.life->owned, *served.life->tasks);
+    const Bytes garbage = {1, 2, 3};
+    CHECK(attached(host, [&](Session& session) { session.take(garbage); }).empty());
+    CHECK(host.attached() == SessionHost::Attached::misused);
+  }
+  life->fail(Error(Code::internal));
+  SessionHost host(served.life->owned, *served.life->tasks);
+  const auto sent = attached(host, [&](Session& session) { session.take(asked); });
+  REQUIRE(sent.size() == 1);
+  const Result<SessionMessage> reply = decode_session_message(sent[0]);
+  REQUIRE(reply.ok());
+  CHECK(std::get<SessionReply>(*reply).code == Code::task_terminal);
 }
 
 }  // namespace

@@ -6,11 +6,25 @@
 
 #include <list>
 
+#include "capsules/value.h"
 #include "runtime/broker/session_host.h"
 #include "tests/support/local_link.h"
 #include "tests/unit/broker/broker_life.h"
 
 namespace taper::broker {
+
+// The body of a reply, and what stands in it: empty, or -1, where it is of another kind.
+inline capsules::Value json(const std::string& body) {
+  return must(capsules::parse_value(as_bytes(body), limits::kResultBytesMax));
+}
+inline std::string text_at(const capsules::Value& value, std::string_view pointer) {
+  const capsules::Value* found = value.at_pointer(pointer);
+  return found != nullptr && found->text() != nullptr ? *found->text() : "";
+}
+inline std::int64_t number_at(const capsules::Value& value, std::string_view pointer) {
+  const capsules::Value* found = value.at_pointer(pointer);
+  return found != nullptr && found->integer() != nullptr ? *found->integer() : -1;
+}
 
 // One holder's program. Its session may end and be opened anew.
 struct Agent {
@@ -57,7 +71,8 @@ struct SessionLife {
     while (!done() && clock.now().boot_ms < end) {
       for (Agent& agent : agents) agent.link->pump();
       pollfd news{spawner->wait_fd(), POLLIN, 0};
-      if (::poll(&news, 1, 1) > 0) tasks->spawner_reported();
+      if (::poll(&news, 1, tasks->ready() ? 0 : 1) > 0) tasks->spawner_reported();
+      if (tasks->ready()) tasks->advance();
       const auto due = [&](const std::optional<std::int64_t>& wake) {
         return wake && *wake <= clock.now().boot_ms;
       };

@@ -283,5 +283,59 @@ TEST_CASE("after its end a session says nothing more", "[broker][session]") {
   CHECK(wire.host.requests.size() == 1);
 }
 
+// A session over a channel that the node made itself.
+struct Plain {
+  FakeHost host;
+  std::deque<Bytes> sent;
+  Session session{host, host.task, [this](Bytes message) { sent.push_back(std::move(message)); }};
+
+  void ask(const SessionMessage& message) { session.take(encode(message)); }
+  SessionReply reply() {
+    REQUIRE_FALSE(sent.empty());
+    const Result<SessionMessage> message = decode_session_message(sent.front());
+    sent.pop_front();
+    REQUIRE(message.ok());
+    return std::get<SessionReply>(*message);
+  }
+};
+
+TEST_CASE("a channel to an agent needs no opening and no tags", "[broker][session]") {
+  Plain plain;
+  CHECK(plain.session.live());
+  CHECK(plain.session.task() == plain.host.task);
+  SessionRequest request;
+  request.ask = Ask::discover;
+  for (std::uint64_t number = 1; number < 4; ++number) {
+    plain.ask(request);
+    CHECK(plain.reply().answers == number);
+  }
+  plain.ask(SessionEvent{{}, "the last words"});
+  CHECK(plain.host.words == "the last words");
+  plain.session.end(Code::cancelled);
+  CHECK(plain.sent.empty());
+  plain.ask(request);
+  CHECK(plain.host.requests.size() == 3);
+}
+
+TEST_CASE("what does not belong on a channel ends it", "[broker][session]") {
+  SessionRequest request;
+  request.ask = Ask::discover;
+  Tagged tagged;
+  tagged.body = encode(SessionMessage(request));
+  const Bytes bad[] = {{},
+                       {1, 2, 3},
+                       encode(AgentMessage(Hello{})),
+                       encode(AgentMessage(tagged)),
+                       encode(SessionMessage(SessionReply{1, Code::ok, "{}"}))};
+  for (const Bytes& message : bad) {
+    Plain plain;
+    plain.session.take(message);
+    CHECK(plain.session.over());
+    CHECK(plain.host.misuses.size() == 1);
+    CHECK(plain.host.requests.empty());
+    CHECK(plain.host.admissions == 0);
+  }
+}
+
 }  // namespace
 }  // namespace taper::broker

@@ -230,5 +230,46 @@ TEST_CASE("a builtin's name and a missing program are refused", "[broker][tools]
   CHECK(gone.error().detail().field.find("gone.toml") != std::string::npos);
 }
 
+TEST_CASE("an agent's file names its program, which is pinned with its script",
+          "[broker][tools][R18]") {
+  const ToolsFolder folder;
+  const ToolsFolder files;
+  files.put("main.py", "print(1)");
+  const std::string script = files.path() + "/main.py";
+  const std::string text = "kind = \"agent\"\nargv = [\"/usr/bin/env\", \"" + script +
+                           "\"]\nfiles = [\"" + files.path() + "\"]\n";
+  folder.put("planner.toml", text);
+  const auto load = [&] {
+    Result<std::optional<LoadedTool>> loaded = load_tool({folder.path()}, "planner");
+    REQUIRE(loaded.ok());
+    REQUIRE(loaded->has_value());
+    // A copy of its script is at hand.
+    REQUIRE((*loaded)->entry.size() == 1);
+    CHECK((*loaded)->entry[0].hash() == (*loaded)->tool.entry[0].bytes);
+    return std::move((*loaded)->tool);
+  };
+  const authority::Tool tool = load();
+  CHECK(tool.kind == authority::ToolKind::agent);
+  CHECK(tool.argv.size() == 2);
+  REQUIRE(tool.files.size() == 1);
+  CHECK(tool.files[0].directory);
+  CHECK(tool.files[0].program);
+  REQUIRE(tool.entry.size() == 1);
+  CHECK(tool.entry[0].path == script);
+  CHECK_FALSE(tool.program.is_zero());
+  const Result<authority::Tools> all = load_tools({folder.path()});
+  REQUIRE(all.ok());
+  CHECK(all->at("planner").digest == tool.digest);
+  files.put("main.py", "print(2)");
+  CHECK(load().digest != tool.digest);
+
+  const auto wrong = [](const std::string& file) { return parse_tool("planner", file).code(); };
+  CHECK(wrong(text) == Code::ok);
+  CHECK(wrong("kind = \"agent\"\n") == Code::tool_file_malformed);
+  CHECK(wrong("kind = \"agent\"\nargv = [\"env\"]\n") == Code::tool_file_malformed);
+  CHECK(wrong(text + "effect = \"read\"\n") == Code::tool_file_malformed);
+  CHECK(wrong(text + "secrets = [\"db\"]\n") == Code::tool_file_malformed);
+}
+
 }  // namespace
 }  // namespace taper::broker

@@ -1,4 +1,6 @@
 // MCP servers in tools.d: what their files and pins may say, and which tools come of it.
+#include <filesystem>
+
 #include "capsules/builtins.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/tool_shelf.h"
@@ -353,8 +355,48 @@ TEST_CASE("a script that changes makes another tool", "[broker][tools][upstream]
   CHECK(two != one);
   pinned.folder.put("server.js", "one");
   CHECK(pinned.digest("fs.read") == one);
+  // What was hashed is at hand, whatever becomes of the file.
+  const auto loaded = pinned.load("fs.read");
+  REQUIRE((loaded.ok() && *loaded && (*loaded)->entry.size() == 1));
+  CHECK((*loaded)->entry[0].hash() == (*loaded)->tool.entry[0].bytes);
+  pinned.folder.put("server.js", "two");
+  std::string copy(3, ' ');
+  REQUIRE(::pread((*loaded)->entry[0].fd(), copy.data(), copy.size(), 0) == 3);
+  CHECK(copy == "one");
+  pinned.folder.put("server.js", "");
+  CHECK(pinned.digest("fs.read") != one);
   REQUIRE(::truncate(script.c_str(), limits::kUpstreamEntryBytesMax + 1) == 0);
   CHECK(pinned.load("fs.read").code() == Code::tool_file_malformed);
+}
+
+TEST_CASE("a server's words name a bounded number of files", "[broker][tools][upstream]") {
+  const Pinned pinned;
+  std::string words;
+  for (std::size_t i = 0; i <= limits::kEntryFilesMax; ++i) {
+    if (i == limits::kEntryFilesMax) CHECK(pinned.load("fs.read").ok());
+    pinned.folder.put("f" + std::to_string(i), "x");
+    words += (i == 0 ? "\"" : ", \"") + pinned.folder.path() + "/f" + std::to_string(i) + '"';
+    pinned.folder.put("fs.toml", with(kServer, "\"run\"", words));
+  }
+  CHECK(pinned.load("fs.read").code() == Code::tool_file_malformed);
+}
+
+TEST_CASE("files are named as they are, as no cell follows a link", "[broker][tools][upstream]") {
+  const Pinned pinned;
+  const std::string& folder = pinned.folder.path();
+  std::filesystem::create_directory(folder + "/real");
+  pinned.folder.put("real/a.js", "x");
+  std::filesystem::create_symlink(folder + "/real", folder + "/link");
+  for (const char* path : {"/real", "/real/a.js"}) {
+    pinned.folder.put("fs.toml", with(kServer, "/usr/share", folder + path));
+    CHECK(pinned.load("fs.read").ok());
+  }
+  for (const char* path : {"/link", "/link/a.js"}) {
+    pinned.folder.put("fs.toml", with(kServer, "/usr/share", folder + path));
+    const auto loaded = pinned.load("fs.read");
+    REQUIRE(loaded.code() == Code::tool_file_malformed);
+    CHECK(loaded.error().detail().got == "a link");
+  }
 }
 
 TEST_CASE("a renamed tool is a new one", "[broker][tools][upstream][R18][R70]") {

@@ -16,18 +16,6 @@ constexpr const char* kEcho =
     R"("name":"echo","title":"Echo"})";
 constexpr const char* kParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-capsules::Value json(const std::string& body) {
-  return must(capsules::parse_value(as_bytes(body), limits::kResultBytesMax));
-}
-std::string text_at(const capsules::Value& value, std::string_view pointer) {
-  const capsules::Value* found = value.at_pointer(pointer);
-  return found != nullptr && found->text() != nullptr ? *found->text() : "";
-}
-std::int64_t number_at(const capsules::Value& value, std::string_view pointer) {
-  const capsules::Value* found = value.at_pointer(pointer);
-  return found != nullptr && found->integer() != nullptr ? *found->integer() : -1;
-}
-
 // A session that may call fake_server.py, which misbehaves in one way.
 struct Served {
   testing::NodeForTests node;
@@ -135,7 +123,7 @@ TEST_CASE("a failed call's words are kept for whoever has its handle, and charge
   Agent& agent = served.life->open(served.file);
   REQUIRE(agent.opened);
   const SessionReply plain = served.life->ask(agent, Served::request(Ask::call));
-  const std::string said = "the tool reported a failure\nno such\\x0afile";
+  const std::string said = "E606: the tool reported a failure\nno such\\x0afile";
   CHECK(text_at(json(plain.body), "/content/0/text") == said);
   const std::int64_t words = static_cast<std::int64_t>(std::string("no such\nfile").size());
   CHECK(number_at(json(plain.body), "/remaining/bytes") == 100'000 - words);

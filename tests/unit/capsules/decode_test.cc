@@ -145,12 +145,9 @@ TEST_CASE("What is not enforced yet is refused by its name", "[capsules][R35]") 
   CHECK(with(set(C::VT_HOLDER_SPIFFE, text("spiffe://x/y"))) == refused("holder_spiffe"));
   CHECK(with(set(C::VT_POOLS, no_items)) == refused("pools"));
   CHECK(with(set(C::VT_NODES, no_items)) == refused("nodes"));
-  CHECK(with(set(C::VT_AGENT_ENTRY, none)) == refused("agent_entry"));
   CHECK(with(set(C::VT_HOSTS, no_items)) == refused("hosts"));
   CHECK(with(set(C::VT_HOST_CA, text("x"))) == refused("host_ca"));
   CHECK(with(set(C::VT_PROOF, none)) == refused("proof"));
-  CHECK(with(set(C::VT_OFFLINE, none)) == refused("offline"));
-  CHECK(with(set(C::VT_ENTRY, std::uint8_t{3})) == refused("entry"));
   CHECK(with(set_in(C::VT_DELEGATION, wire::Delegation::VT_ALLOCATOR, Bytes(32))) ==
         refused("delegation.allocator"));
   CHECK(with_grant(set(G::VT_ACTION, text("x"))) == refused("grants[0].action"));
@@ -448,6 +445,7 @@ TEST_CASE("Values outside their range are refused", "[capsules][R13]") {
   CHECK(with(set_in(C::VT_LEASE, L::VT_LONG_LEASE, false)) == invalid("lease.long_lease"));
   CHECK(with(set_in(C::VT_LEASE, L::VT_LONG_LEASE, true)) == invalid("features"));
   CHECK(with(set(C::VT_FEATURES, Words{"long-lease"})) == invalid("features"));
+  CHECK(with(set(C::VT_FEATURES, Words{"agent"})) == invalid("features"));
   using W = wire::Window;
   CHECK(with(set_in(C::VT_WINDOW, W::VT_NOT_AFTER_S, number(1'790'000'000))) ==
         invalid("window.not_after_s"));

@@ -76,6 +76,7 @@ constexpr Shape kShapes[] = {
      "resultType:s! tools:[]Tool! nextCursor:s ttlMs:i! cacheScope:s! _meta:Discovered+"},
     {"Tool", "name:s! title:s description:s inputSchema:o! outputSchema:o annotations:o"},
     {"tools/call", "resultType:s! content:a! structuredContent:* isError:b+ _meta:Served+"},
+    {"tools/call input_required", "resultType:s! inputRequests:o requestState:s! _meta:Served+"},
     {"resources/list",
      "resultType:s! resources:[]Resource! nextCursor:s ttlMs:i! cacheScope:s! _meta:Discovered+"},
     {"resources/templates/list",
@@ -364,6 +365,11 @@ TEST_CASE("2026-07-28 and its tasks: each message has its fields and no others",
   lists_and_calls(sender, holds);
   sender.ask("tools/call", R"("name":"t")");
   holds("task", sender.answered<Called>(backend.calls, Called(sender.task(TaskStatus::working))));
+  sender.server_of().feed(modern("tools/call", R"("name":"t")", R"({"elicitation":{}})") + "\n");
+  const Json requests = json(sender.most() ? R"({"1/k":{"method":"elicitation/create"}})" : "{}");
+  holds("tools/call input_required",
+        sender.answered<Called>(backend.calls,
+                                Called(InputRequired{requests, "0a", sender.remaining()})));
   for (const auto& [status, name] : kStates) {
     sender.ask("tasks/get", R"("taskId":"t-1")");
     const std::string line = sender.answered<TaskRecord>(backend.tasks, sender.task(status));

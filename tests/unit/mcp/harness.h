@@ -55,7 +55,7 @@ class FakeBackend : public Backend {
   void await_task(Number number, std::string task, Done<TaskRecord> done) override {
     keep(tasks, number, std::move(done), "await_task " + task);
   }
-  void update_task(Number number, std::string task, std::string responses,
+  void update_task(Number number, std::string task, std::string responses, Input /*input*/,
                    Done<std::monostate> done) override {
     keep(updates, number, std::move(done), "update_task " + task + " " + responses);
   }

@@ -272,12 +272,5 @@ TEST_CASE("progress carries the token as it stood\\, rises\\, and ends with the 
   CHECK(peer.during([&] { peer.server.progress(peer.backend.last, {1, {}, ""}); }).empty());
 }
 
-TEST_CASE("a request state that was never given out is an error", "[mcp]") {
-  Peer peer;
-  CHECK(peer.ask(modern("tools/call", R"("name":"t","requestState":"x","inputResponses":{})")) ==
-        error(-32602, "this requestState was not given out here"));
-  CHECK(peer.backend.asked.empty());
-}
-
 }  // namespace
 }  // namespace taper::mcp

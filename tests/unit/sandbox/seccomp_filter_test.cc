@@ -37,21 +37,23 @@ struct Expected {
   std::string_view allowed, refused, killed, by_argument;
 };
 constexpr Expected kCommand{
-    "0-1 3-15 17-28 32-40 44-48 51-52 54-55 57-63 72-82 84 86-89 92-100 102 104-115 117-132 "
-    "137-138 140-152 158 160 186-204 213 217-219 221-226 228-235 239 247 252-255 260-267 269-271 "
-    "273-277 280-287 289-297 299 307 309 315-316 318 322 324-332 334 424 434 436 439 441 444-446 "
+    "0-1 3-15 17-28 32-40 44-48 51-52 54-55 57-63 73-82 84 86-89 92-100 102 104-115 117-132 "
+    "137-138 140-152 158 160 186-204 213 217-219 221-226 228-235 239 247 252 260-267 269-271 "
+    "273-277 280-287 289-293 295-297 299 307 309 315-316 318 322 324-332 334 424 434 436 439 441 "
+    "444-446 "
     "449",
-    "41-43 49-50 103 116 159 161 164 170-171 227 248-251 288 298 300-301 305 308 312 323 425-427 "
+    "41-43 49-50 103 116 159 161 164 170-171 227 248-251 253-255 288 294 298 300-301 305 308 312 "
+    "323 425-427 "
     "438",
     "101 154-155 163 165-169 172-173 175-176 179 246 304 310-311 313 320-321 428-433 442-443",
-    "2 16 53 56 83 85 90-91 133 135 157 257-259 268 272 302 317 319"};
+    "2 16 53 56 72 83 85 90-91 133 135 157 257-259 268 272 302 317 319"};
 constexpr Expected kBuiltin{
-    "0-1 3 5 8 11-15 17 24-25 28 39 60 72-74 96 131 186 201-202 217 219 228 231 234 262-264 318 "
+    "0-1 3 5 8 11-15 17 24-25 28 39 60 73-74 96 131 186 201-202 217 219 228 231 234 262-264 318 "
     "437",
     "",
     "2 41-43 49-50 56-59 62 85 101 103 154-155 159 161 163-173 175-176 179 227 246 248-250 257 272 "
     "288 298 300-301 304-305 308 310-313 320-323 425-433 442-443",
-    "9-10"};
+    "9-10 72"};
 
 void mark(std::map<std::uint32_t, std::uint32_t>& table, std::string_view ranges,
           std::uint32_t verdict) {
@@ -170,6 +172,19 @@ TEST_CASE("suid and sgid bits are refused wherever a mode is given", "[sandbox]"
   CHECK(command(SYS_mknod, {0, S_IFCHR | 0600}) == kEperm);
   CHECK(command(SYS_mknod, {0, S_IFBLK | 0600}) == kEperm);
   CHECK(command(SYS_mknodat, {0, 0, (S_IFCHR | 0600) + kHigh}) == kEperm);
+}
+
+TEST_CASE("no lease, watch, owner of signals or pipe's size is set by fcntl", "[sandbox][R53]") {
+  const auto profile = GENERATE(SeccompProfile::command, SeccompProfile::builtin);
+  for (const int refused :
+       {F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ, F_SETOWN, F_SETSIG, F_SETOWN_EX, 1040}) {
+    const auto number = static_cast<std::uint64_t>(refused);
+    CHECK(ask(profile, SYS_fcntl, {0, number}) == kEperm);
+    CHECK(ask(profile, SYS_fcntl, {0, number + kHigh}) == kEperm);
+  }
+  for (const int allowed : {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETLK,
+                            F_SETLKW, F_GETLK, F_OFD_SETLK, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS})
+    CHECK(ask(profile, SYS_fcntl, {0, static_cast<std::uint64_t>(allowed)}) == kAllowed);
 }
 
 TEST_CASE("argument rules compare what the kernel reads", "[sandbox]") {

@@ -28,6 +28,7 @@ TEST_CASE("orders come back as they were sent", "[sandbox][cell]") {
   CHECK(order.trees == sent.trees);
   CHECK(order.argv == sent.argv);
   CHECK(order.env == sent.env);
+  CHECK(order.entry.empty());
   CHECK(order.caps.memory_bytes == sent.caps.memory_bytes);
   const auto kill = decode_order(encode_order(KillOrder{{1, 2, 3}}));
   REQUIRE(kill.ok());
@@ -58,7 +59,7 @@ TEST_CASE("orders outside their limits are not taken", "[sandbox][cell]") {
     order.kind = authority::ToolKind::upstream;
     order.argv.clear();
   }));
-  CHECK(refused([](CellOrder& order) { order.kind = authority::ToolKind{4}; }));
+  CHECK(refused([](CellOrder& order) { order.kind = authority::ToolKind{5}; }));
   CHECK(refused([](CellOrder& order) { order.trees[2].writable = true; }));
   CHECK(refused([](CellOrder& order) { order.trees[0].path = "relative"; }));
   CHECK(refused([](CellOrder& order) { order.trees[0].path = std::string("/a\0b", 4); }));
@@ -69,6 +70,26 @@ TEST_CASE("orders outside their limits are not taken", "[sandbox][cell]") {
     order.kind = authority::ToolKind::builtin;
     order.argv.clear();
   }));
+}
+
+TEST_CASE("an order's entry is a server's or an agent's, and only files that nobody writes",
+          "[sandbox][cell]") {
+  const auto taken = [](auto change) {
+    CellOrder order = sample_order();
+    order.kind = authority::ToolKind::upstream;
+    order.entry = {{"/d/x", false, false, true}};
+    change(order);
+    const auto got = decode_order(encode_order(order));
+    return got.ok() && std::get<CellOrder>(*got).entry == order.entry;
+  };
+  CHECK(taken([](CellOrder&) {}));
+  CHECK(taken([](CellOrder& order) { order.kind = authority::ToolKind::agent; }));
+  CHECK_FALSE(taken([](CellOrder& order) { order.kind = authority::ToolKind::command; }));
+  CHECK_FALSE(taken([](CellOrder& order) { order.entry[0].directory = true; }));
+  CHECK_FALSE(taken([](CellOrder& order) { order.entry[0] = {"/d/x", false, true}; }));
+  CHECK_FALSE(taken([](CellOrder& order) { order.entry[0].path = "x"; }));
+  CHECK_FALSE(taken(
+      [](CellOrder& order) { order.entry.resize(limits::kEntryFilesMax + 1, order.entry[0]); }));
 }
 
 TEST_CASE("news come back as they were sent, long texts cut", "[sandbox][cell]") {

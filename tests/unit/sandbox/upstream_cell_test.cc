@@ -1,5 +1,6 @@
 // The cell of an MCP server, with a stand-in for the helper that speaks with it: hostile_upstream
 // does what the called tool's name says.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,7 +9,9 @@
 #include <functional>
 
 #include "crypto/crypto.h"
+#include "runtime/base/file.h"
 #include "runtime/sandbox/ask_upstream.h"
+#include "runtime/sandbox/builtin/message.h"
 #include "tests/support/permit_for_tests.h"
 #include "tests/unit/sandbox/cells_for_tests.h"
 
@@ -98,6 +101,38 @@ std::vector<CallSecret> token(const std::string& value) {
   std::ranges::copy(value, secrets[0].value.bytes().begin());
   return secrets;
 }
+
+// A server's script, as it was hashed, and calls of a server that has it.
+struct Scripted {
+  Scripted() {
+    const Fd open(::open(script.c_str(), O_RDONLY | O_CLOEXEC));
+    copy = Program::copy(open.get(), script, limits::kUpstreamEntryBytesMax);
+    REQUIRE(copy.ok());
+    facts = bench.facts("read", script);
+    facts.entry = {{script, copy->hash()}};
+    facts.trees = {{files.path(), true, false, true}};
+  }
+  std::string run(const std::string& name) const {
+    PermitFacts next = facts;
+    next.call = crypto::random_id<CallId>();
+    next.inputs[1].value = name;
+    REQUIRE(bench.spawner->run(permit_for_tests(std::move(next)), &*bench.server, {&*copy}).ok());
+    return result(wait_reports(*bench.spawner)[0]);
+  }
+  std::string read(const std::string& path) {
+    const authority::InputValue before = std::exchange(facts.inputs[2], {"arguments", path});
+    std::string found = run("read");
+    facts.inputs[2] = before;
+    return found;
+  }
+  void overwrite(const std::string& text) const { files.add("server.js", text, 0755); }
+
+  Bench bench;
+  ScratchDirectory files;
+  std::string script = files.add("server.js", "first", 0755);
+  Result<Program> copy;
+  PermitFacts facts;
+};
 
 }  // namespace
 
@@ -222,6 +257,103 @@ TEST_CASE("a server's files may be run and not written, the grant's the other wa
   CHECK(result(bench.run(std::move(facts))) == "ran");
 }
 
+TEST_CASE("a server sees the bytes of its script that were hashed", "[sandbox][cell][R18][R53]") {
+  Scripted scripted;
+  SECTION("in a tree of its own files") {
+    scripted.overwrite("other");  // after it was hashed, before the cell is there
+    scripted.files.add("lib.js", "lib");
+    REQUIRE(::symlink("lib.js", (scripted.files.path() + "/link").c_str()) == 0);
+    CHECK(scripted.run("read") == "first");
+    scripted.overwrite("third");
+    CHECK(scripted.run("read") == "first");
+    CHECK(scripted.run("write") == "EACCES");
+    // Nor does what comes to its name, in its place or after it.
+    scripted.files.add("next", "other", 0755);
+    std::filesystem::rename(scripted.files.path() + "/next", scripted.script);
+    CHECK(scripted.run("read") == "first");
+    CHECK(std::filesystem::remove(scripted.script));
+    CHECK(scripted.run("read") == "first");
+    scripted.overwrite("other");
+    CHECK(scripted.run("read") == "first");
+    // What lies beside it is there as it was.
+    CHECK(scripted.read(scripted.files.path() + "/lib.js") == "lib");
+    CHECK(scripted.read(scripted.files.path() + "/link") == "lib");
+    CHECK(scripted.read(scripted.files.path() + "/none") == "ENOENT");
+  }
+  SECTION("deep in a tree, with another inside") {
+    const std::string inner = scripted.files.path() + "/a/b";
+    REQUIRE(std::filesystem::create_directories(inner + "/data"));
+    scripted.files.add("a/beside", "beside");
+    scripted.files.add("a/b/data/x", "x");
+    const std::string deep = scripted.files.add("a/b/server.js", "first", 0755);
+    scripted.facts.entry[0].path = deep;
+    scripted.facts.inputs[2].value = deep;
+    scripted.facts.trees = {{scripted.files.path(), true, false, true}, {inner + "/data", true}};
+    CHECK(scripted.run("read") == "first");
+    std::filesystem::rename(scripted.files.path() + "/a", scripted.files.path() + "/c");
+    REQUIRE(std::filesystem::create_directories(inner));
+    scripted.files.add("a/b/server.js", "other", 0755);
+    CHECK(scripted.run("read") == "first");
+    CHECK(scripted.read(scripted.files.path() + "/a/beside") == "beside");
+    CHECK(scripted.read(inner + "/data/x") == "x");
+    CHECK(scripted.run("read") == "first");
+  }
+}
+
+TEST_CASE("a server sees its script as its trees would show it", "[sandbox][cell][R18][R53]") {
+  Scripted scripted;
+  SECTION("as a file of its own") {
+    scripted.facts.trees = {{scripted.script, false, false, true}};
+    scripted.overwrite("other");
+    CHECK(scripted.run("read") == "first");
+  }
+  SECTION("where the grant lets it read, it is no program") {
+    scripted.facts.trees = {{scripted.files.path(), true}};
+    scripted.overwrite("other");
+    CHECK(scripted.run("read") == "first");
+    CHECK(scripted.run("map") == "EPERM");
+  }
+  SECTION("what no tree shows is not there") {
+    scripted.facts.trees = {{scripted.files.path() + "/none", true}};
+    REQUIRE(std::filesystem::create_directory(scripted.files.path() + "/none"));
+    CHECK(scripted.run("read") == "ENOENT");
+  }
+  SECTION("another copy, or none") {
+    scripted.facts.entry[0].bytes.bytes[0] ^= 1;
+    CHECK(scripted.bench.spawner
+              ->run(permit_for_tests(scripted.facts), &*scripted.bench.server, {&*scripted.copy})
+              .code() == Code::program_unfit);
+    scripted.facts.entry[0].bytes = scripted.copy->hash();
+    CHECK(scripted.bench.spawner->run(permit_for_tests(scripted.facts), &*scripted.bench.server)
+              .code() == Code::program_unfit);
+  }
+}
+
+TEST_CASE("an agent sees the bytes of its script that were hashed", "[sandbox][cell][R18][R53]") {
+  Scripted scripted;
+  Spawner& spawner = *scripted.bench.spawner;
+  const Program* program = &*scripted.bench.server;
+  copy_program(built_program("hostile_upstream"), scripted.bench.folder.path() + "/taper-agent");
+  scripted.facts.kind = authority::ToolKind::agent;
+  CHECK(spawner.run_agent(permit_for_tests(scripted.facts), program).code() == Code::program_unfit);
+  scripted.overwrite("other");
+  auto channel = spawner.run_agent(permit_for_tests(scripted.facts), program, {&*scripted.copy});
+  REQUIRE(channel.ok());
+  const auto read = [&] {
+    const Bytes asked = frame(encode_request(scripted.facts));
+    REQUIRE(write_all(channel->get(), "socket", asked).ok());
+    RunReport report;
+    auto reply = decode_reply(read_request(channel->get()).bytes, authority::ToolKind::upstream);
+    REQUIRE(reply.ok());
+    report.result = std::move(reply->result);
+    return result(report);
+  };
+  CHECK(read() == "first");
+  CHECK(std::filesystem::remove(scripted.script));
+  scripted.overwrite("other");
+  CHECK(read() == "first");
+}
+
 TEST_CASE("a helper that breaks the protocol is ended, and the next call has a new one",
           "[sandbox][cell][R53]") {
   const Bench bench;
@@ -282,6 +414,28 @@ TEST_CASE("calls that wait for a server's end are told that they were not begun"
   CHECK(broke(reports[1], "ended"));
   CHECK(reports[1].error.detail().got == "before the call was begun");
   CHECK(result(bench.run("count")) == "1");
+}
+
+TEST_CASE("where all cells are taken, an idle server gives way", "[sandbox][cell][R53]") {
+  Bench bench;
+  bench.deadline = boot_ms() + 60'000;
+  const TaskId other = crypto::random_id<TaskId>();
+  const auto count = [&](std::uint32_t grant, const TaskId& task) {
+    PermitFacts facts = bench.facts("count");
+    facts.grant = grant;
+    facts.task = task;
+    return result(bench.run(std::move(facts)));
+  };
+  for (std::uint32_t grant = 0; grant < limits::kCellsMax; ++grant)
+    REQUIRE(count(grant, grant < limits::kCellsPerTaskMax ? bench.task : other) == "1");
+  CHECK(count(0, crypto::random_id<TaskId>()) == "1");
+  CHECK(count(limits::kCellsMax - 1, other) == "2");  // not of those who have fewer
+  // A builtin's goes first, and one that answers never.
+  PermitFacts listing = testing::builtin_facts("time.now", {});
+  listing.task = other;
+  REQUIRE(testing::run_call(*bench.spawner, listing).end == RunEnd::done);
+  CHECK(count(1, crypto::random_id<TaskId>()) == "1");
+  CHECK(count(limits::kCellsPerTaskMax - 1, bench.task) == "2");
 }
 
 TEST_CASE("a server's call is over when its time is, whatever its helper does",

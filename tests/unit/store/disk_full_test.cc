@@ -1,7 +1,9 @@
 // A full disk. What this does to you: mounts a small file system in a mount namespace of its own
 // and fills it to the last block.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -113,6 +115,28 @@ TEST_CASE("the reserve is allocated in the file, not only counted", "[store]") {
   struct stat info{};
   REQUIRE(::stat((state / "data.mdb").c_str(), &info) == 0);
   CHECK(static_cast<std::size_t>(info.st_blocks) * 512 >= limits::kStoreReserveBytes);
+}
+
+// What was allocated and never written is a hole to who asks for data.
+TEST_CASE("blocks are written in advance by who commits often", "[store]") {
+  constexpr std::size_t kMiB = std::size_t{1024} * 1024;
+  const testing::DiskState state;
+  const auto store = state.open();
+  const auto written = [&state] {
+    const Fd file(::open((state / "data.mdb").c_str(), O_RDONLY | O_CLOEXEC));
+    std::size_t bytes = 0;
+    for (off_t at = 0; (at = ::lseek(file.get(), at, SEEK_DATA)) >= 0;) {
+      const off_t end = ::lseek(file.get(), at, SEEK_HOLE);
+      bytes += static_cast<std::size_t>(end - at);
+      at = end;
+    }
+    return bytes;
+  };
+  CHECK(append(*store, {LeafType::decision}) == Code::ok);
+  CHECK(written() < kMiB / 2);
+  for (int i = 0; i < 200; ++i) REQUIRE(append(*store, {LeafType::decision}) == Code::ok);
+  CHECK(written() > kMiB);
+  CHECK(written() < limits::kStoreReserveBytes);
 }
 
 }  // namespace taper::store

@@ -290,6 +290,47 @@ TEST_CASE("old seeds stand in no file", "[store]") {
   for (const char* name : {"log.seed", "data.mdb", "marker"}) CHECK_FALSE(holds_seed(name));
 }
 
+TEST_CASE("an old seed is gone when its owner rests, before the next commit and at the end",
+          "[store]") {
+  const DiskState state;
+  const Bytes old = read_file(state / "log.seed", 256).value();
+  const auto stands = [&] { return read_file(state / "log.seed", 256).value() == old; };
+  std::unique_ptr<Store> store = state.open();
+  CHECK_FALSE(store->owes_rest());
+  commit_records(*store, static_cast<int>(limits::kLogKeyCommits) - 2);
+  CHECK_FALSE(store->owes_rest());
+  commit_records(*store, 1);
+  CHECK(store->owes_rest());
+  CHECK(stands());
+  SECTION("it rests") { store->rest(); }
+  SECTION("it commits") {
+    CHECK_FALSE(store
+                    ->write([&](WriteTxn&) -> Status {
+                      CHECK_FALSE(stands());
+                      return Error(Code::too_large);
+                    })
+                    .ok());
+  }
+  SECTION("it ends") { store.reset(); }
+  CHECK_FALSE(stands());
+  CHECK_FALSE((store && store->owes_rest()));
+  store.reset();
+  commit_records(*state.open(), 1);
+}
+
+TEST_CASE("the seed of another owner is left alone", "[store]") {
+  const DiskState state;
+  std::unique_ptr<Store> store = state.open();
+  commit_records(*store, static_cast<int>(limits::kLogKeyCommits) - 1);
+  REQUIRE(store->owes_rest());
+  fs::remove(state / "lock");
+  const Bytes before = read_file(state / "log.seed", 256).value();
+  SECTION("by who rests") { store->rest(); }
+  SECTION("by who ends") {}
+  store.reset();
+  CHECK(read_file(state / "log.seed", 256).value() == before);
+}
+
 TEST_CASE("a store of another format is refused by its number", "[store]") {
   const DiskState state;
   const auto written_by = [&state](std::uint32_t other) {

@@ -134,15 +134,20 @@ TEST_CASE("What else a reply can be", "[tools]") {
   CHECK(text(Unanswered::When::ended).find("has ended") != std::string::npos);
 }
 
-TEST_CASE("A refusal is told to the holder with its decision", "[tools]") {
+TEST_CASE("A refusal and a failure are told to the holder with the decision", "[tools]") {
   broker::SessionReply reply;
   reply.code = Code::argument_refused;
   reply.body = R"({"decision":"0011223344556677"})";
-  CHECK(refusal_line(reply) == "E504 argument_refused, decision 0011223344556677");
+  CHECK(trouble_line(reply) == "E504 argument_refused, decision 0011223344556677");
   reply.body = R"({"decision":"\u001b[2J"})";
-  CHECK(refusal_line(reply) == "E504 argument_refused");
+  CHECK(trouble_line(reply) == "E504 argument_refused");
   reply.code = Code::ok;
-  CHECK(refusal_line(reply).empty());
+  CHECK(trouble_line(reply).empty());
+  reply.body = R"({"content":[],"is_error":true,"code":622,"decision":"0011223344556677"})";
+  CHECK(trouble_line(reply) == "E622 upstream_broken, decision 0011223344556677");
+  reply.body =
+      R"({"content":[{"type":"text","text":"\"is_error\":true"}],"is_error":false,"code":1})";
+  CHECK(trouble_line(reply).empty());
 }
 
 TEST_CASE("A description is told as Markdown and as JSON", "[tools]") {

@@ -233,6 +233,14 @@ TEST_CASE("A refused call is told by number, and the holder reads why", "[tools]
         "refused: call of quick: E504 argument_refused, decision 0011223344556677");
 }
 
+TEST_CASE("A failed call is told to the holder by number, too", "[tools]") {
+  Life life;
+  life.call("quick", TaskWish::never);
+  life.asker.reply(R"({"content":[],"is_error":true,"code":622,"decision":"0011223344556677"})");
+  REQUIRE(life.notes.size() == 1);
+  CHECK(life.notes[0] == "failed: call of quick: E622 upstream_broken, decision 0011223344556677");
+}
+
 TEST_CASE("A tool that is not granted does not exist, and the number says why", "[tools]") {
   Life life;
   const auto heard = life.call("secret", TaskWish::never);
@@ -321,9 +329,10 @@ TEST_CASE("Waiting, answering and ending a task are requests of their own", "[to
 
   const auto updated = life.hear<std::monostate>([&](mcp::Number n, auto done) {
     life.backend.update_task(n, std::string(kCall), R"({"word":{"action":"accept"}})",
-                             std::move(done));
+                             mcp::Input::forms, std::move(done));
   });
   CHECK(life.asker.last().ask == Ask::update);
+  CHECK(life.asker.last().input == authority::Input::forms);
   CHECK(as_text(life.asker.last().arguments) == R"({"word":{"action":"accept"}})");
   life.asker.reply(task_body("working"));
   value(updated);
@@ -343,6 +352,65 @@ TEST_CASE("Waiting, answering and ending a task are requests of their own", "[to
   const auto late = cancel();
   life.asker.reply(task_body("completed"));
   CHECK(refusal(late) == mcp::Refusal::already_ended);
+}
+
+constexpr std::string_view kRequests = R"({"1/who":{"method":"elicitation/create","params":{}}})";
+
+TEST_CASE("A plain call that asks is told with its requests, and made again", "[tools][R43]") {
+  Life life;
+  const auto call = [&](std::optional<std::string> state) {
+    return life.hear<mcp::Called>([&](mcp::Number n, mcp::Done<mcp::Called> done) {
+      mcp::ToolCall asked{"long", R"({"a":1})", "", TaskWish::may, std::nullopt, false};
+      asked.input = mcp::Input::urls;
+      asked.state = std::move(state);
+      asked.responses = R"({"1/who":{"action":"decline"}})";
+      life.backend.call_tool(n, std::move(asked), std::move(done));
+    });
+  };
+  const auto first = life.call("quick", TaskWish::never);
+  life.asker.reply(task_body("input_required", R"("requests":)" + std::string(kRequests)));
+  const auto& input = std::get<mcp::InputRequired>(value(first));
+  CHECK(input.state == kCall);
+  CHECK(input.requests.text() == kRequests);
+  // It goes on as a plain call, also where the client could take a task now.
+  const auto again = call(std::string(kCall));
+  CHECK(life.asker.last().ask == Ask::call);
+  CHECK(life.asker.last().call.hex() == kCall);
+  CHECK(life.asker.last().input == authority::Input::urls);
+  CHECK(as_text(life.asker.last().responses) == R"({"1/who":{"action":"decline"}})");
+  life.asker.reply(R"({"content":[{"type":"text","text":"hi"}]})");
+  CHECK(std::holds_alternative<mcp::ToolResult>(value(again)));
+}
+
+TEST_CASE("A state that names no waiting call of this client is one error", "[tools][R43][R48]") {
+  Life life;
+  std::vector<std::string> heard;
+  for (const std::string& state : {std::string(kCall), std::string("nonsense"), std::string()}) {
+    const auto again = life.hear<mcp::Called>([&](mcp::Number n, mcp::Done<mcp::Called> done) {
+      mcp::ToolCall asked{"quick", "{}", "", TaskWish::never, std::nullopt, false};
+      asked.state = state;
+      life.backend.call_tool(n, std::move(asked), std::move(done));
+    });
+    if (state == kCall) life.asker.refuse(Code::handle_unknown);
+    REQUIRE(again->size() == 1);
+    const auto& error = std::get<mcp::RpcError>(again->front());
+    CHECK(error.code == -32602);
+    heard.push_back(error.message);
+  }
+  CHECK(heard == std::vector<std::string>(3, std::string(mcp::kForeignState)));
+}
+
+TEST_CASE("An answer of the wrong form is told with its field", "[tools][R43]") {
+  Life life;
+  const auto updated = life.hear<std::monostate>([&](mcp::Number n, auto done) {
+    life.backend.update_task(n, std::string(kCall), "{}", mcp::Input::forms, std::move(done));
+  });
+  life.asker.refuse(Code::input_malformed,
+                    R"({"field":"inputResponses.1/who","expected":"an answer"})");
+  REQUIRE(updated->size() == 1);
+  const auto& error = std::get<mcp::RpcError>(updated->front());
+  CHECK(error.code == -32602);
+  CHECK(error.message == "inputResponses.1/who must be an answer");
 }
 
 TEST_CASE("A lost session is an error that says whether anything was asked", "[tools]") {

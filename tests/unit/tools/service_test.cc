@@ -191,7 +191,7 @@ TEST_CASE("A client need not be restarted when its node is", "[tools][connect]")
   life.start();
   life.ask(kInitialize);
   life.send(request(1, "tools/call", R"("name":"t")"));
-  while (life.node.seen.size() < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (std::size_t seen = 0; seen < 2;) life.at_node([&] { seen = life.node.seen.size(); });
   life.at_node([&] {
     life.node.down();
     life.node.answers[Ask::call] = R"({"content":[]})";
@@ -203,7 +203,7 @@ TEST_CASE("A client need not be restarted when its node is", "[tools][connect]")
   const std::string changed = life.ask(request(2, "tools/call", R"("name":"t")"));
   CHECK(changed.find("tools/list_changed") != std::string::npos);
   CHECK(life.line().find(R"("id":2,"result")") != std::string::npos);
-  CHECK(life.node.admissions == 2);
+  life.at_node([&] { CHECK(life.node.admissions == 2); });
 }
 
 TEST_CASE("A client that does not read is not read from either", "[tools][connect]") {

@@ -139,12 +139,13 @@ def call(ident, params, modern):
     }
     if MODE in raw:
         return write(raw[MODE])
+    if MODE.startswith("asks-"):
+        return ask_by_result(ident, params, modern)
     results = {
         "no-list": {"content": "x"},
         "no-type": {"content": [{"text": "x"}]},
         "odd-flag": {"content": [], "isError": "no"},
         "task": {"resultType": "task", "taskId": "1"} if modern else {"task": {"taskId": "1"}},
-        "question": {"resultType": "input_required", "requestState": "x"},
         "failed": {"content": [{"type": "text", "text": "no such"}, {"type": "image", "data": "", "mimeType": "a/b"},
                                {"type": "text", "text": "file"}], "isError": True},
         "meta": {**good, "_meta": {"a": 1, "io.modelcontextprotocol/x": 1, "dev.taper/denial": {"code": 1},
@@ -181,6 +182,38 @@ def tell_progress(token):
         progress(token, i)
 
 
+FORM = {"method": "elicitation/create", "params": {
+    "mode": "form", "message": "Who asks?",
+    "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}}}
+QUESTIONS = {
+    "form": {"inputRequests": {"who": FORM}, "requestState": "s\u00e9cret \"1\""},
+    "url": {"inputRequests": {"go": {"method": "elicitation/create", "params": {
+        "mode": "url", "message": "Look", "url": "https://x.example", "elicitationId": "1"}}}},
+    "state": {"requestState": "later"},
+    "sampling": {"inputRequests": {"s": {"method": "sampling/createMessage", "params": {}}}},
+    "nothing": {},
+    "odd": {"inputRequests": ["who"]},
+    "many": {"inputRequests": {f"k{i}": FORM for i in range(17)}},
+    "long": {"requestState": "x" * 70_000},
+}
+
+
+def ask_by_result(ident, params, modern):
+    """Asks as the mode says until it is answered; says then what it was answered with."""
+    if "inputResponses" in params or "requestState" in params:
+        told = {key: params.get(key) for key in ("arguments", "inputResponses", "requestState")}
+        told["offered"] = params["_meta"]["io.modelcontextprotocol/clientCapabilities"]
+        if MODE == "asks-form-twice" and params["requestState"] != "2":
+            return send({"jsonrpc": "2.0", "id": ident, "result": {
+                "resultType": "input_required", "inputRequests": {"who": FORM}, "requestState": "2"}})
+        return answer(ident, {"content": [{"type": "text", "text": json.dumps(told, sort_keys=True)}]}, modern)
+    if MODE == "asks-form-changed":
+        state.version += 1
+        send(CHANGED)
+    return send({"jsonrpc": "2.0", "id": ident, "result": {
+        "resultType": "input_required", **QUESTIONS[MODE.split("-")[1]]}})
+
+
 def misbehave(ident, good, modern):
     if MODE == "error":
         return refuse(ident, -32000, "the disk\nis full")
@@ -198,6 +231,9 @@ def misbehave(ident, good, modern):
         os.kill(os.getpid(), signal.SIGKILL)
     if MODE == "exits":
         sys.stderr.write("first line\nno licence\n")
+        sys.exit(3)
+    if MODE == "babbles":
+        sys.stderr.write("e" * 10_000)
         sys.exit(3)
     if MODE == "slow":
         time.sleep(600)

@@ -214,8 +214,7 @@ TEST_CASE("what a server writes is JSON-RPC, or the server is ended", "[upstream
       {"no-list", "result: content is no list"},
       {"no-type", "result: a block of content without a type"},
       {"odd-flag", "result: isError is no boolean"},
-      {"task", "result: "},
-      {"question", "result: resultType \"input_required\""}};
+      {"task", "result: "}};
   for (const std::string& era : kKinds) {
     for (const auto& [mode, got] : cases) {
       CAPTURE(era, mode);
@@ -253,6 +252,10 @@ TEST_CASE("a server that goes, hangs or floods", "[upstream]") {
     CHECK(error("killed") == "upstream_broken ended: got killed by signal 9: about to go");
     CHECK(error("exits") ==
           "upstream_broken ended: got it ended with status 3: first line no licence");
+    // Where its words were cut, at either end, a mark stands.
+    const std::string cut = error("babbles");
+    CHECK_THAT(cut, StartsWith("upstream_broken ended: got it ended with status 3: …eeee"));
+    CHECK(cut.ends_with("eeee…"));
     CHECK_THAT(error("flood"), StartsWith("upstream_broken flood: got more than 10000"));
     CHECK_THAT(error("broken-handshake"), StartsWith("upstream_broken initialize"));
     const SystemClock clock;
@@ -341,7 +344,10 @@ TEST_CASE("progress of a call is told as it rises, and not too often", "[upstrea
     CHECK(upstream.progress[0].message == "one two");
     CHECK(upstream.progress[1].done == 2.5);
     CHECK_FALSE(upstream.progress[1].total);
-    CHECK(upstream.progress[1].message.size() == limits::kProgressTextBytesMax);
+    const std::string& cut = upstream.progress[1].message;
+    CHECK(cut.ends_with("…"));
+    CHECK(cut.size() <= limits::kProgressTextBytesMax);
+    CHECK(cut.size() + 4 > limits::kProgressTextBytesMax);
     CHECK(upstream.progress[2].done == 3);
     CHECK_FALSE(upstream.progress[2].total);
     // Who does not ask is told nothing, and the server is not asked.

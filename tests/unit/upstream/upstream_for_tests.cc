@@ -103,13 +103,17 @@ sandbox::BuiltinReply Upstream::definitions(const std::string& era) {
 }
 
 sandbox::BuiltinReply Upstream::call(const std::string& era, const std::string& arguments,
-                                     const std::string& pinned, std::int64_t timeout_ms) {
-  ask({{"ask", std::string("call")},
-       {"name", std::string("echo")},
-       {"arguments", arguments},
-       {"pinned", pinned},
-       {"era", era},
-       {"timeout_ms", timeout_ms}});
+                                     const std::string& pinned, std::int64_t timeout_ms,
+                                     const std::vector<authority::InputValue>& more) {
+  std::vector<authority::InputValue> inputs = more;
+  for (const auto& [name, value] : {std::pair<std::string, std::string>("ask", "call"),
+                                    {"name", "echo"},
+                                    {"arguments", arguments},
+                                    {"pinned", pinned},
+                                    {"era", era}})
+    inputs.push_back({name, value});
+  inputs.push_back({"timeout_ms", timeout_ms});
+  ask(std::move(inputs));
   return reply();
 }
 

@@ -34,7 +34,8 @@ class Upstream {
   sandbox::BuiltinReply definitions(const std::string& era);
   sandbox::BuiltinReply call(const std::string& era,
                              const std::string& arguments = R"({"text":"a"})",
-                             const std::string& pinned = kEcho, std::int64_t timeout_ms = 20'000);
+                             const std::string& pinned = kEcho, std::int64_t timeout_ms = 20'000,
+                             const std::vector<authority::InputValue>& more = {});
   sandbox::BuiltinReply call_with_meta(const std::string& era, const std::string& meta);
   void send(ByteSpan bytes);
   // Closes the socket and waits; the exit status, or 1000 + the signal.

@@ -187,7 +187,8 @@ TEST_CASE("a failure's text is cut at a whole character", "[upstream]") {
   const auto result =
       read_call_result(R"({"content":[{"type":"text","text":"x)" + text + R"("}],"isError":true})");
   REQUIRE(result.ok());
-  CHECK(std::get<std::string>(result->fields.back().value) == "x" + text.substr(0, 2046));
-  CHECK(one_line("a\nb\xc3\xa9", 4) == "a b");
+  CHECK(std::get<std::string>(result->fields.back().value) == "x" + text.substr(0, 2044) + "…");
   CHECK(one_line("a\nb\xc3\xa9", 5) == "a b\xc3\xa9");
+  CHECK(one_line("a\nb\xc3\xa9z", 5) == "a …");
+  CHECK(one_line("a\nb\xc3\xa9z\xc3\xa9", 7) == "a b…");
 }

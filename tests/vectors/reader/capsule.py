@@ -17,13 +17,13 @@ BLOCK_TYPE = b"application/vnd.taper.block.v1"
 CALL = 2
 DAY_MS = 86_400_000
 SECRET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
-UNENFORCED = ("holder_spiffe", "pools", "nodes", "agent_entry", "hosts", "host_ca", "proof", "offline")
+UNENFORCED = ("holder_spiffe", "pools", "nodes", "hosts", "host_ca", "proof")
 
 
 def _payload(data, kind):
     table, slack = read(SCHEMA, kind, data)
     fields = Fields(table)
-    known = ["long-lease"] if kind == "Capsule" else ["block-verbs"]
+    known = ["long-lease", "agent", "offline"] if kind == "Capsule" else ["block-verbs"]
     features = fields.names("features", 1024)
     if any(name not in known for name in features):
         fields.refuse(205, "features")
@@ -104,7 +104,7 @@ class Payload:
         freshness = fields.sub("freshness")
         self.max_revocation_age_s = freshness.number("max_revocation_age_s", 1, TIME_MAX)
         freshness.enum("time_assurance", 3)
-        if self.long_lease != bool(fields.names("features", 1024)):
+        if self.long_lease != ("long-lease" in fields.names("features", 1024)):
             fields.refuse(204, "features")
         if self.long_lease != (self.ttl_ms > DAY_MS):
             raise Refused(315, "lease.long_lease")
@@ -131,12 +131,20 @@ class Payload:
     def _rest(self, fields):
         fields.enum("min_tier", 3)
         entry = fields.enum("entry", 3)
-        if entry == 3:
-            fields.refuse(206, "entry")
         if entry == 2:
             plan.check(fields.sub("plan"))
         elif fields.has("plan"):
             fields.refuse(204, "plan")
+        self.program = None
+        if entry == 3:
+            agent = fields.sub("agent_entry")
+            self.program = agent.text("program", NAME)
+            agent.octets("digest", 32)
+            rules.cell(agent.maybe_sub("cell"))
+        elif fields.has("agent_entry"):
+            fields.refuse(204, "agent_entry")
+        if (entry == 3) != ("agent" in fields.names("features", 1024)):
+            fields.refuse(204, "features")
         delegation = fields.sub("delegation")
         delegation.unenforced("allocator")
         self.max_depth = delegation.number("max_depth", 0, 8)
@@ -150,6 +158,10 @@ class Payload:
                 result.refuse(204, "readers")
             result.number("retention_ms", 1, 31_622_400_000)
             result.number("reads", 1, 1_000_000)
+        offline = fields.maybe_sub("offline")
+        if offline.table is not None:
+            most = offline.number("max_ttl_ms", 1, self.ttl_ms)
+            offline.number("max_idle_ms", 1, most)
         log = fields.sub("log")
         all_arguments = log.flag("all_arguments")
         log.names("except", 64)
@@ -157,6 +169,8 @@ class Payload:
             log.refuse(204, "except")
         log.number("quota_bytes", 1, MOST)
         rules.cell(fields.maybe_sub("cell"))
+        if fields.has("offline") != ("offline" in fields.names("features", 1024)):
+            fields.refuse(204, "features")
 
 
 class Kept:
@@ -208,10 +222,11 @@ def _check_limits(payload, signers):
     if not all(signer.valid_at(payload.issued_at_s) for signer in signers):
         raise Refused(307, "issued_at_s")
     limits = next(signer for signer in signers if signer.id == payload.issuer)
+    tools = [grant.tool for grant in payload.grants] + [name for name in [payload.program] if name]
     if (payload.ttl_ms > limits.max_ttl_ms or payload.long_lease and not limits.long_leases
             or payload.not_after_s - payload.not_before_s > limits.max_validity_s
             or payload.max_revocation_age_s > limits.max_revocation_age_s
-            or not limits.all_tools and any(grant.tool not in limits.tools for grant in payload.grants)):
+            or not limits.all_tools and any(tool not in limits.tools for tool in tools)):
         raise Refused(306, "limits")
 
 

@@ -12,6 +12,7 @@ using mcp::Json;
 using mcp::Object;
 
 constexpr std::int64_t kInternalError = -32603;  // of JSON-RPC
+constexpr std::int64_t kInvalidParams = -32602;
 
 std::string numbered(Code code) {
   return "E" + std::to_string(describe(code).number) + ": " + describe(code).text;
@@ -71,6 +72,13 @@ std::optional<Code> code_in(const Object& object) {
   return code;
 }
 
+// In the client's own words: it names the field.
+mcp::RpcError wrong_input(const Object& body) {
+  return {kInvalidParams,
+          body.string("field").value_or("") + " must be " + body.string("expected").value_or(""),
+          {}};
+}
+
 std::optional<mcp::TaskStatus> status_in(const Object& object) {
   static constexpr std::array<std::string_view, 5> kWords = {"working", "input_required",
                                                              "completed", "failed", "cancelled"};
@@ -122,14 +130,20 @@ std::string agent_text(Code code) {
   return std::string(info.text) + (fix.empty() ? "" : "; ") + std::string(fix);
 }
 
-std::string refusal_line(const Replied& replied) {
+std::string trouble_line(const Replied& replied) {
   const auto* reply = std::get_if<broker::SessionReply>(&replied);
-  if (reply == nullptr || reply->code == Code::ok) return "";
-  const CodeInfo& info = describe(reply->code);
-  std::string line = "E" + std::to_string(info.number) + " " + info.name;
+  if (reply == nullptr) return "";
+  // Most bodies need not be read for that.
+  const bool refused = reply->code != Code::ok;
+  if (!refused && reply->body.find("\"is_error\":true") == std::string::npos) return "";
   const std::optional<Json> body = Json::parse(reply->body);
-  const std::optional<std::string> given = members_of(body).string("decision");
-  const std::optional<DecisionId> decision = DecisionId::from_hex(given.value_or(""));
+  const Object members = members_of(body);
+  const std::optional<Code> code = refused ? reply->code : code_in(members);
+  if (!code) return "";
+  const CodeInfo& info = describe(*code);
+  std::string line = "E" + std::to_string(info.number) + " " + info.name;
+  const std::optional<DecisionId> decision =
+      DecisionId::from_hex(members.string("decision").value_or(""));
   if (decision) line += ", decision " + decision->hex();
   return line;
 }
@@ -148,6 +162,7 @@ Answer read_reply(const Replied& replied) {
     return std::move(*body);
   }
   if (reply.code == Code::handle_unknown) return mcp::Refusal::unknown_task;
+  if (reply.code == Code::input_malformed) return wrong_input(members_of(body));
   const CodeInfo& info = describe(reply.code);
   if (info.kind == Kind::bug) return mcp::Refusal::internal;
   return mcp::Denial{info.number, agent_text(reply.code), object_in(members_of(body), "remaining")};
@@ -196,6 +211,15 @@ std::optional<mcp::Progress> read_progress(const Json& body) {
   if (!done) return std::nullopt;
   return mcp::Progress{*done, mcp::read_number(object->find("total").value_or("null")),
                        object->string("message").value_or("")};
+}
+
+std::optional<mcp::InputRequired> read_input_required(const Json& body) {
+  // A result, which may be long, begins with its content.
+  if (!body.text().starts_with(R"({"call":)")) return std::nullopt;
+  const std::optional<mcp::TaskRecord> task = read_task(body);
+  if (!task || task->status != mcp::TaskStatus::input_required) return std::nullopt;
+  const auto* requests = std::get_if<Json>(&task->payload);
+  return mcp::InputRequired{requests != nullptr ? *requests : Json(), task->id, task->remaining};
 }
 
 std::optional<mcp::TaskRecord> read_task(const Json& body) {

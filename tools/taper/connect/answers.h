@@ -32,9 +32,9 @@ Answer read_reply(const Replied& replied);
 
 // "the lease has ended; sign a new capsule": the table's words for `code`, nothing else.
 std::string agent_text(Code code);
-// "E504 argument_refused, decision 0123456789abcdef", for the holder's own eyes; empty when it was
-// not refused.
-std::string refusal_line(const Replied& replied);
+// "E504 argument_refused, decision 0123456789abcdef", for the holder's own eyes: of what was
+// refused, and of a call that failed; else empty.
+std::string trouble_line(const Replied& replied);
 
 // A reply was ok and its body is not as agreed.
 mcp::RpcError unreadable();
@@ -44,6 +44,8 @@ std::optional<mcp::Listed<mcp::Tool>> read_tools(const mcp::Json& body);
 std::optional<mcp::ToolResult> read_result(const mcp::Json& body);
 std::optional<mcp::Progress> read_progress(const mcp::Json& body);
 std::optional<mcp::TaskRecord> read_task(const mcp::Json& body);
+// Where a plain call was answered with a handle because it waits.
+std::optional<mcp::InputRequired> read_input_required(const mcp::Json& body);
 
 // `read` over the body of an answer; whatever else the answer is stays as it is.
 template <class T>

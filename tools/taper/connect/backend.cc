@@ -28,12 +28,6 @@ std::optional<SessionRequest> about(Ask ask, const std::string& task) {
   return request;
 }
 
-SessionRequest plain(Ask ask) {
-  SessionRequest request;
-  request.ask = ask;
-  return request;
-}
-
 Outcome<TaskRecord> task_of(const Answer& answer) { return read_as<TaskRecord>(answer, read_task); }
 
 // The record with what the task made; whoever may not read that is told so in its place.
@@ -50,15 +44,28 @@ bool lacks_result(const TaskRecord& task) {
          std::holds_alternative<std::monostate>(task.payload);
 }
 
+mcp::RpcError foreign_state() { return {kInvalidParams, std::string(mcp::kForeignState), {}}; }
+
+authority::Input offered(mcp::Input input) {
+  static_assert(static_cast<int>(mcp::Input::urls) == static_cast<int>(authority::Input::urls));
+  return static_cast<authority::Input>(input);
+}
+
+std::optional<mcp::Called> read_called(const mcp::Json& body, Ask ask) {
+  if (ask == Ask::create) return read_task(body);
+  if (auto input = read_input_required(body)) return std::move(*input);
+  return read_result(body);
+}
+
 // To a client, a tool that is not granted does not exist.
 Outcome<mcp::Called> called(const Answer& answer, Ask ask) {
   const auto* denial = std::get_if<mcp::Denial>(&answer);
   if (denial != nullptr && denial->code == describe(Code::tool_not_granted).number)
     return mcp::as_error(*denial, kInvalidParams, "Unknown tool");
-  return read_as<mcp::Called>(answer, [ask](const mcp::Json& body) -> std::optional<mcp::Called> {
-    if (ask == Ask::create) return read_task(body);
-    return read_result(body);
-  });
+  const auto* refusal = std::get_if<mcp::Refusal>(&answer);
+  if (refusal != nullptr && *refusal == mcp::Refusal::unknown_task) return foreign_state();
+  return read_as<mcp::Called>(answer,
+                              [ask](const mcp::Json& body) { return read_called(body, ask); });
 }
 
 // Of a request's `_meta`. Nothing else in there goes further: it may be a credential.
@@ -88,13 +95,20 @@ std::string_view word(Ask ask) {
 
 }  // namespace
 
+SessionRequest plain(Ask ask) {
+  SessionRequest request;
+  request.ask = ask;
+  return request;
+}
+
 ConnectBackend::ConnectBackend(Asker& asker, const Clock& clock, Note note)
     : asker_(asker), clock_(clock), note_(std::move(note)) {}
 
 void ConnectBackend::note(const SessionRequest& request, const Replied& replied) const {
-  const std::string why = refusal_line(replied);
+  const std::string why = trouble_line(replied);
   if (why.empty()) return;
-  std::string line = "refused: " + std::string(word(request.ask));
+  const bool refused = std::get<broker::SessionReply>(replied).code != Code::ok;
+  std::string line = (refused ? "refused: " : "failed: ") + std::string(word(request.ask));
   if (!request.tool.empty()) line += " of " + request.tool;
   note_(line + ": " + why);
 }
@@ -153,7 +167,8 @@ void ConnectBackend::list_tools(Number /*number*/, Done<mcp::Listed<mcp::Tool>> 
 // Who insists on a task gets one, or hears that the tool makes none. Who can take one gets one from
 // a tool that may run long, which is what the node says of it.
 void ConnectBackend::call_tool(Number number, mcp::ToolCall call, Done<mcp::Called> done) {
-  if (call.task == mcp::TaskWish::never) return start(number, Ask::call, call, std::move(done));
+  if (call.task == mcp::TaskWish::never || call.state)
+    return start(number, Ask::call, call, std::move(done));
   undecided_.insert(number);
   with_tools([this, number, call = std::move(call), done = std::move(done)](const Tools& tools) {
     if (undecided_.erase(number) == 0) return;
@@ -173,7 +188,11 @@ void ConnectBackend::call_tool(Number number, mcp::ToolCall call, Done<mcp::Call
 
 void ConnectBackend::start(Number number, Ask as, const mcp::ToolCall& call,
                            Done<mcp::Called> done) {
-  SessionRequest request = plain(as);
+  std::optional<SessionRequest> wanted = call.state ? about(as, *call.state) : plain(as);
+  if (!wanted) return done(foreign_state());
+  SessionRequest request = std::move(*wanted);
+  request.responses = to_bytes(as_bytes(call.responses));
+  request.input = offered(call.input);
   request.tool = call.name;
   request.arguments = to_bytes(as_bytes(call.arguments));
   if (as == Ask::create) request.ttl_ms = call.ttl_ms;
@@ -223,10 +242,11 @@ void ConnectBackend::await_task(Number number, std::string task, Done<TaskRecord
 }
 
 void ConnectBackend::update_task(Number number, std::string task, std::string responses,
-                                 Done<std::monostate> done) {
+                                 mcp::Input input, Done<std::monostate> done) {
   std::optional<SessionRequest> update = about(Ask::update, task);
   if (!update) return done(mcp::Refusal::unknown_task);
   update->arguments = to_bytes(as_bytes(responses));
+  update->input = offered(input);
   ask(number, std::move(*update), [done = std::move(done)](const Answer& answer) {
     done(read_as<std::monostate>(answer, [](const mcp::Json& body) {
       return read_task(body) ? std::optional(std::monostate()) : std::nullopt;

@@ -14,6 +14,9 @@
 
 namespace taper::tools {
 
+// A request that says nothing more.
+broker::SessionRequest plain(broker::Ask ask);
+
 // A session, opened anew when it must be.
 class Asker {
  public:
@@ -50,7 +53,7 @@ class ConnectBackend final : public mcp::Backend {
   void get_task(mcp::Number number, std::string task, mcp::TaskView view,
                 mcp::Done<mcp::TaskRecord> done) override;
   void await_task(mcp::Number number, std::string task, mcp::Done<mcp::TaskRecord> done) override;
-  void update_task(mcp::Number number, std::string task, std::string responses,
+  void update_task(mcp::Number number, std::string task, std::string responses, mcp::Input input,
                    mcp::Done<std::monostate> done) override;
   void cancel_task(mcp::Number number, std::string task, mcp::Done<mcp::TaskRecord> done) override;
   void subscribe(mcp::Number number, mcp::Interests wanted,

@@ -20,12 +20,6 @@ using boost::system::error_code;
 // Tickets that are nobody's question: those of the backend count from 1.
 constexpr Asker::Ticket kOwnTicket = 0;
 
-broker::SessionRequest plain(broker::Ask ask) {
-  broker::SessionRequest request;
-  request.ask = ask;
-  return request;
-}
-
 class Running {
  public:
   explicit Running(const Service& service) : service_(service) {}

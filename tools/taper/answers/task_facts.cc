@@ -1,4 +1,4 @@
-#include "tools/taper/task_facts.h"
+#include "tools/taper/answers/task_facts.h"
 
 #include <algorithm>
 
@@ -27,7 +27,8 @@ void add_times(const TaskView& view, const Now& now, std::vector<Revoker>& out) 
                        "the lease of " + format_duration_ms(view.ttl_ms) + " ends the task"));
   const std::string idle = "doing nothing for " + format_duration_ms(view.idle_ms) + " ends it";
   if (view.call_runs) {
-    out.push_back({"idle", {}, {}, {}, {}, idle + "; a call is under way, so it does not count"});
+    out.push_back(
+        {"idle", {}, {}, {}, {}, idle + "; a call is under way or waits, so it does not count"});
   } else {
     out.push_back(due_in("idle", view.idle_ms - view.idle_used_ms, now, idle));
   }
@@ -67,9 +68,11 @@ void add_tripwires(const TaskView& view, std::vector<Revoker>& out) {
                  static_cast<std::int64_t>(view.denials),
                  view.end_on.denials,
                  "so many refused calls end it"});
-  const bool session = view.said && view.said->root.entry == capsules::EntryKind::session;
+  const auto entry = view.said ? view.said->root.entry : capsules::EntryKind::plan;
   when(view.end_on.completion, "completion",
-       session ? "its holder's close ends it" : "the end of its plan ends it");
+       entry == capsules::EntryKind::session ? "its holder's close ends it"
+       : entry == capsules::EntryKind::agent ? "the end of its program ends it"
+                                             : "the end of its plan ends it");
   when(view.end_on.failure, "failure", "a call that fails ends it");
   when(view.end_on.violation, "violation", "a tool that breaks its sandbox ends it");
   when(view.end_on.tool_drift, "drift", "a tool that is not the one granted ends it");

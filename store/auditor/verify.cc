@@ -1,41 +1,16 @@
-#include "store/audit_verify.h"
+#include <algorithm>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/text.h"
+#include "store/audit_verify.h"
+#include "store/auditor/log_record.h"
 #include "store/log_file.h"
 #include "store/log_tree.h"
 
 namespace taper::store {
 namespace {
 
-constexpr std::uint64_t kFirstRecords = 2;  // incarnation, log key 0
-
-struct TypeName {
-  LeafType type;
-  std::string_view name;
-};
-constexpr TypeName kTypeNames[] = {
-    {LeafType::incarnation, "incarnation"}, {LeafType::log_key, "log_key"},
-    {LeafType::import, "import"},           {LeafType::activation, "activation"},
-    {LeafType::decision, "decision"},       {LeafType::outcome, "outcome"},
-    {LeafType::ending, "ending"},           {LeafType::terminal, "terminal"},
-    {LeafType::refusals, "refusals"},       {LeafType::evidence, "evidence"},
-    {LeafType::recovery, "recovery"},       {LeafType::reading, "reading"},
-};
-
-LogRecord to_record(std::uint64_t number, ByteSpan bytes) {
-  ByteReader reader(bytes);
-  reader.u8();
-  LogRecord record;
-  record.number = number;
-  record.type = reader.u16();
-  record.type_name = "unknown";
-  record.body = as_text(reader.take(reader.left()));
-  for (const TypeName& known : kTypeNames) {
-    if (record.type == static_cast<std::uint16_t>(known.type)) record.type_name = known.name;
-  }
-  return record;
-}
+constexpr std::uint64_t kPassedRecords = 65536;
 
 Error record_wrong(std::uint64_t number, std::string_view expected) {
   return Error(Code::log_record_wrong,
@@ -46,32 +21,67 @@ Error chain_broken(std::uint64_t epoch, std::string_view expected) {
                {"log key " + std::to_string(epoch), std::string(expected), "", ""});
 }
 
+LogPosition start_of(const LogFile& log, const LogTrust& trust) {
+  return log.start.record == 0 ? LogPosition{0, {}, 0, trust.log_key_0}
+                               : trust.after.value_or(LogPosition{});
+}
+
 // Walks the records once, checking each checkpoint as its last record passes.
 class Verifier {
  public:
-  Verifier(const LogFile& log, const LogTrust& trust)
-      : log_(log), trust_(trust), reader_(log.record_bytes), key_(trust.log_key_0) {}
+  Verifier(const LogFile& log, ByteSpan file, const LogTrust& trust, const VerifyOptions& options)
+      : log_(log), file_(file), trust_(trust), options_(options), reader_(log.record_bytes) {}
 
   Result<VerifiedLog> run() {
     TAPER_CHECK(check_identity());
+    TAPER_CHECK(begin());
     TAPER_CHECK(check_sizes());
-    for (std::uint64_t number = 0; number < log_.records; ++number) {
+    for (std::uint64_t i = 0; i < log_.records; ++i) {
       const ByteSpan record = take_record(reader_);
       TAPER_ASSERT(reader_.ok());
-      TAPER_CHECK(check_record(number, record));
+      TAPER_CHECK(check_record(log_.start.record + i, record));
       tree_.append(leaf_hash(record));
       TAPER_CHECK(check_head());
+      note_mark();
+      if (options_.passed && i % kPassedRecords == 0) {
+        const auto* at = record.data() + record.size();
+        options_.passed(file_.first(static_cast<std::size_t>(at - file_.data())));
+      }
     }
     TAPER_CHECK(check_final());
-    VerifiedLog verified;
-    verified.records = log_.records;
-    verified.epochs = epoch_ + 1;
-    verified.root = log_.final.root;
-    verified.recency_proven = trust_.nonce.has_value();
-    return verified;
+    out_.records = tree_.size();
+    out_.epochs = epoch_ + 1;
+    out_.root = log_.final.root;
+    out_.recency_proven = trust_.nonce.has_value();
+    out_.end = position();
+    return std::move(out_);
   }
 
  private:
+  LogPosition position() const { return {tree_.size(), tree_.peaks(), epoch_, key_}; }
+
+  Status begin() {
+    const LogPosition start = start_of(log_, trust_);
+    if (start.size != log_.start.record || start.epoch != log_.start.epoch) {
+      return Error(Code::log_not_adjoining,
+                   {"first record", trust_.after ? std::to_string(trust_.after->size) : "0",
+                    std::to_string(log_.start.record), ""});
+    }
+    tree_ = LogTree(start.size, start.peaks);
+    epoch_ = start.epoch;
+    key_ = start.key;
+    out_.first = start.size;
+    note_mark();
+    return success();
+  }
+
+  void note_mark() {
+    while (mark_ < options_.marks.size() && options_.marks[mark_] < tree_.size()) ++mark_;
+    if (mark_ >= options_.marks.size() || options_.marks[mark_] != tree_.size()) return;
+    out_.marked.push_back(position());
+    ++mark_;
+  }
+
   Status check_identity() const {
     const std::string origin = "taper/" + trust_.node.hex() + "/" + trust_.incarnation.hex();
     if (log_.origin != origin) {
@@ -85,13 +95,14 @@ class Verifier {
   }
 
   Status check_sizes() const {
-    std::uint64_t before = kFirstRecords - 1;
+    std::uint64_t before = std::max(log_.start.record, kFirstBoundary - 1);
     for (const SignedHead& head : log_.heads) {
       if (head.size <= before) return malformed_log("checkpoint sizes");
       before = head.size;
     }
-    if (log_.heads.empty() || before != log_.records) return malformed_log("checkpoint sizes");
-    return success();
+    // A file that begins above record 0 may tell that there is nothing more.
+    if (before - log_.start.record == log_.records && before >= kFirstBoundary) return success();
+    return malformed_log("checkpoint sizes");
   }
 
   Status check_record(std::uint64_t number, ByteSpan record) {
@@ -120,15 +131,8 @@ class Verifier {
     if (next_key_ || head_ >= log_.heads.size() || log_.heads[head_].size != number + 1) {
       return chain_broken(epoch_ + 1, "the last record of a checkpoint");
     }
-    // The key stands at a fixed place before the end: ..."}.
-    const std::string_view body = to_record(number, record).body;
-    constexpr std::size_t kTail = 2;
-    constexpr std::size_t kKeyDigits = 2 * PublicKey::kSize;
-    if (body.size() < kKeyDigits + kTail) return chain_broken(epoch_ + 1, "a key");
-    next_key_ = PublicKey::from_hex(body.substr(body.size() - kKeyDigits - kTail, kKeyDigits));
-    if (!next_key_ || body != log_key_body(epoch_ + 1, *next_key_)) {
-      return chain_broken(epoch_ + 1, "the next epoch and its key");
-    }
+    next_key_ = announced_key(to_record(number, record), epoch_ + 1);
+    if (!next_key_) return chain_broken(epoch_ + 1, "the next epoch and its key");
     return success();
   }
 
@@ -136,12 +140,13 @@ class Verifier {
     if (head_ >= log_.heads.size() || log_.heads[head_].size != tree_.size()) return success();
     const SignedHead& head = log_.heads[head_];
     if (head.root != tree_.root()) {
-      return Error(Code::log_record_wrong, {"checkpoint " + std::to_string(head_),
-                                            to_hex(head.root.bytes), tree_.root().hex(), ""});
+      return Error(Code::log_record_wrong, {place(), head.root.hex(), tree_.root().hex(), ""});
     }
     if (!verify_head(key_, log_.origin, head, epoch_)) {
-      return Error(Code::log_signature_wrong, {"checkpoint " + std::to_string(head_), "", "", ""});
+      return Error(Code::log_signature_wrong, {place(), "", "", ""});
     }
+    out_.heads.push_back(
+        {epoch_, head.size, head.root, head.signature, key_, next_key_.has_value()});
     ++head_;
     if (!next_key_ && head_ < log_.heads.size()) return chain_broken(epoch_ + 1, "announced");
     if (next_key_) {
@@ -152,6 +157,13 @@ class Verifier {
     return success();
   }
 
+  // The records that a checkpoint is the first to cover.
+  std::string place() const {
+    const std::uint64_t from = head_ == 0 ? log_.start.record : log_.heads[head_ - 1].size;
+    return "checkpoint " + std::to_string(epoch_) + " over records " + std::to_string(from) +
+           " to " + std::to_string(log_.heads[head_].size - 1);
+  }
+
   Status check_final() const {
     const FinalStatement& final = log_.final;
     if (final.root != tree_.root()) {
@@ -159,7 +171,7 @@ class Verifier {
                    {"last statement", final.root.hex(), tree_.root().hex(), ""});
     }
     const std::string text =
-        export_text(log_.origin, log_.records, final.root, trust_.incarnation, final.nonce);
+        export_text(log_.origin, tree_.size(), final.root, trust_.incarnation, final.nonce);
     if (!crypto::verify(key_, crypto::statement::kLogExport, as_bytes(text), final.signature)) {
       return Error(Code::log_signature_wrong, {"last statement", "", "", ""});
     }
@@ -167,27 +179,38 @@ class Verifier {
   }
 
   const LogFile& log_;
+  ByteSpan file_;
   const LogTrust& trust_;
+  const VerifyOptions& options_;
   ByteReader reader_;
+  VerifiedLog out_;
   LogTree tree_;
   PublicKey key_;
   std::optional<PublicKey> next_key_;  // announced, in use after the next checkpoint
   std::uint64_t epoch_ = 0;
-  std::size_t head_ = 0;
+  std::size_t head_ = 0;  // of the file's
+  std::size_t mark_ = 0;
 };
 
 }  // namespace
 
-Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust) {
-  TAPER_TRY(const LogFile log, parse_log_file(file));
-  return Verifier(log, trust).run();
+TreeHash LogPosition::root() const { return LogTree(size, peaks).root(); }
+
+Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust, const VerifyOptions& options) {
+  TAPER_TRY(const LogFile log, parse_log_file(file, options.passed));
+  return Verifier(log, file, trust, options).run();
+}
+
+Result<LogFront> read_log_front(ByteSpan file) {
+  TAPER_TRY(const LogFile log, parse_log_front(file));
+  return LogFront{std::string(log.origin), log.start.record};
 }
 
 Status read_log(ByteSpan file, const std::function<void(const LogRecord&)>& visit) {
   TAPER_TRY(const LogFile log, parse_log_file(file));
   ByteReader reader(log.record_bytes);
-  for (std::uint64_t number = 0; number < log.records; ++number) {
-    visit(to_record(number, take_record(reader)));
+  for (std::uint64_t i = 0; i < log.records; ++i) {
+    visit(to_record(log.start.record + i, take_record(reader)));
   }
   return success();
 }

@@ -1,0 +1,80 @@
+// Reading a node's log beside whoever owns its state.
+#include <algorithm>
+
+#include "runtime/base/limits.h"
+#include "runtime/broker/embedded.h"
+#include "runtime/broker/owned_state.h"
+
+namespace taper::broker {
+namespace {
+
+constexpr std::size_t kBatchRecords = 1024;
+constexpr std::size_t kBatchBytes = 4 * 1024 * 1024;
+// A task's records stay within its log quota; only a foreign file or a huge quota has more.
+constexpr std::size_t kTaskBytes = 4 * limits::kTaskLogQuotaBytes;
+
+struct Batch {
+  std::vector<std::pair<std::uint64_t, Bytes>> records;
+  std::size_t bytes = 0;
+  bool full() const { return records.size() >= kBatchRecords || bytes >= kBatchBytes; }
+};
+
+// From `next` on, which moves past what was looked at. A number without a record is one that is
+// not kept any more.
+Status take_batch(const store::ReadTxn& txn, std::uint64_t size, std::uint64_t& next,
+                  Batch& batch) {
+  for (; next < size && !batch.full(); ++next) {
+    TAPER_TRY(const auto found, txn.get(store::Table::log_leaves, big_endian(next)));
+    if (!found) continue;
+    batch.bytes += found->size();
+    batch.records.emplace_back(next, to_bytes(*found));
+  }
+  return success();
+}
+
+bool is_activation(ByteSpan record) {
+  ByteReader reader(record);
+  reader.u8();
+  return reader.u16() == static_cast<std::uint16_t>(store::LeafType::activation) &&
+         as_text(record).find("\"verb\":\"activate\"") != std::string_view::npos;
+}
+
+}  // namespace
+
+Status read_log(const std::string& state,
+                const std::function<void(std::uint64_t number, ByteSpan record)>& visit) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  TAPER_TRY(const store::LogHead head, store->log_head());
+  // Whoever visits may be slow, and must not hold the pages that the owner wants to use again.
+  for (std::uint64_t next = 0; next < head.size;) {
+    Batch batch;
+    TAPER_CHECK(store->read(
+        [&](const store::ReadTxn& txn) { return take_batch(txn, head.size, next, batch); }));
+    for (const auto& [number, record] : batch.records) visit(number, record);
+  }
+  return success();
+}
+
+Result<std::vector<LoggedRecord>> task_log(const std::string& state, const TaskId& task) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  const std::string id = task.hex();
+  std::vector<LoggedRecord> records;
+  std::size_t bytes = 0;
+  TAPER_CHECK(store->read([&](const store::ReadTxn& txn) {
+    return txn.scan_back(store::Table::log_leaves, {}, [&](ByteSpan key, ByteSpan value) {
+      if (as_text(value).find(id) == std::string_view::npos) return true;
+      bytes += value.size();
+      if (bytes > kTaskBytes) return false;
+      records.push_back({from_big_endian(key).value_or(0), to_bytes(value)});
+      return !is_activation(value);  // nothing of a task stands before it
+    });
+  }));
+  if (bytes > kTaskBytes)
+    return Error(Code::too_large,
+                 {"records of the task", "at most " + std::to_string(kTaskBytes) + " bytes", "more",
+                  "'taper audit show --task' prints them one by one"});
+  std::reverse(records.begin(), records.end());
+  return records;
+}
+
+}  // namespace taper::broker

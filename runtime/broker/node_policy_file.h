@@ -1,0 +1,18 @@
+// STATE/node.toml: what the node's operator refuses whatever a capsule grants. docs/formats/node.md
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "runtime/authority/node_policy.h"
+#include "runtime/base/result.h"
+
+namespace taper::broker {
+
+// Error: tool_file_malformed with the key in `field`.
+Result<authority::NodePolicy> parse_node_policy(std::string_view toml);
+// No file is no policy. It must be a regular file of root's or ours that others cannot write.
+// Errors: tool_file_malformed naming the file, os_failure.
+Result<authority::NodePolicy> load_node_policy(const std::string& state);
+
+}  // namespace taper::broker

@@ -1,0 +1,115 @@
+#include "tools/taper/answers/holdings.h"
+
+#include <algorithm>
+
+#include "capsules/constraints.h"
+#include "runtime/base/text.h"
+#include "tools/taper/answers/task_facts.h"
+
+namespace taper::tools {
+namespace {
+
+using authority::TaskView;
+
+constexpr std::int64_t kMsPerS = 1000;
+
+void take_least(std::optional<std::int64_t>& least, const std::optional<std::int64_t>& other) {
+  if (other && (!least || *other < *least)) least = other;
+}
+
+// The grant that a kept one comes from: of the block before, which for the first is the root's.
+const TaskView::GrantView* parent_of(const TaskView& view, const TaskView::GrantView& grant) {
+  if (grant.block == 0) return nullptr;
+  for (const TaskView::GrantView& other : view.grants) {
+    const bool before =
+        other.block + 1 == grant.block && (other.block == 0 || other.chain == grant.chain);
+    if (before && other.id == grant.parent) return &other;
+  }
+  return nullptr;
+}
+
+Holding holding_of(const TaskView& view, const TaskView::ChainView& chain,
+                   const TaskView::GrantView& grant, const Now& now) {
+  Holding out{.task = &view,
+              .chain = &chain,
+              .grant = grant.id,
+              .root_grant = grant.id,
+              .tool = grant.tool,
+              .verbs = grant.verbs,
+              .args = grant.args,
+              .left = grant.left,
+              .standing = {},
+              .waits_for = grant.waits_for,
+              .shut_by = grant.shut_by};
+  for (const auto* above = parent_of(view, grant); above != nullptr;
+       above = parent_of(view, *above)) {
+    out.root_grant = above->id;
+    take_least(out.left.calls, above->left.calls);
+    take_least(out.left.rate, above->left.rate);
+    take_least(out.left.bytes, above->left.bytes);
+    take_least(out.left.cpu_ms, above->left.cpu_ms);
+    take_least(out.left.sum, above->left.sum);
+  }
+  if (!grant.shut_by.empty()) {
+    out.standing = "shut";
+  } else if (!grant.waits_for.empty()) {
+    out.standing = "waits";
+  } else {
+    out.standing = grant.spent ? "spent" : "open";
+  }
+  const bool narrowed = chain.blocks > 0;
+  const std::int64_t ttl_ms = narrowed ? std::min(chain.ttl_ms, view.ttl_ms) : view.ttl_ms;
+  const std::int64_t ends_s =
+      narrowed ? std::min(chain.not_after_s, view.not_after_s) : view.not_after_s;
+  out.lease_left_ms = std::max<std::int64_t>(0, ttl_ms - view.active_ms);
+  out.until_s = std::min(ends_s, now.wall_s + out.lease_left_ms / kMsPerS);
+  return out;
+}
+
+// Whoever owns the state will end it with his next look.
+bool is_over(const TaskView& view, const Now& now) {
+  const std::vector<Revoker> ends = revokers(view, now);
+  return std::ranges::any_of(ends, [](const Revoker& end) {
+    const bool of_task =
+        end.kind == "ttl" || end.kind == "idle" || end.kind == "window" || end.kind == "stale";
+    return of_task && end.left_ms && *end.left_ms == 0;
+  });
+}
+
+}  // namespace
+
+bool Holding::may(capsules::Verb verb) const {
+  return std::ranges::find(verbs, verb) != verbs.end();
+}
+
+std::vector<Holding> who_can(const std::vector<TaskView>& tasks,
+                             std::optional<std::string_view> tool, const Now& now) {
+  std::vector<Holding> out;
+  for (const TaskView& view : tasks) {
+    if (view.state != authority::TaskState::active || is_over(view, now)) continue;
+    for (const TaskView::ChainView& chain : view.chains) {
+      if (chain.ended) continue;
+      for (const TaskView::GrantView& grant : view.grants) {
+        const bool last =
+            grant.block == chain.blocks && (grant.block == 0 || grant.chain == chain.chain);
+        if (last && (!tool || grant.tool == *tool))
+          out.push_back(holding_of(view, chain, grant, now));
+      }
+    }
+  }
+  return out;
+}
+
+std::string rule_words(const std::vector<capsules::ArgRule>& rules) {
+  std::string out;
+  for (const capsules::ArgRule& rule : rules) {
+    std::string words;
+    for (const capsules::Constraint& constraint : rule.all)
+      words += (words.empty() ? "" : " and ") + capsules::describe_constraint(constraint);
+    if (rule.optional) words += ", may be left out";
+    out += (out.empty() ? "" : "; ") + escape_text(rule.name + ": " + words);
+  }
+  return out.empty() ? "no arguments" : out;
+}
+
+}  // namespace taper::tools

@@ -1,0 +1,37 @@
+// Who may call a tool now: what the live tasks of a node still grant of it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/broker/embedded.h"
+
+namespace taper::tools {
+
+// One chain's grant of the tool, as its last block leaves it.
+struct Holding {
+  const authority::TaskView* task = nullptr;
+  const authority::TaskView::ChainView* chain = nullptr;
+  std::string grant, root_grant;  // ids: of the last block; of the root block
+  std::string tool;
+  std::vector<capsules::Verb> verbs;
+  std::vector<capsules::ArgRule> args;
+  authority::BudgetLeft left;  // the least along its line
+  std::string standing;        // as `standing` of task_facts.h
+  std::vector<std::string> waits_for;
+  std::string shut_by;
+  std::int64_t lease_left_ms = 0;  // of the chain
+  std::int64_t until_s = 0;        // by the wall clock, as far as is known now
+  bool may(capsules::Verb verb) const;
+};
+// Tasks that ended, are ending, or whose time is over by the clocks of whoever asks hold nothing;
+// nor do chains that ended. `tasks` must outlive what is returned.
+// Of one tool, or of all.
+std::vector<Holding> who_can(const std::vector<authority::TaskView>& tasks,
+                             std::optional<std::string_view> tool, const Now& now);
+
+// "path: under /var/log; max_bytes: at most 100, may be left out"
+std::string rule_words(const std::vector<capsules::ArgRule>& rules);
+
+}  // namespace taper::tools
