@@ -9,10 +9,21 @@
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/owned_state.h"
 #include "store/audit_export.h"
-#include "store/audit_receipt.h"
 #include "store/results.h"
 
 namespace taper::broker {
+
+namespace {
+
+// The owner does what success alone says.
+Status done_by(const ControlTalk& owner, const ControlRequest& request, std::int64_t within_ms) {
+  TAPER_CHECK(owner.send(request));
+  TAPER_TRY(const ControlReply reply, owner.expect<ControlReply>(within_ms));
+  if (reply.code == Code::ok) return success();
+  return Error(reply.code, reply.detail);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
@@ -62,9 +73,8 @@ Status import_time(const std::string& state, ByteSpan file) {
                   .expected = "at most " + std::to_string(limits::kTimeFileBytesMax) + " bytes",
                   .got = std::to_string(file.size()) + " bytes",
                   .fix = ""});
-  TAPER_CHECK(talk.send({.verb = ControlVerb::import_time, .file = to_bytes(file)}));
-  TAPER_TRY(const ControlReply reply, talk.expect<ControlReply>(limits::kControlWorkMs));
-  return reply.code == Code::ok ? success() : Status(Error(reply.code, reply.detail));
+  return done_by(talk, {.verb = ControlVerb::import_time, .file = to_bytes(file)},
+                 limits::kControlWorkMs);
 }
 
 Result<authority::TimeReport> time_report(const std::string& state) {
@@ -93,20 +103,11 @@ Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>&
   return store::export_log(state, authority::log_origin(record), nonce, from);
 }
 
-Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision) {
-  TAPER_TRY(const auto store, open_for_reading(state));
-  TAPER_TRY(const auto number, store::find_record(*store, store::LeafType::decision,
-                                                  R"("decision":")" + decision.hex() + "\""));
-  if (!number) return Error(Code::unknown_decision, {decision.hex(), "", "", ""});
-  return store::make_receipt(*store, *number);
-}
-
 namespace {
 
-// Nobody owns the state: take it, end the task, let it go. Its cells died with their owner.
-Status cancel_alone(const std::string& state, const TaskId& task) {
+// Nobody else has the state: end the task in it. Its cells died with their owner.
+Status cancel_alone(const OwnedState& owned, const std::string& state, const TaskId& task) {
   const SystemClock clock;
-  TAPER_TRY(const OwnedState owned, own_state(state, "", clock.now()));
   TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::cancelled, clock.now()));
   store::ResultFiles results(state);
   TAPER_CHECK(end_results(*owned.authority, results, task));
@@ -115,7 +116,7 @@ Status cancel_alone(const std::string& state, const TaskId& task) {
   return owned.store->sync_marker();
 }
 
-// The owner may come or go between two looks, so a refusal is looked at again this often.
+// An owner that goes while it is asked leaves the task to whoever owns the state next, or to us.
 constexpr int kCancelAttempts = 3;
 
 }  // namespace
@@ -134,24 +135,20 @@ Status check_caller(const std::string& state) {
 
 Status task_cancel(const std::string& state, const TaskId& task) {
   TAPER_CHECK(check_caller(state));
-  Error last(Code::control_unreachable);
-  for (int attempt = 0; attempt < kCancelAttempts; ++attempt) {
+  for (int left = kCancelAttempts;; --left) {
     TAPER_TRY(const authority::TaskView view, task_show(state, task));
     if (authority::is_terminal(view.state))
       return Error(Code::task_terminal, {.field = "task",
                                          .expected = "a live task",
                                          .got = std::string(authority::task_state_name(view.state)),
                                          .fix = ""});
-    const ControlRequest request{.verb = ControlVerb::cancel, .task = task};
-    const Result<ControlReply> reply = ask_owner(state, request);
-    if (reply.ok() && reply->code == Code::ok) return success();
-    if (reply.ok()) return Error(reply->code, reply->detail);
-    const Status alone = cancel_alone(state, task);
-    if (alone.ok() || alone.code() != Code::state_locked)
-      return alone.ok() ? success() : Status(alone.error());
-    last = reply.error();
+    TAPER_TRY(const auto found, own_or_reach(state, ""));
+    const auto* owned = std::get_if<OwnedState>(&found);
+    if (owned != nullptr) return cancel_alone(*owned, state, task);
+    Status asked = done_by(std::get<ControlTalk>(found),
+                           {.verb = ControlVerb::cancel, .task = task}, limits::kControlTimeoutMs);
+    if (asked.code() != Code::control_unreachable || left == 0) return asked;
   }
-  return last;
 }
 
 Result<std::string> sibling_program(const std::string& name) {

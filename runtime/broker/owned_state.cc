@@ -17,7 +17,6 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/diagnostics.h"
 #include "runtime/broker/embedded.h"
-#include "runtime/broker/node_policy_file.h"
 #include "runtime/broker/tool_files.h"
 #include "store/results.h"
 
@@ -166,10 +165,10 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
   facts.incarnation = record.incarnation;
   facts.name = record.name;
   facts.tier = capsules::Tier::t2;
-  Result<authority::NodePolicy> policy = load_node_policy(state);
   // Without it nothing runs; ending, showing and importing never need it.
-  facts.policy = policy.ok() ? std::move(*policy) : authority::nothing_at_all();
-  if (!policy.ok()) warn(to_line(policy.error()));
+  OwnPolicy own = own_policy(state);
+  facts.policy = std::move(own.policy);
+  if (own.unread) warn(to_line(*own.unread));
   TAPER_TRY(const std::vector<std::string> keys, keys_of_holder(holder_key));
   TAPER_CHECK(look_at_host(state, keys, facts));
   return facts;
@@ -227,8 +226,8 @@ Status check_keys_apart(const capsules::UntrustedCapsule& capsule, const std::st
 Result<std::variant<OwnedState, ControlTalk>> own_or_reach(const std::string& state,
                                                            const std::string& holder_key) {
   using Either = std::variant<OwnedState, ControlTalk>;
-  constexpr int kAttempts = 5;
-  constexpr int kPauseMs = 100;
+  constexpr int kAttempts = 100;  // 5 s: an owner that goes has its socket closed before its store
+  constexpr int kPauseMs = 50;
   for (int left = kAttempts;; --left) {
     Result<OwnedState> owned = own_state(state, holder_key, SystemClock().now());
     if (owned.ok()) return Either(std::move(*owned));
