@@ -27,6 +27,7 @@ constexpr std::size_t kCopiedFileBytesMax = 64 * 1024 * 1024;
 constexpr std::size_t kShownDigits = 16;
 // In a state that was built to take another's place, until that is put aside.
 constexpr const char* kPlaceholder = "/renews";
+constexpr const char* kNodePolicyFile = "/node.toml";
 
 struct Places {
   std::string state;  // real path
@@ -69,27 +70,32 @@ Result<Places> places_of(const std::string& state) {
   return places;
 }
 
-// Regular files, folders and links, with their modes; each file synced.
+Status copy_tree(const std::string& from, const std::string& to);
+
+// A regular file, a folder or a link, with its mode; a file is synced. Nothing else is copied.
 // NOLINTNEXTLINE(misc-no-recursion): tools.d is as deep as its owner made it
+Status copy_entry(const std::string& from, const std::string& to) {
+  struct stat found{};
+  if (::lstat(from.c_str(), &found) != 0) return os_error("stat " + from, errno);
+  if (S_ISDIR(found.st_mode)) return copy_tree(from, to);
+  if (S_ISLNK(found.st_mode)) {
+    std::error_code error;
+    fs::copy_symlink(from, to, error);
+    return file_error("copy " + from, error);
+  }
+  if (!S_ISREG(found.st_mode)) return success();
+  TAPER_TRY(Bytes bytes, read_file(from, kCopiedFileBytesMax));
+  Status written = create_file(to, bytes, found.st_mode & kModeBits);
+  crypto::wipe(bytes);
+  return written;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as above
 Status copy_tree(const std::string& from, const std::string& to) {
   if (::mkdir(to.c_str(), S_IRWXU) != 0) return os_error("mkdir " + to, errno);
   std::error_code error;
-  for (fs::directory_iterator at(from, error), end; !error && at != end; at.increment(error)) {
-    const std::string path = at->path(), copy = to + "/" + at->path().filename().string();
-    struct stat found{};
-    if (::lstat(path.c_str(), &found) != 0) return os_error("stat " + path, errno);
-    if (S_ISDIR(found.st_mode)) {
-      TAPER_CHECK(copy_tree(path, copy));
-    } else if (S_ISLNK(found.st_mode)) {
-      fs::copy_symlink(path, copy, error);
-      TAPER_CHECK(file_error("copy " + path, error));
-    } else if (S_ISREG(found.st_mode)) {
-      TAPER_TRY(Bytes bytes, read_file(path, kCopiedFileBytesMax));
-      Status written = create_file(copy, bytes, found.st_mode & kModeBits);
-      crypto::wipe(bytes);
-      TAPER_CHECK(std::move(written));
-    }
-  }
+  for (fs::directory_iterator at(from, error), end; !error && at != end; at.increment(error))
+    TAPER_CHECK(copy_entry(at->path(), to + "/" + at->path().filename().string()));
   TAPER_CHECK(file_error("list " + from, error));
   struct stat folder{};
   if (::stat(from.c_str(), &folder) != 0 || ::chmod(to.c_str(), folder.st_mode & kModeBits) != 0)
@@ -169,6 +175,9 @@ Result<authority::NodeRecord> build_state(const Places& places, const authority:
   TAPER_CHECK(create_file(path + kPlaceholder, as_bytes(old.incarnation.hex()), kPrivateFile));
   TAPER_CHECK(copy_tree(places.state + "/keys", path + "/keys"));
   TAPER_CHECK(copy_tree(places.state + "/tools.d", path + "/tools.d"));
+  // What this node denies, it denies in every life; one that cannot be read still denies all.
+  if (exists(places.state + kNodePolicyFile))
+    TAPER_CHECK(copy_entry(places.state + kNodePolicyFile, path + kNodePolicyFile));
   TAPER_TRY(authority::NodeRecord record, authority::renew_node(path, old));
   if (!roots.empty()) {
     TAPER_TRY(const OwnedState owned, own_state(path, "", SystemClock().now()));
