@@ -13,10 +13,6 @@ namespace {
 using capsules::Capsule;
 using capsules::VerifiedCapsule;
 
-Error refusal(Code code, std::string field, std::string expected, std::string got) {
-  return Error(code, {std::move(field), std::move(expected), std::move(got), ""});
-}
-
 Status check_audience(const Capsule& capsule, const NodeFacts& node) {
   if (capsule.audience.node != node.node)
     return refusal(Code::audience_other, "node", node.node.hex(), capsule.audience.node.hex());

@@ -140,6 +140,7 @@ Result<store::Committed> Authority::State::commit(
   });
   if (committed.ok()) {
     time = carried;
+    kept_hard_ms = carried.hard_ms;
     stepped_s = 0;
   }
   if (committed.ok() && due) {
@@ -159,6 +160,10 @@ Error Authority::State::not_live(const TaskId& task) const {
   if (!record) return Error(Code::unknown_task, {"task", "", task.hex(), ""});
   return Error(Code::task_terminal,
                {"task", "active", std::string(task_state_name(record->state)), ""});
+}
+
+Error refusal(Code code, std::string field, std::string expected, std::string got) {
+  return Error(code, {std::move(field), std::move(expected), std::move(got), ""});
 }
 
 const capsules::TrustRoot* Authority::root() const {

@@ -507,5 +507,8 @@ struct DecisionView {
   std::vector<Answer> answers;
 };
 Result<DecisionView> explain_decision(const store::Store& store, const DecisionId& decision);
+// Whether the body of a log record has this text as its own member `name`; in what an argument or a
+// purpose says the same may stand.
+bool body_says(ByteSpan body, std::string_view name, std::string_view text);
 
 }  // namespace taper::authority

@@ -24,7 +24,7 @@ NodePolicy nothing_at_all() {
   return {.denied_tools = {},
           .most_effect = capsules::Effect::unset,
           .most_ttl_ms = 0,
-          .hash = crypto::hash({})};
+          .hash = crypto::hash(as_bytes("="))};  // of what no readable file is
 }
 
 Status check_policy(const NodePolicy& policy, const Tool& tool) {

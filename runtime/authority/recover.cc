@@ -88,6 +88,7 @@ Result<std::unique_ptr<Authority>> Authority::start(store::Store& store, NodeFac
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
     TAPER_CHECK(read_root(txn, state->root));
     TAPER_TRY(state->time, read_time(txn));
+    state->kept_hard_ms = state->time.hard_ms;
     TAPER_TRY(state->nonces, read_nonces(txn));
     TAPER_CHECK(visit_tasks(txn, [&found](const TaskId& id, const TaskRecord& record) {
       if (!is_terminal(record.state)) found.push_back({id, record, {}, {}, std::nullopt});

@@ -13,9 +13,7 @@ namespace {
 using capsules::SignedTime;
 using capsules::TimeChallenge;
 
-Error refusal(Code code, std::string field, std::string expected, std::string got) {
-  return Error(code, {std::move(field), std::move(expected), std::move(got), ""});
-}
+constexpr std::int64_t kMsPerS = 1000;
 
 // What the challenge names is this node, in this life and this boot.
 Status check_here(const TimeChallenge& asked, const NodeFacts& node, const Now& now) {
@@ -95,8 +93,8 @@ Status Authority::import_time(ByteSpan file, const Now& now) {
   std::optional<TimeState> next = raise(state.time, lo_s, now);
   if (time.answers)
     next = with_anchor(state.time, lo_s, hi_s, age_ms, now);
-  else if (next->hard_ms == carry(state.time, now).hard_ms)
-    return success();  // nothing new
+  else if (lo_s <= state.kept_hard_ms / kMsPerS)
+    return success();  // nothing new, also after a power cut
   const auto body = beacon_body(time, next ? "taken" : "conflict", now);
   TAPER_CHECK(state.commit(
       now,

@@ -20,7 +20,8 @@ struct Authority::State {
   NodeFacts node;
   std::optional<capsules::TrustRoot> root;
   TimeState time;
-  std::int64_t stepped_s = 0;  // a step of the wall clock that is not in the log yet
+  std::int64_t kept_hard_ms = 0;  // of the time in the store: what a power cut leaves
+  std::int64_t stepped_s = 0;     // a step of the wall clock that is not in the log yet
   TimeNonces nonces;
   std::map<TaskId, LiveTask> live;        // every task that is not terminal
   std::vector<Nonce> challenges;          // given out, not yet used
@@ -87,6 +88,8 @@ struct Authority::State {
   // task_terminal or unknown_task, for a task that is not live.
   Error not_live(const TaskId& task) const;
 };
+
+Error refusal(Code code, std::string field, std::string expected, std::string got);
 
 // As a chain sees it by its grant `grant`.
 CallView view_of(const LiveTask& task, std::size_t number, std::size_t grant);

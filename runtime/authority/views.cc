@@ -221,6 +221,13 @@ Result<TaskView> show_task(const store::Store& store, const TaskId& task, const 
   return view;
 }
 
+bool body_says(ByteSpan body, std::string_view name, std::string_view text) {
+  if (as_text(body).find(text) == std::string_view::npos) return false;
+  const auto parsed = capsules::parse_value(body, limits::kAuditRecordBytesMax);
+  const capsules::Value* found = parsed.ok() ? parsed->find(name) : nullptr;
+  return found != nullptr && found->text() != nullptr && *found->text() == text;
+}
+
 Result<DecisionView> explain_decision(const store::Store& store, const DecisionId& decision) {
   Result<DecisionView> view;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {

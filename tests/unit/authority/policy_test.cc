@@ -84,6 +84,8 @@ TEST_CASE("a policy bounds effects and leases", "[authority][R13]") {
 
 TEST_CASE("a node whose policy cannot be read runs nothing, and ends all", "[authority]") {
   PolicyNode node;
+  // It is the policy of no file, not even of an empty one.
+  CHECK(authority::nothing_at_all().hash != authority::policy_hash({}));
   const TaskId task = node.activated(node.capsule_with_all());
   node.authority->follow(authority::nothing_at_all());
   CHECK(node.activate(sign_capsule(node.fleet, node.capsule_with_all())).code() ==

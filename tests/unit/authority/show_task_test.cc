@@ -200,4 +200,15 @@ TEST_CASE("showing asks for no right clock and no trust", "[authority][R2]") {
 }
 
 }  // namespace
+TEST_CASE("what stands in a text of a record is not what the record is about", "[authority][R63]") {
+  const auto says = [](std::string_view body) {
+    return authority::body_says(as_bytes(body), "decision", "0a0b");
+  };
+  CHECK(says(R"({"decision":"0a0b","verb":"call"})"));
+  CHECK_FALSE(says(R"({"arguments":{"decision":"0a0b"},"decision":"0c0d"})"));
+  CHECK_FALSE(says(R"({"decision":"0c0d","purpose":"\"decision\":\"0a0b\""})"));
+  CHECK_FALSE(says(R"({"decision":["0a0b"]})"));
+  CHECK_FALSE(says(R"({"decision":"0a0b")"));
+}
+
 }  // namespace taper::testing

@@ -203,6 +203,20 @@ TEST_CASE("a signed time without a challenge is a lower bound alone", "[authorit
   CHECK(node.report().signed_s == kNowS - 10);
 }
 
+TEST_CASE("a signed bound that was taken in outlasts a power cut", "[authority][R13]") {
+  TimedNode node;
+  REQUIRE(node.import(node.beacon(kNowS)) == Code::ok);
+  // Known by now from the boot clock, which a power cut takes away.
+  node.clock.advance_ms(2 * limits::kDayS * 1000);
+  SECTION("while one process ran") {}
+  SECTION("by one that has just started") { node.restart(); }
+  REQUIRE(node.report().signed_s > kNowS + limits::kDayS);
+  REQUIRE(node.import(node.beacon(kNowS + limits::kDayS)) == Code::ok);
+  node.clock.reboot(Node::boot(3));
+  node.restart();
+  CHECK(node.report().signed_s >= kNowS + limits::kDayS - 10);
+}
+
 TEST_CASE("an answer before what was signed is a conflict and lowers nothing", "[authority][R13]") {
   TimedNode node;
   REQUIRE(node.import(node.beacon(kNowS + limits::kDayS)) == Code::ok);
