@@ -73,13 +73,14 @@ Status add_chain(const ReadTxn& txn, const std::string& origin, std::uint64_t nu
 }  // namespace
 
 Result<std::optional<std::uint64_t>> find_record(const Store& store, LeafType type,
-                                                 std::string_view text) {
+                                                 const std::function<bool(ByteSpan body)>& is_it) {
   std::optional<std::uint64_t> number;
   const Bytes front = record_bytes(type, {});
   TAPER_CHECK(store.read([&](const ReadTxn& txn) {
     return txn.scan_back(Table::log_leaves, {}, [&](ByteSpan key, ByteSpan record) {
-      const bool found = std::ranges::equal(record.first(front.size()), front) &&
-                         as_text(record).find(text) != std::string_view::npos;
+      const bool found = record.size() >= front.size() &&
+                         std::ranges::equal(record.first(front.size()), front) &&
+                         is_it(record.subspan(front.size()));
       if (found) number = from_big_endian(key);
       return !found;
     });

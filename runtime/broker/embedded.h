@@ -126,6 +126,14 @@ Result<TaskResult> task_result(const ResultQuery& query);
 // read. Without, it lies there, read by nobody, until its retention is over.
 Status erase_read_result(const std::string& state, const TaskId& task, const TaskResult& result);
 
+// What the node refuses by itself, by its file as it stands now; an owner goes by the one that it
+// read at its start or at its last SIGHUP.
+struct OwnPolicy {
+  authority::NodePolicy policy;  // of one that cannot be read: nothing is allowed
+  std::optional<Error> unread;
+};
+OwnPolicy own_policy(const std::string& state);
+
 // What the node stands on now. Where the store is refused, all that is in it is empty.
 struct Posture {
   authority::NodeRecord node;
@@ -134,6 +142,7 @@ struct Posture {
   store::LogHead log;
   std::optional<capsules::TrustRoot> root;  // the newest
   std::vector<authority::TaskView> tasks;
+  OwnPolicy own;
 };
 // Errors: not_a_state, node_record_malformed, store_corrupt.
 Result<Posture> posture(const std::string& state, const Now& now);

@@ -4,6 +4,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/owned_state.h"
+#include "store/audit_receipt.h"
 
 namespace taper::broker {
 namespace {
@@ -32,14 +33,27 @@ Status take_batch(const store::ReadTxn& txn, std::uint64_t size, std::uint64_t& 
   return success();
 }
 
-bool is_activation(ByteSpan record) {
+// The record before which nothing of the task stands.
+bool is_activation(ByteSpan record, const std::string& task) {
   ByteReader reader(record);
   reader.u8();
-  return reader.u16() == static_cast<std::uint16_t>(store::LeafType::activation) &&
-         as_text(record).find("\"verb\":\"activate\"") != std::string_view::npos;
+  if (reader.u16() != static_cast<std::uint16_t>(store::LeafType::activation)) return false;
+  const ByteSpan body = reader.take(reader.left());
+  return authority::body_says(body, "verb", "activate") && authority::body_says(body, "task", task);
 }
 
 }  // namespace
+
+Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  const std::string id = decision.hex();
+  TAPER_TRY(const auto number,
+            store::find_record(*store, store::LeafType::decision, [&id](ByteSpan body) {
+              return authority::body_says(body, "decision", id);
+            }));
+  if (!number) return Error(Code::unknown_decision, {id, "", "", ""});
+  return store::make_receipt(*store, *number);
+}
 
 Status read_log(const std::string& state,
                 const std::function<void(std::uint64_t number, ByteSpan record)>& visit) {
@@ -66,7 +80,7 @@ Result<std::vector<LoggedRecord>> task_log(const std::string& state, const TaskI
       bytes += value.size();
       if (bytes > kTaskBytes) return false;
       records.push_back({from_big_endian(key).value_or(0), to_bytes(value)});
-      return !is_activation(value);  // nothing of a task stands before it
+      return !is_activation(value, id);
     });
   }));
   if (bytes > kTaskBytes)

@@ -1,6 +1,7 @@
 #include "runtime/broker/node_policy_file.h"
 
 #include "runtime/base/limits.h"
+#include "runtime/broker/embedded.h"
 #include "runtime/broker/tool_files.h"
 #include "runtime/broker/tool_keys.h"
 
@@ -57,6 +58,12 @@ Result<authority::NodePolicy> load_node_policy(const std::string& state) {
   detail.fix = "mend the node's policy; until then nothing runs that has not begun";
   detail.field = state + "/" + kFile + (detail.field.empty() ? "" : ": " + detail.field);
   return Error(policy.error().code(), std::move(detail));
+}
+
+OwnPolicy own_policy(const std::string& state) {
+  Result<authority::NodePolicy> policy = load_node_policy(state);
+  if (policy.ok()) return {std::move(*policy), std::nullopt};
+  return {authority::nothing_at_all(), policy.error()};
 }
 
 }  // namespace taper::broker

@@ -8,6 +8,7 @@ namespace taper::broker {
 Result<Posture> posture(const std::string& state, const Now& now) {
   Posture out;
   TAPER_TRY(out.node, authority::read_node(state));
+  out.own = own_policy(state);
   out.owned = ControlTalk::with_owner(state).ok();
   const auto store = open_for_reading(state);
   if (!store.ok()) {
@@ -15,13 +16,20 @@ Result<Posture> posture(const std::string& state, const Now& now) {
     return out;
   }
   TAPER_TRY(out.log, (*store)->log_head());
-  TAPER_CHECK((*store)->read([&out](const store::ReadTxn& txn) {
-    return txn.scan_back(store::Table::roots, {}, [&out](ByteSpan, ByteSpan file) {
-      Result<capsules::TrustRoot> root = capsules::open_root(file);
-      if (root.ok()) out.root = std::move(*root);
+  Bytes root;
+  TAPER_CHECK((*store)->read([&root](const store::ReadTxn& txn) {
+    return txn.scan_back(store::Table::roots, {}, [&root](ByteSpan, ByteSpan file) {
+      root = to_bytes(file);
       return false;
     });
   }));
+  if (!root.empty()) {
+    Result<capsules::TrustRoot> opened = capsules::open_root(root);
+    if (!opened.ok())
+      return Error(Code::store_corrupt,
+                   {"newest trust root", "one that opens", to_line(opened.error()), ""});
+    out.root = std::move(*opened);
+  }
   TAPER_TRY(out.tasks, authority::list_tasks(**store, now));
   return out;
 }

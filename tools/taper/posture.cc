@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "capsules/builtins.h"
 #include "crypto/key_file.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/limits.h"
@@ -144,14 +145,47 @@ void say_store(const broker::Posture& posture, Output& out) {
                           {"directory_restore", "seen only by a witness outside this host"}});
 }
 
-void say_authority(const broker::Posture& posture, const Now& now, Output& out) {
+void say_policy(const broker::OwnPolicy& own, Output& out) {
+  if (own.unread) {
+    out.line(marked(
+        "policy      cannot be read, so nothing is allowed: " + escape_text(to_line(*own.unread)),
+        false));
+    out.set("policy", Object{{"read", false}, {"error", error_value(*own.unread)}});
+    return;
+  }
+  const authority::NodePolicy& policy = own.policy;
+  std::string words;
+  Array denied;
+  for (const std::string& tool : policy.denied_tools) {
+    words += (words.empty() ? "" : ", ") + escape_text(tool);
+    denied.push_back(text_value(tool));
+  }
+  out.line(
+      "policy      " +
+      (policy.hash.is_zero()
+           ? std::string("none of this node's own (node.toml): capsules alone say what is allowed")
+           : "node.toml denies " + (words.empty() ? "no tool by name" : words) +
+                 "; effects up to " + std::string(capsules::word(policy.most_effect)) +
+                 ", leases up to " + format_duration_ms(policy.most_ttl_ms)));
+  out.set("policy", Object{{"read", true},
+                           {"own", !policy.hash.is_zero()},
+                           {"denied_tools", std::move(denied)},
+                           {"most_effect", capsules::word(policy.most_effect)},
+                           {"most_ttl_ms", policy.most_ttl_ms}});
+}
+
+void say_authority(const broker::Posture& posture, const std::string& state, const Now& now,
+                   Output& out) {
   Array list;
-  const std::vector<Holding> holdings = who_can(posture.tasks, std::nullopt, now);
+  const std::vector<Holding> holdings =
+      who_can(posture.tasks, own_rules(state, posture.own), std::nullopt, now);
   for (const Holding& holding : holdings) {
     const authority::TaskView& task = *holding.task;
-    out.line("authority   " + escape_text(holding.tool) + "  " + escape_text(task.agent) + " for " +
-             escape_text(task.requester) + " until " + format_utc_s(holding.until_s) + ": " +
-             escape_text(task.purpose));
+    const bool refused = holding.standing == "refused";
+    out.line("authority   " + escape_text(holding.tool) + "  " +
+             (refused ? "refused by the node's own policy: " : "") + escape_text(task.agent) +
+             " for " + escape_text(task.requester) + " until " + format_utc_s(holding.until_s) +
+             ": " + escape_text(task.purpose));
     list.push_back(Object{{"tool", text_value(holding.tool)},
                           {"grant", text_value(holding.grant)},
                           {"task", task.task.hex()},
@@ -225,8 +259,10 @@ void say_sandbox(Output& out) {
                                        : "; the next needs: " + escape_text(report.next_blocker)),
       report.tier != 0));
   out.line(
-      "offline     the same rules with and without a network: no tool of this version has one, and "
-      "each capsule's own lease, idle time and news limit hold");
+      "offline     no rule needs a network, and no tool of this version has one; each capsule's "
+      "own "
+      "lease, idle time and news limit hold, and while no signed time anchors this node's, its "
+      "shorter ones for that");
   out.set("sandbox", Object{{"tier", std::int64_t{report.tier}},
                             {"next_blocker", text_value(report.next_blocker)}});
 }
@@ -251,7 +287,8 @@ Status say_posture(const std::string& state, Output& out) {
   say_root(posture, now, out);
   say_freshness(posture, now, out);
   say_time(state, out);
-  say_authority(posture, now, out);
+  say_policy(posture.own, out);
+  say_authority(posture, state, now, out);
   say_keys(state, out);
   say_secrets(state, out);
   say_sandbox(out);

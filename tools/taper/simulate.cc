@@ -66,7 +66,7 @@ class Report {
               (differs_ == 0 ? "" : "; " + std::to_string(differs_) + " not as recorded"));
     out_.line(
         "supposed: a fresh task in its window, its holder's proof, fresh news, these tools, no "
-        "idle time, no operator, calls one after the other");
+        "policy of the node's own, no idle time, no operator, calls one after the other");
     out_.set("calls", std::move(calls_));
     out_.set("summary", capsules::Object{{"allow", allowed_},
                                          {"deny", denied_},

@@ -27,17 +27,17 @@ TaskView live_task() {
 
 std::size_t holders(const TaskView& view, std::int64_t wall_s = 1000) {
   const std::vector<TaskView> tasks{view};
-  return who_can(tasks, "file.read", Now{.boot_ms = 0, .wall_s = wall_s, .boot_id = {}}).size();
+  return who_can(tasks, {}, "file.read", Now{.boot_ms = 0, .wall_s = wall_s, .boot_id = {}}).size();
 }
 
 TEST_CASE("A live grant is found by its tool", "[tools][R64]") {
   const std::vector<TaskView> tasks{live_task()};
   const Now now{.boot_ms = 0, .wall_s = 1000, .boot_id = {}};
-  const std::vector<Holding> found = who_can(tasks, "file.read", now);
+  const std::vector<Holding> found = who_can(tasks, {}, "file.read", now);
   REQUIRE(found.size() == 1);
   CHECK(found[0].may(capsules::Verb::call));
   CHECK(found[0].until_s == 1060);
-  CHECK(who_can(tasks, "file.write", now).empty());
+  CHECK(who_can(tasks, {}, "file.write", now).empty());
 }
 
 TEST_CASE("Whoever ended can do nothing", "[tools][R64]") {
@@ -78,7 +78,8 @@ TEST_CASE("A narrowed chain has the least along its line, and its own time", "[t
   kept.left.calls = 9;
   view.grants.push_back(kept);
   const std::vector<TaskView> tasks{view};
-  const auto found = who_can(tasks, "file.read", Now{.boot_ms = 0, .wall_s = 1000, .boot_id = {}});
+  const auto found =
+      who_can(tasks, {}, "file.read", Now{.boot_ms = 0, .wall_s = 1000, .boot_id = {}});
   REQUIRE(found.size() == 2);
   CHECK(found[0].grant == "read");
   CHECK(found[0].chain->blocks == 0);

@@ -28,8 +28,17 @@ const TaskView::GrantView* parent_of(const TaskView& view, const TaskView::Grant
   return nullptr;
 }
 
+bool is_refused(const OwnRules& own, const std::string& name) {
+  const auto found = own.tools.find(name);
+  if (found != own.tools.end()) return !authority::check_policy(own.policy, found->second).ok();
+  authority::Tool any;  // not known here: only its name says something
+  any.name = name;
+  any.effect = capsules::Effect::read;
+  return !authority::check_policy(own.policy, any).ok();
+}
+
 Holding holding_of(const TaskView& view, const TaskView::ChainView& chain,
-                   const TaskView::GrantView& grant, const Now& now) {
+                   const TaskView::GrantView& grant, const OwnRules& own, const Now& now) {
   Holding out{.task = &view,
               .chain = &chain,
               .grant = grant.id,
@@ -50,7 +59,9 @@ Holding holding_of(const TaskView& view, const TaskView::ChainView& chain,
     take_least(out.left.cpu_ms, above->left.cpu_ms);
     take_least(out.left.sum, above->left.sum);
   }
-  if (!grant.shut_by.empty()) {
+  if (is_refused(own, grant.tool)) {
+    out.standing = "refused";
+  } else if (!grant.shut_by.empty()) {
     out.standing = "shut";
   } else if (!grant.waits_for.empty()) {
     out.standing = "waits";
@@ -82,7 +93,12 @@ bool Holding::may(capsules::Verb verb) const {
   return std::ranges::find(verbs, verb) != verbs.end();
 }
 
-std::vector<Holding> who_can(const std::vector<TaskView>& tasks,
+OwnRules own_rules(const std::string& state, const broker::OwnPolicy& own) {
+  Result<authority::Tools> tools = broker::tools_list(state);
+  return {own.policy, tools.ok() ? std::move(*tools) : authority::Tools{}};
+}
+
+std::vector<Holding> who_can(const std::vector<TaskView>& tasks, const OwnRules& own,
                              std::optional<std::string_view> tool, const Now& now) {
   std::vector<Holding> out;
   for (const TaskView& view : tasks) {
@@ -93,7 +109,7 @@ std::vector<Holding> who_can(const std::vector<TaskView>& tasks,
         const bool last =
             grant.block == chain.blocks && (grant.block == 0 || grant.chain == chain.chain);
         if (last && (!tool || grant.tool == *tool))
-          out.push_back(holding_of(view, chain, grant, now));
+          out.push_back(holding_of(view, chain, grant, own, now));
       }
     }
   }

@@ -143,9 +143,10 @@ Judgement Simulation::judge_live(const SimulatedCall& call) const {
 }
 
 Judgement Simulation::judge_call(const SimulatedCall& call) {
+  capsules::Explanation path;
   if (call.arguments) {
-    const capsules::Explanation path = capsules::explain(
-        capsule_.root, call.tool, as_bytes(*call.arguments), tools_, {}, capsule_.blocks);
+    path = capsules::explain(capsule_.root, call.tool, as_bytes(*call.arguments), tools_, {},
+                             capsule_.blocks);
     for (const capsules::ExplainAnswer& answer : path.answers) {
       if (answer.verdict != capsules::ExplainAnswer::Verdict::failed) continue;
       Judgement out = denied(answer.code, expected_got(answer.expected, answer.got));
@@ -162,7 +163,7 @@ Judgement Simulation::judge_call(const SimulatedCall& call) {
     return unknown("tool digest", "the tool is not known here: give --tools");
   const Result<Object> arguments = capsules::parse_arguments(as_bytes(*call.arguments));
   if (!arguments.ok()) return unknown("arguments", "they cannot be read");
-  return judge_route(call, tool->second, *arguments);
+  return judge_route(call, tool->second, *arguments, path);
 }
 
 // A grant of the tool with the verb, down to the last block.
@@ -178,7 +179,7 @@ bool Simulation::may_be_granted(const SimulatedCall& call) const {
 
 // The questions that `explain` leaves to a node: those that the calls before answer, and none else.
 Judgement Simulation::judge_route(const SimulatedCall& call, const KnownTool& tool,
-                                  const Arguments& arguments) {
+                                  const Arguments& arguments, const capsules::Explanation& path) {
   const capsules::Route route =
       capsules::find_route(capsule_.root, lineage_,
                            {call.verb, call.tool, arguments, capsules::kAnyMoment}, tool.inputs);
@@ -189,8 +190,6 @@ Judgement Simulation::judge_route(const SimulatedCall& call, const KnownTool& to
   }
   if (route.line.size() != lineage_.size()) return unknown("grant", "no whole line of grants");
   const Grant& root = capsule_.root.grants[route.line[0]];
-  const capsules::Explanation path = capsules::explain(
-      capsule_.root, call.tool, as_bytes(*call.arguments), tools_, {}, capsule_.blocks);
   const bool any_tool = root.digest_kind == capsules::DigestKind::unpinned;
   Judgement out = allowed();
   for (const capsules::ExplainAnswer& answer : path.answers) {

@@ -41,8 +41,8 @@ struct SimulatedCall {
 };
 
 // One fresh task. Supposed, and for the reader to know: its holder proves himself, its node has the
-// tools given, its news is fresh, it is activated within its window, and it is not ended for
-// idleness, by its operator or by its log quota.
+// tools given and no policy of its own that refuses any, its news is fresh, it is activated within
+// its window, and it is not ended for idleness, by its operator or by its log quota.
 class Simulation {
  public:
   // Both must outlive it.
@@ -70,7 +70,7 @@ class Simulation {
   Judgement judge_live(const SimulatedCall& call) const;
   Judgement judge_call(const SimulatedCall& call);
   Judgement judge_route(const SimulatedCall& call, const capsules::KnownTool& tool,
-                        const Arguments& arguments);
+                        const Arguments& arguments, const capsules::Explanation& path);
   Judgement judge_history(const std::vector<std::size_t>& line, const Arguments& arguments,
                           const std::optional<Now>& at);
   Judgement judge_id(const capsules::Grant& grant, const Arguments& arguments) const;
