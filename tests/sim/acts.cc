@@ -142,10 +142,10 @@ void History::give_root(Watched& w) {
   check(Invariant::i3, now >= w.root_version, "an older root took the place of a newer one");
   check(Invariant::i3, now <= w.root_version + 1, "a root was left out");
   // It may be there although what followed it failed.
-  const bool there = now == version;
+  const bool there = now == version && version != w.root_version;
   if (there) w.root_version = version;
   if (!imported.ok()) return void(storage_error(w, imported.error()));
-  if (!there) return;
+  if (!there) return;  // one that it has already writes nothing
   w.floor_ms = std::max(w.floor_ms, centre_.issued_s(version) * 1000);
   keep_floor(w);
 }
