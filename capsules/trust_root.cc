@@ -16,6 +16,7 @@ using T = wire::TrustRoot;
 constexpr std::string_view kMagic = "TPR1";
 constexpr std::string_view kSecurityKeys = "security-keys";  // the feature behind Issuer.device
 constexpr std::string_view kLongLeases = "long-leases";      // behind IssuerLimits.long_leases
+constexpr std::string_view kTimeReset = "time-reset";
 
 Error malformed(std::string field, std::string expected, std::string got) {
   return Error(Code::root_malformed, {std::move(field), std::move(expected), std::move(got), ""});
@@ -91,26 +92,29 @@ void decode_roles(const WireTable& root, TrustRootData& out) {
   out.allocators = decode_keys(root, {T::VT_ALLOCATORS, "allocators"});
 }
 
-// What a reader must know to read these issuers, in this order.
-std::vector<std::string> features_of(const std::vector<Issuer>& issuers) {
+// What a reader must know to read this root, in this order.
+std::vector<std::string> features_of(const TrustRootData& data) {
+  const std::vector<Issuer>& issuers = data.issuers;
   std::vector<std::string> out;
   if (std::ranges::any_of(issuers, [](const Issuer& i) { return i.limits.long_leases; }))
     out.emplace_back(kLongLeases);
   if (std::ranges::any_of(issuers,
                           [](const Issuer& i) { return i.device != crypto::Device::none; }))
     out.emplace_back(kSecurityKeys);
+  if (data.time_reset) out.emplace_back(kTimeReset);
   return out;
 }
 
 Result<TrustRootData> decode_root(ByteSpan payload) {
   WireBuffer buffer(payload);
   TAPER_CHECK(buffer.verify<T>(wire::TrustRootIdentifier(), limits::kRootBytesMax));
-  const WireTable root = buffer.root(T::VT_ALLOCATORS);
+  const WireTable root = buffer.root(T::VT_TIME_RESET);
   constexpr Field kFleet{T::VT_FLEET, "fleet"};
   constexpr Field kPrevious{T::VT_PREVIOUS, "previous"};
   TrustRootData out;
   constexpr Field kFeatures{T::VT_FEATURES, "features"};
-  std::vector<std::string> features = root.check_features(kFeatures, {kLongLeases, kSecurityKeys});
+  std::vector<std::string> features =
+      root.check_features(kFeatures, {kLongLeases, kSecurityKeys, kTimeReset});
   out.version = root.serial({T::VT_VERSION, "version"});
   if (root.has(kFleet)) out.fleet = root.id<Hash>(kFleet);
   if (root.has(kPrevious)) out.previous = root.id<Hash>(kPrevious);
@@ -118,9 +122,12 @@ Result<TrustRootData> decode_root(ByteSpan payload) {
   out.expires_s =
       root.maybe_number({T::VT_EXPIRES_S, "expires_s"}, out.issued_at_s, limits::kTimeMaxS);
   decode_roles(root, out);
+  constexpr Field kReset{T::VT_TIME_RESET, "time_reset"};
+  out.time_reset = root.has(kReset) && root.flag(kReset);
+  if (root.has(kReset) != out.time_reset) root.invalid(kReset, "true, or absent", "false");
   std::ranges::sort(features);
-  if (features != features_of(out.issuers)) {
-    root.invalid(kFeatures, "exactly those that its issuers need", "");
+  if (features != features_of(out)) {
+    root.invalid(kFeatures, "exactly those that what it says needs", "");
   }
   TAPER_CHECK(buffer.finish());
   return out;
@@ -134,6 +141,7 @@ Status check_sense(const TrustRootData& data) {
   if (data.previous.has_value() == first) {
     return malformed("previous", first ? "absent in version 1" : "the version before", "");
   }
+  if (data.time_reset && first) return malformed("time_reset", "absent in version 1", "true");
   if (data.root_threshold > data.root_keys.size()) {
     return malformed("root_threshold", "at most the number of root keys",
                      std::to_string(data.root_threshold));
@@ -245,7 +253,7 @@ Result<TrustRoot> open_root(ByteSpan file) {
 Result<Bytes> encode_root(const TrustRootData& data) {
   TAPER_CHECK(check_sense(data));
   Builder fbb;
-  const auto features = fbb.CreateVectorOfStrings(features_of(data.issuers));
+  const auto features = fbb.CreateVectorOfStrings(features_of(data));
   const auto fleet = write_hash(fbb, data.fleet);
   const auto previous = write_hash(fbb, data.previous);
   const auto root_keys = write_keys(fbb, data.root_keys);
@@ -261,7 +269,7 @@ Result<Bytes> encode_root(const TrustRootData& data) {
       fbb, wire::CreateTrustRoot(fbb, features, data.version, fleet, previous, data.issued_at_s,
                                  maybe(data.expires_s), root_keys, data.root_threshold, issuers,
                                  data.issuer_threshold, approvers, publishers, revokers, registrars,
-                                 time_keys, auditors, allocators));
+                                 time_keys, auditors, allocators, maybe_true(data.time_reset)));
   const ByteSpan payload(fbb.GetBufferPointer(), fbb.GetSize());
   // What this would refuse to read, it must not give out to be signed.
   TAPER_CHECK(decode_root(payload));

@@ -43,6 +43,8 @@ struct TrustRootData {
   // Roles that later features use; carried and shown from the first version.
   std::vector<PublicKey> approvers, publishers, revokers, registrars, time_keys, auditors,
       allocators;
+  // What was signed about the time before this version counts no more: a signer's clock was wrong.
+  bool time_reset = false;
 };
 
 // Signed by its own root keys and complete. Made only by open_root.

@@ -306,6 +306,8 @@ std::string show_root_text(const TrustRoot& root) {
   if (data.previous) page.line("previous", data.previous->hex());
   page.line("issued at", format_utc_s(data.issued_at_s));
   page.line("expires", data.expires_s ? format_utc_s(*data.expires_s) : "never");
+  if (data.time_reset)
+    page.line("time reset", "what was signed about the time before counts no more");
   page.line("root threshold", std::to_string(data.root_threshold));
   show_keys(page, "root key", data.root_keys);
   page.line("threshold", std::to_string(data.issuer_threshold) + " issuer signatures a capsule");

@@ -239,6 +239,7 @@ std::string show_root_json(const TrustRoot& root) {
       {"issued_at", time_json(data.issued_at_s)},
       {"issued_at_s", data.issued_at_s},
       {"expires", time_json(data.expires_s)},
+      {"time_reset", data.time_reset},
       {"root_keys", keys_json(data.root_keys)},
       {"root_threshold", data.root_threshold},
       {"issuers", issuers_json(data.issuers)},

@@ -32,9 +32,14 @@ Status check_root(const capsules::TrustRoot& root, const Estimate& time, const N
 Status check_time_and_window(const Capsule& capsule, const Terms& limits, const Estimate& time,
                              const Now& now) {
   TAPER_CHECK(check_assurance(capsule, time, now));
-  if (time.s < limits.not_before_s)
+  // An anchor says between what and what the time is: ends go by the late edge, a beginning by the
+  // early one.
+  const bool anchored = time.standing == capsules::TimeAssurance::anchored;
+  const std::int64_t sure_s = anchored ? time.least_s : time.s;
+  if (sure_s < limits.not_before_s)
     return time_denial(Code::window_not_open, "window", "from " + format_utc_s(limits.not_before_s),
-                       limits.not_before_s, time.s, time.source, now);
+                       limits.not_before_s, sure_s, anchored ? time.least_source : time.source,
+                       now);
   return check_not_after(limits, time, now);
 }
 

@@ -33,6 +33,17 @@ Status check_handed_over(const capsules::TrustRoot& root, const capsules::TrustR
                 std::to_string(count), ""});
 }
 
+// Whoever signed a wrong time may have signed more of it: files of before must not count again.
+Status check_reset(const capsules::TrustRootData& next, const capsules::TrustRootData& before) {
+  if (!next.time_reset) return success();
+  for (const PublicKey& key : next.time_keys) {
+    if (std::ranges::find(before.time_keys, key) != before.time_keys.end())
+      return Error(Code::root_malformed,
+                   {"time_keys", "none of the version before, with time_reset", key.hex(), ""});
+  }
+  return success();
+}
+
 }  // namespace
 
 Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, const Now& now) {
@@ -41,20 +52,27 @@ Status Authority::import_root(ByteSpan file, const std::optional<Hash>& fleet, c
   const bool again = current != nullptr && current->hash() == root.hash();
   if (again && (!fleet || *fleet == root.fleet())) return success();
   TAPER_CHECK(check_next(root, current, fleet));
-  if (current != nullptr) TAPER_CHECK(check_handed_over(root, current->data()));
+  if (current != nullptr) {
+    TAPER_CHECK(check_handed_over(root, current->data()));
+    TAPER_CHECK(check_reset(root.data(), current->data()));
+  }
 
   capsules::Object body{{"verb", "import"},
                         {"root", root.hash().hex()},
                         {"version", count_value(root.data().version)},
                         {"fleet", root.fleet().hex()},
                         {"issued_at", format_utc_s(root.data().issued_at_s)}};
+  if (root.data().time_reset) body.emplace_back("time_reset", true);
   add_clocks(body, now);
   const auto change = [&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(txn.put_new(store::Table::roots, big_endian(root.data().version), file));
     TAPER_CHECK(txn.append(store::LeafType::import, capsules::write_canonical(body)));
     return success();
   };
-  TAPER_CHECK(state_->commit(now, change, raise(state_->time, root.data().issued_at_s, now)));
+  // The one way in which what is known of the time is taken back.
+  const bool reset = root.data().time_reset;
+  const TimeState known = reset ? TimeState{.at = now} : state_->time;
+  TAPER_CHECK(state_->commit(now, change, raise(known, root.data().issued_at_s, now)));
   state_->root.emplace(std::move(root));
   return state_->reverify(now);
 }

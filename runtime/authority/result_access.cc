@@ -41,6 +41,7 @@ bool is_over(const Kept& kept, const TimeState& time, const Now& now) {
   const bool same_boot = kept.since.boot_id == now.boot_id;
   const std::int64_t boot_ms = same_boot ? elapsed_ms(kept.since, now) : 0;
   const std::int64_t known_ms = saturating_subtract(carry(time, now).hard_ms, kept.floor_ms);
+  if (known_ms < 0) return true;  // the time was reset since, and nobody knows how long it was kept
   const std::int64_t wall_s = std::min(saturating_subtract(now.wall_s, kept.since.wall_s),
                                        limits::kRetentionMaxMs);  // beyond any, and no overflow
   return std::max({boot_ms, wall_s * 1000, known_ms}) >= kept.retention_ms;

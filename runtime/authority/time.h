@@ -33,7 +33,7 @@ struct TimeAnchor {
 
 // Milliseconds since 1970. Kept in the store with every commit.
 struct TimeState {
-  std::int64_t hard_ms = 0;     // the time was at least that at `at`
+  std::int64_t hard_ms = 0;     // the time was at least that at `at`; only a root's reset lowers it
   std::int64_t base_ms = 0;     // and, where the wall clocks of earlier boots were right, that
   std::int64_t soft_s = 0;      // the most that a settled wall clock showed: the next boot's base
   std::int64_t settled_ms = 0;  // boot time up to `at` without a step of the wall clock

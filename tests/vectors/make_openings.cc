@@ -333,7 +333,17 @@ void write_root_fields() {
   WireTree window = issuer_with(I::VT_NOT_BEFORE_S, std::int64_t{2});
   window.item(T::VT_ISSUERS, 0).members[I::VT_NOT_AFTER_S] = std::int64_t{1};
   refused(204, "a key that ends before it begins", window);
-  refused(205, "a field from tomorrow", set(T::VT_ALLOCATORS + 2, std::uint8_t{1}));
+  WireTree reset = later(2, true, true);
+  reset.members[T::VT_TIME_RESET] = true;
+  refused(204, "a reset of the time without the feature", reset);
+  reset.members[T::VT_FEATURES] = Words{"time-reset"};
+  opens_root("a reset of the time", reset);
+  reset.members[T::VT_TIME_RESET] = false;
+  refused(204, "a reset of the time, untrue", reset);
+  WireTree first_reset = set(T::VT_TIME_RESET, true);
+  first_reset.members[T::VT_FEATURES] = Words{"time-reset"};
+  refused(309, "a reset of the time in version 1", first_reset);
+  refused(205, "a field from tomorrow", set(T::VT_TIME_RESET + 2, std::uint8_t{1}));
 }
 
 void write_root_signatures() {

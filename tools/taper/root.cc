@@ -44,6 +44,7 @@ struct NextRoot {
   std::string from;
   NewIssuers added;
   std::vector<std::string> dropped, times;
+  bool reset_time = false;
   std::optional<std::uint32_t> issuer_threshold;
   RootSigning signing;
 };
@@ -174,7 +175,9 @@ Result<capsules::TrustRootData> next_data(const NextRoot& options,
   data.fleet = before.fleet();
   data.previous = before.hash();
   data.issued_at_s = SystemClock().now().wall_s;
-  if (data.issued_at_s < before.data().issued_at_s)
+  data.time_reset = options.reset_time;
+  if (data.time_reset) data.time_keys.clear();
+  if (data.issued_at_s < before.data().issued_at_s && !data.time_reset)
     return Error(Code::time_behind,
                  {"issued_at", "not before " + format_utc_s(before.data().issued_at_s),
                   format_utc_s(data.issued_at_s), ""});
@@ -290,6 +293,9 @@ void add_next_options(CLI::App* next, NextRoot& options) {
                             "One more issuer that may sign capsules: F.pub or tpk:…");
   each(next, "--drop-issuer", options.dropped, "An issuer whose signatures no longer count");
   each(next, "--add-time", options.times, "One more time key");
+  next->add_flag("--reset-time", options.reset_time,
+                 "A signer's clock was wrong: nodes forget what was signed about the time before, "
+                 "and the time keys of before are dropped");
   next->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs (default: as before)");
   add_limit_options(next, options.added);

@@ -132,6 +132,17 @@ TEST_CASE("the retention ends by either clock, and with it what was kept",
     node.clock.step_wall_s(1);
     over();
   }
+  SECTION("a root that takes back what was known of the time") {
+    capsules::TrustRootData next = node.fleet.root_data;
+    next.version = 2;
+    next.fleet = node.fleet.fleet;
+    next.previous = node.authority->root()->hash();
+    next.issued_at_s -= 10;
+    next.time_reset = true;
+    const Bytes root = sign_root(next, {&node.fleet.root_key});
+    REQUIRE(node.authority->import_root(root, std::nullopt, node.clock.now()).ok());
+    over();
+  }
   SECTION("over a reboot") {
     node.clock.reboot(Node::boot(2));
     node.restart();

@@ -21,14 +21,20 @@ constexpr std::int64_t kYearS = 365 * limits::kDayS;
 // A node whose root, of version 2, lists a time key and ends in 30 days.
 struct TimedNode : Node {
   TimedNode() {
-    capsules::TrustRootData next = fleet.root_data;
-    next.version = 2;
+    REQUIRE(next_root([this](capsules::TrustRootData& next) {
+              next.expires_s = kNowS + 30 * limits::kDayS;
+              next.time_keys = {time_key.public_key()};
+            }) == Code::ok);
+  }
+
+  Code next_root(const std::function<void(capsules::TrustRootData&)>& change) {
+    capsules::TrustRootData next = authority->root()->data();
+    next.version += 1;
     next.fleet = fleet.fleet;
     next.previous = authority->root()->hash();
-    next.expires_s = kNowS + 30 * limits::kDayS;
-    next.time_keys = {time_key.public_key()};
+    change(next);
     const Bytes file = sign_root(next, {&fleet.root_key});
-    REQUIRE(authority->import_root(file, std::nullopt, clock.now()).ok());
+    return authority->import_root(file, std::nullopt, clock.now()).code();
   }
 
   TimeChallenge challenge() {
@@ -215,6 +221,69 @@ TEST_CASE("a signed bound that was taken in outlasts a power cut", "[authority][
   node.clock.reboot(Node::boot(3));
   node.restart();
   CHECK(node.report().signed_s >= kNowS + limits::kDayS - 10);
+}
+
+TEST_CASE("a root takes back a time that was signed too far ahead", "[authority][R13]") {
+  TimedNode node;
+  const std::int64_t ahead_s = kNowS + 29 * limits::kDayS;
+  const Bytes wrong = node.beacon(ahead_s);
+  REQUIRE(node.import(wrong) == Code::ok);
+  const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));
+  REQUIRE(node.activate(file).code() != Code::ok);
+  const crypto::SigningKey fresh_key = crypto::SigningKey::generate();
+  const auto reset = [&](const crypto::SigningKey& key) {
+    return node.next_root([&](capsules::TrustRootData& next) {
+      next.time_reset = true;
+      next.issued_at_s = kNowS;
+      next.time_keys = {key.public_key()};
+    });
+  };
+  SECTION("and works again, also after a restart and another boot") {
+    REQUIRE(reset(fresh_key) == Code::ok);
+    CHECK(node.report().signed_s == kNowS);
+    node.restart();
+    CHECK(node.report().signed_s == kNowS);
+    node.clock.reboot(Node::boot(3));
+    node.restart();
+    CHECK(node.report().signed_s == kNowS);
+    CHECK(node.activate(file).code() == Code::ok);
+  }
+  SECTION("what the key of before signed counts no more") {
+    REQUIRE(reset(fresh_key) == Code::ok);
+    CHECK(node.import(wrong) == Code::time_signer);
+    CHECK(node.report().signed_s == kNowS);
+  }
+  SECTION("not with a time key of before") {
+    CHECK(reset(node.time_key) == Code::root_malformed);
+    CHECK(node.report().signed_s == ahead_s - 10);
+  }
+  SECTION("an anchor is forgotten with it") {
+    REQUIRE(node.import(node.answer(node.challenge(), ahead_s)) == Code::ok);
+    REQUIRE(reset(fresh_key) == Code::ok);
+    CHECK(node.standing() == TimeAssurance::bounded);
+  }
+  SECTION("a root that does not say so lowers nothing") {
+    REQUIRE(node.next_root([](capsules::TrustRootData& next) { next.issued_at_s = kNowS; }) ==
+            Code::ok);
+    CHECK(node.report().signed_s == ahead_s - 10);
+  }
+}
+
+TEST_CASE("a window opens no earlier for an answer that was long under way", "[authority][R13]") {
+  TimedNode node;
+  Capsule capsule = node.anchored_capsule();
+  capsule.not_before_s = kNowS + 1800;
+  capsule.not_after_s = kNowS + 7200;
+  const Bytes file = sign_capsule(node.fleet, capsule);
+  const TimeChallenge asked = node.challenge();
+  const Bytes answer = node.answer(asked, kNowS);
+  node.clock.advance_ms(3'600'000);
+  // The answer may have been given an hour ago, or just now.
+  REQUIRE(node.import(answer) == Code::ok);
+  CHECK(node.report().estimate.s >= kNowS + 3600);
+  CHECK(node.activate(file).code() == Code::window_not_open);
+  node.clock.advance_ms(1'900'000);
+  CHECK(node.activate(file).code() == Code::ok);
 }
 
 TEST_CASE("an answer before what was signed is a conflict and lowers nothing", "[authority][R13]") {

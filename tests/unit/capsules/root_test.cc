@@ -92,6 +92,28 @@ TEST_CASE("A root that allows long leases says so in its features", "[capsules][
   CHECK(said({"long-leases", "security-keys"}, true) == Code::field_invalid);
 }
 
+TEST_CASE("A root that resets the time says so in its features, and is not the first",
+          "[capsules][R13]") {
+  TrustRootData data = sample_root_data();
+  data.time_reset = true;
+  CHECK(encode_root(data).code() == Code::root_malformed);
+  data.version = 2;
+  data.fleet = data.previous = crypto::hash(as_bytes("before"));
+  const auto root = open_root(signed_root(data));
+  REQUIRE(root.code() == Code::ok);
+  CHECK(root->data().time_reset);
+  const auto said = [](const WireTree::Words& words, std::optional<bool> value) {
+    return with([&](WireTree& tree) {
+      tree.members[T::VT_FEATURES] = words;
+      if (value) tree.members[T::VT_TIME_RESET] = *value;
+    });
+  };
+  CHECK(said({"time-reset"}, std::nullopt) == Code::field_invalid);
+  CHECK(said({}, true) == Code::field_invalid);
+  CHECK(said({}, false) == Code::field_invalid);
+  CHECK(said({"time-reset"}, true) == Code::root_malformed);  // version 1
+}
+
 TEST_CASE("Every flip, truncation and added byte of a root is refused", "[capsules][R13]") {
   const Bytes file = signed_root(sample_root_data());
   for (std::size_t i = 0; i < file.size(); ++i) {
@@ -161,7 +183,7 @@ TEST_CASE("A root that makes no sense is neither written nor read", "[capsules]"
   CHECK(set(T::VT_ISSUERS, Trees{}) == Code::field_missing);
   CHECK(set(T::VT_ROOT_KEYS, Trees{}) == Code::field_missing);
   CHECK(set(T::VT_FEATURES, WireTree::Words{"x"}) == Code::feature_unknown);
-  CHECK(set(T::VT_ALLOCATORS + 2, true) == Code::feature_unknown);
+  CHECK(set(T::VT_TIME_RESET + 2, true) == Code::feature_unknown);
 }
 
 TEST_CASE("A later version names its fleet", "[capsules]") {

@@ -9,7 +9,7 @@ from wire import Refused, Schema, read
 
 SCHEMA = Schema(os.path.join(os.path.dirname(__file__), "../../../capsules/schema/root.fbs"))
 TYPE = b"application/vnd.taper.root.v1"
-FEATURES = ("security-keys", "long-leases")
+FEATURES = ("security-keys", "long-leases", "time-reset")
 ROLES = ("approvers", "publishers", "revokers", "registrars", "time_keys", "auditors", "allocators")
 
 
@@ -73,7 +73,11 @@ class Root:
         self.issuer_threshold = fields.number("issuer_threshold", 1, 2**32 - 1)
         for role in ROLES:
             _keys(fields, role, 0)
-        needed = {"security-keys" for issuer in self.issuers if issuer.device}
+        self.time_reset = fields.has("time_reset") and fields.flag("time_reset")
+        if fields.has("time_reset") and not self.time_reset:
+            fields.refuse(204, "time_reset")
+        needed = {"time-reset"} if self.time_reset else set()
+        needed |= {"security-keys" for issuer in self.issuers if issuer.device}
         needed |= {"long-leases" for issuer in self.issuers if issuer.long_leases}
         if needed != set(features):
             fields.refuse(204, "features")
@@ -82,6 +86,8 @@ class Root:
         first = self.version == 1
         if first != (fleet is None) or first != (previous is None):
             raise Refused(309, "fleet")
+        if first and self.time_reset:
+            raise Refused(309, "time_reset")
         if self.root_threshold > len(self.root_keys) or self.issuer_threshold > len(self.issuers):
             raise Refused(309, "threshold")
         self.fleet = fleet or blake2b(envelope.payload)
