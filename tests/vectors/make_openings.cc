@@ -272,19 +272,20 @@ void opens_root(const char* about, const WireTree& tree,
             root->fleet().hex());
 }
 
+WireTree later(std::uint64_t version, bool fleet, bool previous) {
+  return root_with([=](WireTree& t) {
+    t.members[T::VT_VERSION] = version;
+    if (fleet) t.members[T::VT_FLEET] = Octets(32, 1);
+    if (previous) t.members[T::VT_PREVIOUS] = Octets(32, 2);
+  });
+}
+void refused(int number, const char* about, const WireTree& tree) {
+  refuses(number, about, root_file(tree));
+}
+
 void write_root_fields() {
   const auto set = [](std::uint16_t field, WireTree::Member value) {
     return root_with([=](WireTree& t) { t.members[field] = value; });
-  };
-  const auto refused = [](int number, const char* about, const WireTree& tree) {
-    refuses(number, about, root_file(tree));
-  };
-  const auto later = [](std::uint64_t version, bool fleet, bool previous) {
-    return root_with([=](WireTree& t) {
-      t.members[T::VT_VERSION] = version;
-      if (fleet) t.members[T::VT_FLEET] = Octets(32, 1);
-      if (previous) t.members[T::VT_PREVIOUS] = Octets(32, 2);
-    });
   };
   opens_root("version 1 is its own fleet", base_root());
   opens_root("a later version says its fleet", later(2, true, true));
@@ -333,6 +334,10 @@ void write_root_fields() {
   WireTree window = issuer_with(I::VT_NOT_BEFORE_S, std::int64_t{2});
   window.item(T::VT_ISSUERS, 0).members[I::VT_NOT_AFTER_S] = std::int64_t{1};
   refused(204, "a key that ends before it begins", window);
+  refused(205, "a field from tomorrow", set(T::VT_TIME_RESET + 2, std::uint8_t{1}));
+}
+
+void write_time_resets() {
   WireTree reset = later(2, true, true);
   reset.members[T::VT_TIME_RESET] = true;
   refused(204, "a reset of the time without the feature", reset);
@@ -340,10 +345,9 @@ void write_root_fields() {
   opens_root("a reset of the time", reset);
   reset.members[T::VT_TIME_RESET] = false;
   refused(204, "a reset of the time, untrue", reset);
-  WireTree first_reset = set(T::VT_TIME_RESET, true);
+  WireTree first_reset = root_with([](WireTree& t) { t.members[T::VT_TIME_RESET] = true; });
   first_reset.members[T::VT_FEATURES] = Words{"time-reset"};
   refused(309, "a reset of the time in version 1", first_reset);
-  refused(205, "a field from tomorrow", set(T::VT_TIME_RESET + 2, std::uint8_t{1}));
 }
 
 void write_root_signatures() {
@@ -393,6 +397,7 @@ void write_roots() {
       "# Trust roots in hex, made by make_vectors: `opens VERSION FLEET`, or `refuses` and the "
       "error's number.");
   write_root_fields();
+  write_time_resets();
   write_root_signatures();
 }
 
