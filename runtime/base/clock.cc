@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <sstream>
 #include <string>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/boot_id.h"
 #include "runtime/base/file.h"
 
 namespace taper {
@@ -21,6 +23,9 @@ timespec read_clock(clockid_t id) {
   TAPER_ASSERT(::clock_gettime(id, &value) == 0);
   return value;
 }
+
+constexpr const char* kOffsetsFile = "/proc/self/timens_offsets";
+constexpr std::size_t kOffsetsBytesMax = 4096;
 
 BootId read_boot_id() {
   const int file = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -35,7 +40,10 @@ BootId read_boot_id() {
 
 }  // namespace
 
-SystemClock::SystemClock() : boot_id_(read_boot_id()) {}
+SystemClock::SystemClock() : boot_id_(read_boot_id()) {
+  const Result<Bytes> offsets = read_file(kOffsetsFile, kOffsetsBytesMax);
+  if (offsets.ok()) boot_id_ = boot_within(boot_id_, as_text(*offsets));
+}
 
 Now SystemClock::now() const {
   const timespec boot = read_clock(CLOCK_BOOTTIME);
@@ -58,12 +66,23 @@ bool is_unshifted(std::string_view timens_offsets) {
   return any;
 }
 
+BootId boot_within(BootId host, std::string_view timens_offsets) {
+  std::istringstream lines{std::string(timens_offsets)};
+  std::string clock;
+  std::array<std::int64_t, 2> by{};  // seconds, nanoseconds
+  while (lines >> clock >> by[0] >> by[1]) {
+    if (clock != "boottime") continue;
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof(by)>>(by);
+    for (std::size_t i = 0; i < host.bytes.size(); ++i) host.bytes[i] ^= bytes[i];
+  }
+  return host;
+}
+
 Status check_boot_clock() {
-  constexpr std::size_t kOffsetsBytesMax = 4096;
   const auto shifted = [](std::string got) {
     return Error(Code::boot_clock_shifted, {"time namespace", "no offset", std::move(got), ""});
   };
-  const Result<Bytes> offsets = read_file("/proc/self/timens_offsets", kOffsetsBytesMax);
+  const Result<Bytes> offsets = read_file(kOffsetsFile, kOffsetsBytesMax);
   // A kernel without time namespaces has neither file.
   std::array<char, 64> own{}, next{};
   const ssize_t own_size = ::readlink("/proc/self/ns/time", own.data(), own.size());
