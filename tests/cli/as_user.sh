@@ -10,6 +10,7 @@ trap 'rm -rf "$copy"' EXIT
 chmod 755 "$copy"
 mkdir "$copy/bin"
 cp "$bin/taper" "$bin/taper-spawnd" "$bin/taper-upstream" "$bin/taper-agent" "$copy/bin"
+[ ! -e "$bin/libtrue_timers.so" ] || cp "$bin/libtrue_timers.so" "$copy/bin"
 cp -r "$folder" "$copy/folder"
 chmod -R a+rX "$copy"
 set -- "$copy/folder/$script" $(for word in "$@"; do
