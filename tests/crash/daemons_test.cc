@@ -68,7 +68,7 @@ struct Swarm {
   }
 };
 
-TEST_CASE("a swarm of daemons is gone when the lease ends", "[broker][crash][R16]") {
+TEST_CASE("a swarm of daemons is gone when the lease ends", "[broker][crash][R16][R66]") {
   // The longer the lease, the slower a machine may be and still show that the swarm was there.
   bool seen = false;
   for (std::int64_t ttl_ms = 3000; !seen && ttl_ms <= 48'000; ttl_ms *= 2) {
@@ -84,7 +84,8 @@ TEST_CASE("a swarm of daemons is gone when the lease ends", "[broker][crash][R16
   CHECK(seen);
 }
 
-TEST_CASE("a swarm of daemons is gone after kill -9 of its owner", "[broker][crash][R53]") {
+TEST_CASE("a swarm of daemons is gone after kill -9 of its owner",
+          "[broker][crash][R16][R53][R66]") {
   Swarm swarm(60'000);
   ChildProcess owner([&] { return run(swarm.node.options(swarm.file)).ok() ? 0 : 1; });
   REQUIRE(swarm.grown(owner));
@@ -93,7 +94,8 @@ TEST_CASE("a swarm of daemons is gone after kill -9 of its owner", "[broker][cra
   CHECK(testing::wait_until_fewer(swarm.marker, 0) == 0);
 }
 
-TEST_CASE("a swarm of daemons is gone after kill -9 of the spawner", "[broker][crash][R53]") {
+TEST_CASE("a swarm of daemons is gone after kill -9 of the spawner",
+          "[broker][crash][R16][R53][R66]") {
   Swarm swarm(60'000);
   ChildProcess owner([&] {
     const Result<RunReport> report = run(swarm.node.options(swarm.file));

@@ -174,7 +174,7 @@ TEST_CASE("The form of constraints is checked in the source", "[author]") {
   }
 }
 
-TEST_CASE("A wildcard on an irreversible tool is refused", "[author][R33]") {
+TEST_CASE("A wildcard on an irreversible tool is refused", "[author][R33][R65]") {
   for (const char* args :
        {"text = \"any\"", "text = { any = true }", "text = { any = true, optional = true }"}) {
     INFO(args);
@@ -188,7 +188,7 @@ TEST_CASE("A wildcard on an irreversible tool is refused", "[author][R33]") {
   CHECK(find_finding(tool, "there is no wildcard"));
 }
 
-TEST_CASE("The grant's effect is at least the tool's", "[author]") {
+TEST_CASE("The grant's effect is at least the tool's", "[author][R65]") {
   const auto errors = errors_of(
       findings_of(source_with("[[grant]]\ntool=\"act\"\ndigest=\"unpinned\"\neffect=\"read\"\n"),
                   tools_with(Effect::write)));

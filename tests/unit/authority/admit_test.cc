@@ -96,7 +96,7 @@ TEST_CASE("another key's proof is refused with its own number", "[authority][R3]
   }
 }
 
-TEST_CASE("each question of admission has its own refusal", "[authority][R13]") {
+TEST_CASE("each question of admission has its own refusal", "[authority][R13][R57]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
 

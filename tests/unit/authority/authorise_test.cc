@@ -139,7 +139,7 @@ TEST_CASE("a tool that changed ends the task", "[authority][R25]") {
   CHECK(node.end(task, denial.ends_task) == authority::TaskState::revoked);
 }
 
-TEST_CASE("a tool that does more than its grant says is refused", "[authority]") {
+TEST_CASE("a tool that does more than its grant says is refused", "[authority][R65]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.grants[0].digest_kind = capsules::DigestKind::unpinned;
@@ -150,7 +150,7 @@ TEST_CASE("a tool that does more than its grant says is refused", "[authority]")
   CHECK(node.refused(task, "file.read", kRead) == Code::tool_missing);
 }
 
-TEST_CASE("so many refused calls end the task", "[authority]") {
+TEST_CASE("so many refused calls end the task", "[authority][R19]") {
   Node node;
   const TaskId task = node.activated();
   CHECK(node.denied(task, "rm", "{}").ends_task == EndReason::none);

@@ -31,7 +31,8 @@ LiveTask live_task(Node& node, const TaskId& id, const Bytes& file) {
   return std::move(*task);
 }
 
-TEST_CASE("each call needs the tier of its capsule, whatever was admitted", "[authority][R25]") {
+TEST_CASE("each call needs the tier of its capsule, whatever was admitted",
+          "[authority][R25][R57]") {
   Node node;
   const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));
   const LiveTask task = live_task(node, node.activate(file)->task, file);

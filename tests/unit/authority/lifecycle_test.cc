@@ -54,7 +54,7 @@ TEST_CASE("an ending task stops at once and keeps its first reason", "[authority
   CHECK(node.show(task).calls.at(0).state == CallState::failed);
 }
 
-TEST_CASE("an ending that could not be written still stops the task", "[authority]") {
+TEST_CASE("an ending that could not be written still stops the task", "[authority][R14]") {
   Node node;
   const TaskId task = node.activated();
   node.store->fail_at(node.store->commits() + 1, MapStore::Failure::before);
@@ -84,7 +84,7 @@ TEST_CASE("no permit without a commit", "[authority]") {
   CHECK(node.authority->past_calls(task).empty());
 }
 
-TEST_CASE("an outcome ends the task where its capsule says so", "[authority]") {
+TEST_CASE("an outcome ends the task where its capsule says so", "[authority][R15]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   SECTION("failure") {
@@ -130,7 +130,7 @@ TEST_CASE("the lease ends a task between two calls", "[authority][R13][R25]") {
   CHECK(node.end(task, EndReason::ttl) == TaskState::expired);
 }
 
-TEST_CASE("idle counts only while no call runs", "[authority]") {
+TEST_CASE("idle counts only while no call runs", "[authority][R17]") {
   Node node;
   const TaskId task = node.activated();
   const auto call = node.allowed(task, "file.read", kRead);
@@ -147,7 +147,7 @@ TEST_CASE("idle counts only while no call runs", "[authority]") {
   CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::idle);
 }
 
-TEST_CASE("not_after ends a running lease", "[authority]") {
+TEST_CASE("not_after ends a running lease", "[authority][R16]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.not_after_s = kNowS + 60;
@@ -159,7 +159,7 @@ TEST_CASE("not_after ends a running lease", "[authority]") {
   CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::window);
 }
 
-TEST_CASE("a clock set back gives no time and ends the task", "[authority][R13]") {
+TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][R13]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.not_after_s = kNowS + 600;
@@ -199,7 +199,7 @@ TEST_CASE("a clock set back gives no time and ends the task", "[authority][R13]"
   }
 }
 
-TEST_CASE("news that grows too old ends the task", "[authority]") {
+TEST_CASE("news that grows too old ends the task", "[authority][R25]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.max_revocation_age_s = kNowS - kRootIssuedS + 60;

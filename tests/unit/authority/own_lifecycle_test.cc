@@ -18,7 +18,7 @@ Capsule twice(Node& node) {
   return capsule;
 }
 
-TEST_CASE("cancelling a task touches no other of its holder and agent", "[authority][R11]") {
+TEST_CASE("cancelling a task touches no other of its holder and agent", "[authority][R11][R66]") {
   Node node;
   const Bytes other_file = sign_capsule(node.fleet, twice(node));
   const TaskId other = node.activate(other_file)->task;

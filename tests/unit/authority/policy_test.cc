@@ -60,7 +60,7 @@ TEST_CASE("a denied server is all of its tools, and no other's", "[authority]") 
   CHECK(refused("meter") == Code::ok);
 }
 
-TEST_CASE("a policy bounds effects and leases", "[authority][R13]") {
+TEST_CASE("a policy bounds effects and leases", "[authority][R13][R65]") {
   NodePolicy strict;
   strict.most_effect = Effect::read;
   strict.most_ttl_ms = 60'000;

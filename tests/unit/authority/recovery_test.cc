@@ -13,7 +13,8 @@ using store::Table;
 
 constexpr auto kRead = R"({"path":"/var/log/plant/pump-07.log"})";
 
-TEST_CASE("a live task is taken up again by its holder, with what it had left", "[authority]") {
+TEST_CASE("a live task is taken up again by its holder, with what it had left",
+          "[authority][R50][R52]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.grants[0].budget.bytes = 10'000'000;
@@ -47,7 +48,7 @@ TEST_CASE("a live task is taken up again by its holder, with what it had left", 
   CHECK(node.refused(task, "file.read", kRead) == Code::budget_calls);
 }
 
-TEST_CASE("budgets belong to the capsule, not to its activation", "[authority]") {
+TEST_CASE("budgets belong to the capsule, not to its activation", "[authority][R38]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.activations = 2;
@@ -70,7 +71,7 @@ TEST_CASE("budgets belong to the capsule, not to its activation", "[authority]")
   }
 }
 
-TEST_CASE("the lease counts active time across restarts and reboots", "[authority][R13]") {
+TEST_CASE("the lease counts active time across restarts and reboots", "[authority][R13][R50]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.lease_idle_ms = 900'000;
@@ -102,7 +103,7 @@ TEST_CASE("the lease counts active time across restarts and reboots", "[authorit
   }
 }
 
-TEST_CASE("a restart completes every ending", "[authority]") {
+TEST_CASE("a restart completes every ending", "[authority][R50][R51]") {
   Node node;
   const TaskId task = node.activated();
   node.allowed(task, "file.read", kRead);
@@ -171,7 +172,8 @@ Totals totals(const MapStore& store) {
   return totals;
 }
 
-TEST_CASE("cut at any commit, no budget is exceeded and no authority grows", "[authority][R1]") {
+TEST_CASE("cut at any commit, no budget is exceeded and no authority grows",
+          "[authority][R1][R50]") {
   for (const auto failure : {MapStore::Failure::before, MapStore::Failure::after}) {
     for (std::uint64_t cut = 1; cut <= 12; ++cut) {
       Node node;

@@ -99,7 +99,7 @@ TEST_CASE("a boot with a dead clock works again by an answer", "[authority][R13]
   }
 }
 
-TEST_CASE("what rests on an anchor is refused when it is over", "[authority][R13]") {
+TEST_CASE("what rests on an anchor is refused when it is over", "[authority][R13][R25][R57]") {
   TimedNode node;
   REQUIRE(node.import(node.answer(node.challenge(), kNowS)) == Code::ok);
   Capsule capsule = node.anchored_capsule();
@@ -118,7 +118,7 @@ TEST_CASE("what rests on an anchor is refused when it is over", "[authority][R13
   CHECK(node.refused(task, "file.read", kRead) == Code::ok);
 }
 
-TEST_CASE("each answer that does not count has its own refusal", "[authority][R13]") {
+TEST_CASE("each answer that does not count has its own refusal", "[authority][R9][R10][R13]") {
   TimedNode node;
   const TimeChallenge asked = node.challenge();
   SECTION("used already") {
@@ -310,7 +310,7 @@ TEST_CASE("signed time is taken in whatever the clock shows", "[authority][R13]"
   }
 }
 
-TEST_CASE("a write that fails takes no time in and spends no challenge", "[authority][R13]") {
+TEST_CASE("a write that fails takes no time in and spends no challenge", "[authority][R13][R50]") {
   TimedNode node;
   const TimeChallenge asked = node.challenge();
   node.store->fail_at(node.store->commits() + 1, MapStore::Failure::before);
@@ -341,7 +341,7 @@ TEST_CASE("a step of the wall clock is in the log once", "[authority][R13]") {
   CHECK(steps() == 2);
 }
 
-TEST_CASE("a step of 20 years refuses, and heals with its repair", "[authority][R13]") {
+TEST_CASE("a step of 20 years refuses, and heals with its repair", "[authority][R10][R13]") {
   Node node;
   const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));
   node.clock.step_wall_s(20 * kYearS);
@@ -356,7 +356,7 @@ TEST_CASE("a step of 20 years refuses, and heals with its repair", "[authority][
   CHECK(node.activate(file).code() == Code::ok);
 }
 
-TEST_CASE("stricter caps hold while no signed time anchors the node's", "[authority][R13]") {
+TEST_CASE("stricter caps hold while no signed time anchors the node's", "[authority][R13][R56]") {
   TimedNode node;
   Capsule capsule = sample_capsule(node.fleet);
   capsule.lease_idle_ms = 900'000;
@@ -422,7 +422,7 @@ TEST_CASE("a time of day holds only while the time is anchored", "[authority][R2
   }
 }
 
-TEST_CASE("a suspended host uses up idle time", "[authority][R13]") {
+TEST_CASE("a suspended host uses up idle time", "[authority][R13][R17]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
   const TaskId task = node.activated(capsule);

@@ -120,7 +120,7 @@ TEST_CASE("a task without the completion tripwire idles out", "[broker][ends][R1
   CHECK(report.steps.at(0).outcome == "done");
 }
 
-TEST_CASE("another process cancels over control.sock", "[broker][ends][R8]") {
+TEST_CASE("another process cancels over control.sock", "[broker][ends][R8][R66]") {
   Sleeper sleeper;
   const std::string file = sleeper.node.sign(sleeper.capsule);
   ChildProcess canceller([&] {

@@ -195,7 +195,7 @@ TEST_CASE("a failed step ends the task as failed", "[broker][run][R15]") {
   CHECK(run(node.options(file)).code() == Code::activations_spent);
 }
 
-TEST_CASE("a spent budget and too many denials", "[broker][run][R13]") {
+TEST_CASE("a spent budget and too many denials", "[broker][run][R13][R19]") {
   NodeForTests node;
   node.write("in.txt", "x");
   capsules::Capsule capsule = node.capsule();

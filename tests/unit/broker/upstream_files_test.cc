@@ -83,7 +83,7 @@ TEST_CASE("a server's file", "[broker][tools][upstream][R35]") {
   CHECK(whole.tools.at("read").paths == std::vector<std::string>{"path"});
 }
 
-TEST_CASE("a server's file that is wrong names the key", "[broker][tools][upstream][R7]") {
+TEST_CASE("a server's file that is wrong names the key", "[broker][tools][upstream][R7][R65]") {
   const auto changed = [](std::string_view what, std::string_view instead) {
     return with(kServer, what, instead);
   };

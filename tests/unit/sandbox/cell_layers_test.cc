@@ -79,7 +79,7 @@ TEST_CASE("with every step in place the program runs", "[sandbox][cell][R53]") {
   CHECK(gone.value == 0);
 }
 
-TEST_CASE("no two cells share a network, nor one with the host", "[sandbox][cell][R53]") {
+TEST_CASE("no two cells share a network, nor one with the host", "[sandbox][cell][R53][R57]") {
   const auto spawner = testing::launch_spawner();
   const auto program = Program::load("/usr/bin/perl");
   REQUIRE(program.ok());
@@ -100,7 +100,7 @@ TEST_CASE("no two cells share a network, nor one with the host", "[sandbox][cell
   CHECK(networks.size() == kCells + 1);
 }
 
-TEST_CASE("each layer forced off refuses the cell by its name", "[sandbox][cell][R53]") {
+TEST_CASE("each layer forced off refuses the cell by its name", "[sandbox][cell][R53][R57]") {
   const CellSteps steps = cell_steps();
   CHECK(steps.init.size() + steps.tool.size() == 13);
   const auto check = [](const CellSteps& broken, const CellStep& step) {

@@ -21,7 +21,7 @@ TEST_CASE("a host that runs cells is of tier 2", "[sandbox][cell][R53]") {
   CHECK(!report.next_blocker.empty());
 }
 
-TEST_CASE("without spawnd no tool runs", "[sandbox][cell][R53]") {
+TEST_CASE("without spawnd no tool runs", "[sandbox][cell][R53][R57]") {
   REQUIRE(crypto::initialise().ok());
   const ProbeReport report = probe("/absent/taper-spawnd");
   CHECK(report.tier == 0);

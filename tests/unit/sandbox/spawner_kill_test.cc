@@ -68,7 +68,8 @@ std::vector<RunReport> drain(Spawner& spawner, bool& lost) {
 
 }  // namespace
 
-TEST_CASE("kill_task ends 100 daemons that fork again and again", "[sandbox][cell][R16][alone]") {
+TEST_CASE("kill_task ends 100 daemons that fork again and again",
+          "[sandbox][cell][R16][R66][alone]") {
   const Haunted haunted;
   REQUIRE(haunted.haunted());
   const std::int64_t start = boot_ms();

@@ -199,7 +199,7 @@ TEST_CASE("readers of other processes see what is committed", "[store]") {
   for (const int fd : {ready[0], ready[1], done[0], done[1]}) ::close(fd);
 }
 
-TEST_CASE("an older copy put back is refused", "[store][R50]") {
+TEST_CASE("an older copy put back is refused", "[store][R10][R50]") {
   const DiskState state;
   commit_records(*state.open(), 3);
   copy(state, "data.mdb", "old");
