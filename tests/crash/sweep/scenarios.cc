@@ -1,3 +1,8 @@
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
 #include <csignal>
 #include <cstdio>
 
@@ -7,6 +12,7 @@
 #include "runtime/broker/owned_state.h"
 #include "store/store.h"
 #include "tests/crash/sweep/scenario.h"
+#include "tests/support/child_process.h"
 
 namespace taper::crash {
 namespace {
@@ -19,6 +25,28 @@ Status run_capsule(World& world, const std::string& capsule) {
 }
 
 Status run_sample(World& world) { return run_capsule(world, world.capsule()); }
+
+// The run as a daemon makes it for somebody who asks: what breaks is the daemon.
+Status serve_sample(World& world) {
+  std::array<int, 2> ready{};
+  TAPER_ASSERT(::pipe2(ready.data(), O_CLOEXEC) == 0);
+  Fd heard(ready[0]), tells(ready[1]);
+  const pid_t daemon = ::getpid();
+  testing::ChildProcess asker([&] {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    static fault_plan none;  // its own files are left alone
+    std::snprintf(none.tree, sizeof(none.tree), "%s", "/nowhere");
+    fault_arm(&none);
+    tells.reset();
+    char byte = 0;
+    if (::read(heard.get(), &byte, 1) != 1) return 1;
+    const Status run = run_sample(world);
+    ::kill(daemon, SIGTERM);
+    return run.ok() ? 0 : 1;
+  });
+  return broker::serve(
+      {.state = world.state(), .on_ready = [&] { (void)::write(tells.get(), "", 1); }});
+}
 
 // An operator stops the run from outside while it is under way.
 Status stop_sample(World& world) {
@@ -228,6 +256,7 @@ Status import_again(World& world) {
 const std::vector<Scenario>& scenarios() {
   static const std::vector<Scenario> all = {
       {"plan", [](World&) {}, run_sample, run_sample},
+      {"served", [](World&) {}, serve_sample, run_sample},
       {"stop", [](World&) {}, stop_sample, run_sample},
       {"again", break_off, run_sample, run_sample},
       {"join", narrow_and_break_off, run_helper, run_sample},
