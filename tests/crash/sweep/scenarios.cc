@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -12,7 +14,6 @@
 #include "runtime/broker/owned_state.h"
 #include "store/store.h"
 #include "tests/crash/sweep/scenario.h"
-#include "tests/support/child_process.h"
 
 namespace taper::crash {
 namespace {
@@ -26,26 +27,37 @@ Status run_capsule(World& world, const std::string& capsule) {
 
 Status run_sample(World& world) { return run_capsule(world, world.capsule()); }
 
-// The run as a daemon makes it for somebody who asks: what breaks is the daemon.
+// Asks the daemon for the run, then stops it.
+int ask_for_run(World& world, pid_t daemon, const Fd& heard) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  static fault_plan none;  // nothing of what it does itself is broken
+  std::snprintf(none.tree, sizeof(none.tree), "%s", "/nowhere");
+  fault_arm(&none);
+  char byte = 0;
+  if (::read(heard.get(), &byte, 1) != 1) return 1;
+  const Status run = run_sample(world);
+  ::kill(daemon, SIGTERM);
+  return run.ok() ? 0 : 1;
+}
+
+// The run as a daemon makes it: what breaks is the daemon.
 Status serve_sample(World& world) {
   std::array<int, 2> ready{};
   TAPER_ASSERT(::pipe2(ready.data(), O_CLOEXEC) == 0);
-  Fd heard(ready[0]), tells(ready[1]);
+  const Fd heard(ready[0]);
+  Fd tells(ready[1]);
   const pid_t daemon = ::getpid();
-  testing::ChildProcess asker([&] {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    static fault_plan none;  // its own files are left alone
-    std::snprintf(none.tree, sizeof(none.tree), "%s", "/nowhere");
-    fault_arm(&none);
+  const pid_t asker = ::fork();  // a place, too
+  if (asker < 0) return os_error("fork", errno);
+  if (asker == 0) {
     tells.reset();
-    char byte = 0;
-    if (::read(heard.get(), &byte, 1) != 1) return 1;
-    const Status run = run_sample(world);
-    ::kill(daemon, SIGTERM);
-    return run.ok() ? 0 : 1;
-  });
-  return broker::serve(
+    ::_exit(ask_for_run(world, daemon, heard));
+  }
+  Status served = broker::serve(
       {.state = world.state(), .on_ready = [&] { (void)::write(tells.get(), "", 1); }});
+  ::kill(asker, SIGKILL);
+  ::waitpid(asker, nullptr, 0);
+  return served;
 }
 
 // An operator stops the run from outside while it is under way.
