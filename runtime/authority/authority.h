@@ -282,6 +282,14 @@ struct TaskView {
   std::uint32_t activations_spent = 0;  // of the capsule
   std::uint64_t log_bytes = 0;
   std::optional<std::int64_t> news_s;  // when the newest news on revocations was issued
+  // What its owner's next look will find, by the clocks of whoever looks here: why the task may not
+  // act now, and whether it ends over that. None where its capsule is not kept any more.
+  Code stopped = Code::ok;
+  EndReason due = EndReason::none;
+  std::string stopped_why;       // what was expected and what there is; may be empty
+  std::int64_t known_s = 0;      // the time as it is known here, by which windows and news go
+  std::int64_t ttl_cap_ms = 0;   // the lease and idle time that hold now: less than those above
+  std::int64_t idle_cap_ms = 0;  // while the capsule's `offline` caps hold
   // What the capsule says; it was verified when the task was made. Empty: not kept any more.
   std::optional<capsules::UntrustedCapsule> said;
   std::vector<std::string> labels;
@@ -303,7 +311,8 @@ struct TaskView {
     Hash chain;
     PublicKey holder;
     bool ended = false;
-    // What its own blocks leave of the task's times; all zero where its file does not open.
+    // What its own blocks and `offline` leave of the task's times now; all zero where its file does
+    // not open.
     std::size_t blocks = 0;
     std::int64_t ttl_ms = 0, idle_ms = 0, not_after_s = 0;
   };
@@ -499,9 +508,12 @@ Bytes activation_statement(const Hash& fleet, const PublicKey& node, const Incar
 Bytes result_statement(const Hash& fleet, const PublicKey& node, const Incarnation& incarnation,
                        const ResultRequest& request);
 
-// Reading, beside whoever owns the state.
-Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now);
-Result<TaskView> show_task(const store::Store& store, const TaskId& task, const Now& now);
+// Reading, beside whoever owns the state. `own` is the node's policy as it stands now; without it
+// no task is held to have begun under another.
+Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now,
+                                         const NodePolicy* own = nullptr);
+Result<TaskView> show_task(const store::Store& store, const TaskId& task, const Now& now,
+                           const NodePolicy* own = nullptr);
 struct DecisionView {
   std::string record;  // the decision's record, JSON
   std::vector<Answer> answers;

@@ -35,9 +35,14 @@ Lapse told(Question question, const Status& refused, EndReason ends_task) {
   return {question, refused.code(), ends_task, detail.expected, detail.got};
 }
 
-Lapse lapse_under(const LiveTask& task, const Terms& limits, const Surroundings& around,
-                  const Now& now) {
-  const Capsule& root = task.root();
+Aging aging(const LiveTask& task, const Now& now) {
+  return {task.root(), task.record, task.active_ms(now), task.idle_ms(now)};
+}
+
+}  // namespace
+
+Lapse lapse(const Aging& task, const Terms& limits, const Surroundings& around, const Now& now) {
+  const Capsule& root = task.root;
   const Estimate time = estimate(around.time, root.issued_at_s, now);
   const EndReason clock = root.end_on.clock_step ? EndReason::clock : EndReason::none;
   if (const Status s = check_assurance(root, time, now); !s)
@@ -52,9 +57,9 @@ Lapse lapse_under(const LiveTask& task, const Terms& limits, const Surroundings&
   if (const Status s = check_not_after(limits, time, now); !s)
     return told(Question::time, s, EndReason::window);
   const Caps caps = caps_now(root, limits, time);
-  if (task.active_ms(now) >= caps.ttl_ms)
+  if (task.active_ms >= caps.ttl_ms)
     return {Question::time, Code::lease_over, EndReason::ttl, "", ""};
-  if (task.idle_ms(now) >= caps.idle_ms)
+  if (task.idle_ms >= caps.idle_ms)
     return {Question::time, Code::lease_over, EndReason::idle, "", ""};
   if (const Status s = check_news(root, around.news_s, time, now); !s)
     return told(Question::revocation, s, EndReason::stale);
@@ -63,8 +68,6 @@ Lapse lapse_under(const LiveTask& task, const Terms& limits, const Surroundings&
             "the policy that the task began under", "another node.toml"};
   return {};
 }
-
-}  // namespace
 
 Status check_assurance(const Capsule& root, const Estimate& time, const Now& now) {
   if (time.standing >= root.time_assurance) return success();
@@ -100,14 +103,14 @@ Caps caps_now(const Capsule& root, const Terms& limits, const Estimate& time) {
 }
 
 Lapse lapse(const LiveTask& task, const Surroundings& around, const Now& now) {
-  return lapse_under(task, task.limits, around, now);
+  return lapse(aging(task, now), task.limits, around, now);
 }
 
 Lapse lapse(const LiveTask& task, const Branch& branch, const Surroundings& around,
             const Now& now) {
   Lapse over = lapse(task, around, now);
   if (over.question != Question::none) return over;
-  over = lapse_under(task, branch.limits, around, now);
+  over = lapse(aging(task, now), branch.limits, around, now);
   over.ends_task = EndReason::none;
   const auto known = task.chains.find(branch.capsule.chain());
   const bool ended = known != task.chains.end() && known->second.ended;

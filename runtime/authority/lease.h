@@ -40,6 +40,13 @@ struct Lapse {
   std::string expected = {}, got = {};  // the times that were compared, and where they come from
 };
 Lapse lapse(const LiveTask& task, const Surroundings& around, const Now& now);
+// The same of a task that is only looked at, or of one chain of it, under its limits.
+struct Aging {
+  const capsules::Capsule& root;
+  const TaskRecord& record;
+  std::int64_t active_ms = 0, idle_ms = 0;  // now
+};
+Lapse lapse(const Aging& task, const Terms& limits, const Surroundings& around, const Now& now);
 // The same for one chain: the task's lapse, else that of its own blocks, which ends no task.
 Lapse lapse(const LiveTask& task, const Branch& branch, const Surroundings& around, const Now& now);
 

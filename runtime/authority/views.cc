@@ -121,24 +121,73 @@ Status add_refused(const store::ReadTxn& txn, std::span<TaskView> views) {
   return success();
 }
 
-// As `lapse` decides by its blocks, by the clocks of whoever looks.
+// What every view of one store goes by.
+struct Looking {
+  Now now;
+  TimeState time;
+  std::optional<std::int64_t> news_s;
+  const NodePolicy* own = nullptr;
+};
+
+Result<Looking> look(const store::ReadTxn& txn, const Now& now, const NodePolicy* own) {
+  Looking at{now, {}, {}, own};
+  TAPER_TRY(at.news_s, read_news(txn));
+  TAPER_TRY(const TimeState kept, read_time(txn));
+  at.time = raise(kept, at.news_s.value_or(0), now);
+  return at;
+}
+
+// What a task's own clocks come to, and who asks them.
+struct Judge {
+  Aging task;
+  NodeFacts node;
+  const Looking& at;
+
+  Judge(const capsules::Capsule& root, const TaskRecord& record, const TaskView& view,
+        const Looking& looking)
+      : task{root, record, view.active_ms, view.call_runs ? 0 : view.idle_used_ms}, at(looking) {
+    node.policy.hash = at.own != nullptr ? at.own->hash : record.policy;
+  }
+  Estimate known() const { return estimate(at.time, task.root.issued_at_s, at.now); }
+  Caps caps(const Terms& limits) const { return caps_now(task.root, limits, known()); }
+  Lapse over(const Terms& limits) const {
+    return lapse(task, limits, {node, at.time, at.news_s.value_or(0)}, at.now);
+  }
+};
+
+void judge_task(const Judge& judge, TaskView& view) {
+  const Terms limits{view.ttl_ms, view.idle_ms, view.not_after_s};
+  const Lapse over = judge.over(limits);
+  view.stopped = over.code;
+  view.due = over.ends_task;
+  if (!over.expected.empty()) view.stopped_why = "expected " + over.expected + "; got " + over.got;
+  view.known_s = judge.known().s;
+  const Caps caps = judge.caps(limits);
+  view.ttl_cap_ms = caps.ttl_ms;
+  view.idle_cap_ms = caps.idle_ms;
+}
+
 TaskView::ChainView chain_view(const Hash& chain, const ChainRecord& known,
-                               const capsules::UntrustedCapsule* said, const TaskView& task,
-                               const Now& now) {
+                               const capsules::UntrustedCapsule* said, const TaskRecord& record,
+                               const TaskView& task, const Looking& at) {
   TaskView::ChainView view{chain, known.holder, known.ended};
   if (said == nullptr || said->blocks.empty()) return view;
+  const Judge judge(said->root, record, task, at);
   const Terms limits = terms(said->root, said->blocks);
+  const Caps caps = judge.caps(limits);
   view.blocks = said->blocks.size();
-  view.ttl_ms = limits.ttl_ms;
-  view.idle_ms = limits.idle_ms;
+  view.ttl_ms = caps.ttl_ms;
+  view.idle_ms = caps.idle_ms;
   view.not_after_s = limits.not_after_s;
-  view.ended = known.ended || task.active_ms >= limits.ttl_ms ||
-               task.idle_used_ms >= limits.idle_ms || now.wall_s >= limits.not_after_s;
+  // What stops the task is told of the task.
+  const bool over = task.stopped == Code::ok && judge.over(limits).code != Code::ok;
+  view.ended = known.ended || over;
   return view;
 }
 
 Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const TaskRecord& record,
-                         const Now& now) {
+                         const Looking& at) {
+  const Now& now = at.now;
   TaskView view;
   view.task = id;
   view.capsule = record.capsule;
@@ -176,12 +225,18 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
   if (!is_terminal(record.state)) advance(until, view.call_runs, now);
   view.active_ms = until.active_ms;
   view.idle_used_ms = until.idle_used_ms;
+  view.ttl_cap_ms = view.ttl_ms;
+  view.idle_cap_ms = view.idle_ms;
+  view.news_s = at.news_s;
+  view.known_s = estimate(at.time, 0, now).s;
+  if (view.said && !is_terminal(record.state))
+    judge_task(Judge(view.said->root, record, view, at), view);
   if (view.said) {
     TAPER_TRY(view.grants, grant_views(txn, *view.said, labels, calls, now));
   }
   for (const auto& [chain, known] : chains) {
     TAPER_TRY(const auto said, read_said(txn, record.capsule, chain));
-    view.chains.push_back(chain_view(chain, known, said ? &*said : nullptr, view, now));
+    view.chains.push_back(chain_view(chain, known, said ? &*said : nullptr, record, view, at));
     if (chain == record.chain || !said) continue;
     TAPER_TRY(auto grants, grant_views(txn, *said, labels, calls, now));
     std::erase_if(grants, [](const auto& grant) { return grant.block == 0; });  // told already
@@ -192,13 +247,13 @@ Result<TaskView> view_of(const store::ReadTxn& txn, const TaskId& id, const Task
 
 }  // namespace
 
-Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now) {
+Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& now,
+                                         const NodePolicy* own) {
   std::vector<TaskView> views;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
-    TAPER_TRY(const auto news_s, read_news(txn));
+    TAPER_TRY(const Looking at, look(txn, now, own));
     TAPER_CHECK(visit_tasks(txn, [&](const TaskId& id, const TaskRecord& record) -> Status {
-      TAPER_TRY(views.emplace_back(), view_of(txn, id, record, now));
-      views.back().news_s = news_s;
+      TAPER_TRY(views.emplace_back(), view_of(txn, id, record, at));
       return success();
     }));
     return add_refused(txn, views);
@@ -208,15 +263,15 @@ Result<std::vector<TaskView>> list_tasks(const store::Store& store, const Now& n
   return views;
 }
 
-Result<TaskView> show_task(const store::Store& store, const TaskId& task, const Now& now) {
+Result<TaskView> show_task(const store::Store& store, const TaskId& task, const Now& now,
+                           const NodePolicy* own) {
   Result<TaskView> view;
   TAPER_CHECK(store.read([&](const store::ReadTxn& txn) -> Status {
     TAPER_TRY(const auto record, read_task(txn, task));
     if (!record) return Error(Code::unknown_task, {"task", "", task.hex(), ""});
-    view = view_of(txn, task, *record, now);
-    if (!view) return success();
-    TAPER_TRY(view->news_s, read_news(txn));
-    return add_refused(txn, std::span(&*view, 1));
+    TAPER_TRY(const Looking at, look(txn, now, own));
+    view = view_of(txn, task, *record, at);
+    return view ? add_refused(txn, std::span(&*view, 1)) : success();
   }));
   return view;
 }

@@ -84,12 +84,14 @@ Result<authority::TimeReport> time_report(const std::string& state) {
 
 Result<std::vector<authority::TaskView>> task_list(const std::string& state) {
   TAPER_TRY(const auto store, open_for_reading(state));
-  return authority::list_tasks(*store, SystemClock().now());
+  const OwnPolicy own = own_policy(state);
+  return authority::list_tasks(*store, SystemClock().now(), &own.policy);
 }
 
 Result<authority::TaskView> task_show(const std::string& state, const TaskId& task) {
   TAPER_TRY(const auto store, open_for_reading(state));
-  return authority::show_task(*store, task, SystemClock().now());
+  const OwnPolicy own = own_policy(state);
+  return authority::show_task(*store, task, SystemClock().now(), &own.policy);
 }
 
 Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision) {

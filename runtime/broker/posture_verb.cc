@@ -30,7 +30,7 @@ Result<Posture> posture(const std::string& state, const Now& now) {
                    {"newest trust root", "one that opens", to_line(opened.error()), ""});
     out.root = std::move(*opened);
   }
-  TAPER_TRY(out.tasks, authority::list_tasks(**store, now));
+  TAPER_TRY(out.tasks, authority::list_tasks(**store, now, &out.own.policy));
   return out;
 }
 

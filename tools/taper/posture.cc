@@ -15,6 +15,7 @@
 #include "tools/taper/answers/holdings.h"
 #include "tools/taper/clear_secrets.h"
 #include "tools/taper/command.h"
+#include "tools/taper/task_show.h"
 #include "tools/taper/time_text.h"
 
 namespace taper::tools {
@@ -38,7 +39,7 @@ std::string marked(const std::string& words, bool good) {
 }
 
 std::string age_words(std::int64_t age_s) {
-  return age_s < 0 ? "issued " + format_duration_ms(-age_s * kMsPerS) + " from now by this clock"
+  return age_s < 0 ? "issued " + format_duration_ms(-age_s * kMsPerS) + " from now"
                    : format_duration_ms(age_s * kMsPerS) + " old";
 }
 
@@ -56,14 +57,19 @@ void say_node(const broker::Posture& posture, Output& out) {
                          {"owned", posture.owned}});
 }
 
-void say_root(const broker::Posture& posture, const Now& now, Output& out) {
+void say_root(const broker::Posture& posture, std::int64_t known_s, Output& out) {
+  if (posture.store) {
+    out.line("root        unknown: the store does not open");
+    out.set("root", Value());
+    return;
+  }
   if (!posture.root) {
     out.line(marked("root        none: this node obeys nobody", false));
     out.set("root", Value());
     return;
   }
   const capsules::TrustRootData& root = posture.root->data();
-  const bool expired = root.expires_s && now.wall_s >= *root.expires_s;
+  const bool expired = root.expires_s && known_s >= *root.expires_s;
   out.line(marked("root        version " + std::to_string(root.version) + ", fleet " +
                       posture.root->fleet().hex() + ", " + std::to_string(root.issuers.size()) +
                       " issuers, " +
@@ -77,35 +83,39 @@ void say_root(const broker::Posture& posture, const Now& now, Output& out) {
                          {"expired", expired}});
 }
 
-// The least that the live tasks' capsules accept.
-std::optional<std::int64_t> news_limit_s(const broker::Posture& posture) {
-  std::optional<std::int64_t> least;
+// The live task whose capsule bears old news the least; null: none is live.
+const authority::TaskView* first_stale(const broker::Posture& posture) {
+  const authority::TaskView* first = nullptr;
   for (const authority::TaskView& task : posture.tasks) {
     if (task.state != authority::TaskState::active || !task.said) continue;
     const std::int64_t limit = task.said->root.max_revocation_age_s;
-    least = least ? std::min(*least, limit) : limit;
+    if (first == nullptr || limit < first->said->root.max_revocation_age_s) first = &task;
   }
-  return least;
+  return first;
 }
 
-void say_freshness(const broker::Posture& posture, const Now& now, Output& out) {
+void say_freshness(const broker::Posture& posture, std::int64_t known_s, Output& out) {
   if (!posture.root) return;
   const std::int64_t issued_s = posture.root->data().issued_at_s;
-  const std::int64_t age_s = now.wall_s - issued_s;
-  const std::optional<std::int64_t> limit_s = news_limit_s(posture);
+  const std::int64_t age_s = known_s - issued_s;
+  const authority::TaskView* first = first_stale(posture);
+  std::optional<std::int64_t> limit_s;
+  std::string ends = "; each capsule says how old it may be, and no task is live";
+  if (first != nullptr) {
+    limit_s = first->said->root.max_revocation_age_s;
+    ends = "; when it is " + format_duration_ms(*limit_s * kMsPerS) + " old, task " +
+           first->task.hex() + " ends";
+  }
   out.line(marked("freshness   newest news on revocations: " + format_utc_s(issued_s) + ", " +
-                      age_words(age_s) +
-                      (limit_s ? "; live tasks end when it is " +
-                                     format_duration_ms(*limit_s * kMsPerS) + " old"
-                               : "; each capsule says how old it may be, and no task is live"),
+                      age_words(age_s) + ends,
                   !limit_s || age_s < *limit_s));
   out.set("freshness", Object{{"newest", format_utc_s(issued_s)},
                               {"age_s", age_s},
-                              {"limit_s", limit_s ? Value(*limit_s) : Value()}});
+                              {"limit_s", limit_s ? Value(*limit_s) : Value()},
+                              {"first", first != nullptr ? Value(first->task.hex()) : Value()}});
 }
 
-void say_time(const std::string& node_state, Output& out) {
-  const Result<authority::TimeReport> report = broker::time_report(node_state);
+void say_time(const Result<authority::TimeReport>& report, Output& out) {
   const Status boot = check_boot_clock();
   if (!report.ok()) {
     out.line(marked("time        unknown: " + escape_text(to_line(report.error())), false));
@@ -127,8 +137,9 @@ void say_time(const std::string& node_state, Output& out) {
 
 void say_store(const broker::Posture& posture, Output& out) {
   if (posture.store) {
-    out.line("store       " + coloured("REFUSED", kRed) + " " +
-             escape_text(to_line(*posture.store)));
+    out.line(marked(
+        "store       " + coloured("REFUSED", kRed) + " " + escape_text(to_line(*posture.store)),
+        false));
     out.set("store", Object{{"opens", false}, {"error", error_value(*posture.store)}});
     return;
   }
@@ -174,18 +185,20 @@ void say_policy(const broker::OwnPolicy& own, Output& out) {
                            {"most_ttl_ms", policy.most_ttl_ms}});
 }
 
-void say_authority(const broker::Posture& posture, const std::string& state, const Now& now,
-                   Output& out) {
+void say_authority(const broker::Posture& posture, const std::string& state, Output& out) {
   Array list;
   const std::vector<Holding> holdings =
-      who_can(posture.tasks, own_rules(state, posture.own), std::nullopt, now);
+      who_can(posture.tasks, own_rules(state, posture.own), std::nullopt);
   for (const Holding& holding : holdings) {
     const authority::TaskView& task = *holding.task;
     const bool refused = holding.standing == "refused";
+    const bool stopped = holding.standing == "stopped";
     out.line("authority   " + escape_text(holding.tool) + "  " +
-             (refused ? "refused by the node's own policy: " : "") + escape_text(task.agent) +
-             " for " + escape_text(task.requester) + " until " + format_utc_s(holding.until_s) +
-             ": " + escape_text(task.purpose));
+             (refused   ? "refused by the node's own policy: "
+              : stopped ? "not now (" + stopped_words(task) + "): "
+                        : "") +
+             escape_text(task.agent) + " for " + escape_text(task.requester) + " until " +
+             format_utc_s(holding.until_s) + ": " + escape_text(task.purpose));
     list.push_back(Object{{"tool", text_value(holding.tool)},
                           {"grant", text_value(holding.grant)},
                           {"task", task.task.hex()},
@@ -282,13 +295,16 @@ constexpr std::string_view kNotCovered[] = {
 Status say_posture(const std::string& state, Output& out) {
   const Now now = SystemClock().now();
   TAPER_TRY(const broker::Posture posture, broker::posture(state, now));
+  const Result<authority::TimeReport> report = broker::time_report(state);
+  // Ends and ages go by the time that the node knows, as its decisions do.
+  const std::int64_t known_s = report.ok() ? report->estimate.s : now.wall_s;
   say_node(posture, out);
   say_store(posture, out);
-  say_root(posture, now, out);
-  say_freshness(posture, now, out);
-  say_time(state, out);
+  say_root(posture, known_s, out);
+  say_freshness(posture, known_s, out);
+  say_time(report, out);
   say_policy(posture.own, out);
-  say_authority(posture, state, now, out);
+  say_authority(posture, state, out);
   say_keys(state, out);
   say_secrets(state, out);
   say_sandbox(out);

@@ -31,12 +31,11 @@ Result<TaskId> task_option(const std::string& text) {
 
 Status task_list(const std::string& state, Output& out) {
   TAPER_TRY(const std::vector<authority::TaskView> tasks, broker::task_list(state));
-  const Now now = SystemClock().now();
   capsules::Array list;
   for (const authority::TaskView& view : tasks) {
     out.line(view.task.hex() + "  " + state_words(view) + "  " + escape_text(view.agent) +
              "  activated " + format_utc_s(view.activated_s) + "  " + lease_words(view));
-    list.push_back(task_value(view, now));
+    list.push_back(task_value(view));
   }
   if (tasks.empty()) out.line("no tasks yet");
   out.set("tasks", std::move(list));
@@ -50,11 +49,10 @@ Status task_show(const Named& options, Output& out) {
   Story story(id);
   for (const broker::LoggedRecord& record : records)
     TAPER_CHECK(story.see(store::to_record(record.number, record.record)));
-  const Now now = SystemClock().now();
-  capsules::Object document = task_value(view, now);
+  capsules::Object document = task_value(view);
   document.emplace_back("story", story.value());
   out.set_document(capsules::write_canonical(std::move(document)));
-  show_task(view, now, out);
+  show_task(view, out);
   story.tell_events(out);
   return success();
 }

@@ -116,9 +116,9 @@ Array steps_value(const TaskView& view) {
   return out;
 }
 
-Array revokers_value(const TaskView& view, const Now& now) {
+Array revokers_value(const TaskView& view) {
   Array out;
-  for (const Revoker& revoker : revokers(view, now))
+  for (const Revoker& revoker : revokers(view))
     out.push_back(Object{{"kind", revoker.kind},
                          {"at", maybe_time(revoker.at_s)},
                          {"left_ms", maybe(revoker.left_ms)},
@@ -126,6 +126,13 @@ Array revokers_value(const TaskView& view, const Now& now) {
                          {"of", maybe(revoker.of)},
                          {"what", revoker.what}});
   return out;
+}
+
+Value stopped_value(const TaskView& view) {
+  if (view.stopped == Code::ok) return {};
+  return Object{{"number", std::int64_t{describe(view.stopped).number}},
+                {"why", text_value(view.stopped_why)},
+                {"ends", authority::end_reason_name(view.due)}};
 }
 
 // When the results of an ended task are erased; none while it lives, and without results.
@@ -251,8 +258,11 @@ void show_refused(const TaskView& view, const Output& out) {
              call.decision.hex());
 }
 
-void show_revokers(const TaskView& view, const Now& now, const Output& out) {
-  for (const Revoker& revoker : revokers(view, now)) {
+void show_revokers(const TaskView& view, const Output& out) {
+  if (view.stopped != Code::ok)
+    out.line("stopped    " + stopped_words(view) +
+             (view.stopped_why.empty() ? "" : "; " + escape_text(view.stopped_why)));
+  for (const Revoker& revoker : revokers(view)) {
     std::string line = "revoker    " + revoker.kind + "  ";
     if (revoker.at_s)
       line +=
@@ -276,6 +286,14 @@ void show_results(const TaskView& view, const Output& out) {
 
 }  // namespace
 
+std::string stopped_words(const TaskView& view) {
+  const CodeInfo& info = describe(view.stopped);
+  const std::string what = "E" + std::to_string(info.number) + " " + info.name;
+  if (view.due == authority::EndReason::none) return what + ": it may not act now";
+  return what + ": the next look of its owner ends it (" +
+         std::string(authority::end_reason_name(view.due)) + ")";
+}
+
 std::string state_words(const TaskView& view) {
   std::string words(authority::task_state_name(view.state));
   if (view.reason != authority::EndReason::none)
@@ -284,14 +302,15 @@ std::string state_words(const TaskView& view) {
 }
 
 std::string lease_words(const TaskView& view) {
+  const std::int64_t whole_ms = view.ttl_cap_ms;
   const std::string used =
-      format_duration_ms(view.active_ms) + " of " + format_duration_ms(view.ttl_ms) + " used";
+      format_duration_ms(view.active_ms) + " of " + format_duration_ms(whole_ms) + " used";
   if (authority::is_terminal(view.state)) return used;
-  return used + ", " + format_duration_ms(std::max<std::int64_t>(0, view.ttl_ms - view.active_ms)) +
-         " left";
+  return used + ", " + format_duration_ms(std::max<std::int64_t>(0, whole_ms - view.active_ms)) +
+         " left" + (view.stopped == Code::ok ? "" : "; " + stopped_words(view));
 }
 
-Object task_value(const TaskView& view, const Now& now) {
+Object task_value(const TaskView& view) {
   const bool ended = authority::is_terminal(view.state);
   return Object{{"task", view.task.hex()},
                 {"capsule", view.capsule.hex()},
@@ -321,17 +340,18 @@ Object task_value(const TaskView& view, const Now& now) {
                 {"steps", steps_value(view)},
                 {"calls", calls_value(view)},
                 {"refused", refused_value(view)},
-                {"revokers", revokers_value(view, now)},
+                {"stopped", stopped_value(view)},
+                {"revokers", revokers_value(view)},
                 {"results", results_value(view)}};
 }
 
-void show_task(const TaskView& view, const Now& now, const Output& out) {
+void show_task(const TaskView& view, const Output& out) {
   show_owner(view, out);
   show_grants(view, out);
   show_steps(view, out);
   show_calls(view, out);
   show_refused(view, out);
-  show_revokers(view, now, out);
+  show_revokers(view, out);
   show_results(view, out);
 }
 

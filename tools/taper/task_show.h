@@ -11,7 +11,9 @@ namespace taper::tools {
 
 std::string state_words(const authority::TaskView& view);  // "expired (ttl)"
 std::string lease_words(const authority::TaskView& view);  // "1m of 15m used, 14m left"
-capsules::Object task_value(const authority::TaskView& view, const Now& now);
-void show_task(const authority::TaskView& view, const Now& now, const Output& out);
+// "E501 lease_over: the next look of its owner ends it (ttl)"; of a task that is stopped.
+std::string stopped_words(const authority::TaskView& view);
+capsules::Object task_value(const authority::TaskView& view);
+void show_task(const authority::TaskView& view, const Output& out);
 
 }  // namespace taper::tools

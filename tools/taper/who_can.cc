@@ -5,6 +5,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/text.h"
 #include "tools/taper/command.h"
+#include "tools/taper/task_show.h"
 
 namespace taper::tools {
 namespace {
@@ -28,12 +29,14 @@ std::string joined(const std::vector<std::string>& list) {
 // What it comes to now: "call", "discover only", "other verbs only" or "nothing".
 std::string can_words(const Holding& holding) {
   const std::string& standing = holding.standing;
-  if (standing == "refused" || standing == "shut" || standing == "spent") return "nothing";
+  if (standing == "stopped" || standing == "refused" || standing == "shut" || standing == "spent")
+    return "nothing";
   if (holding.may(capsules::Verb::call)) return "call";
   return holding.may(capsules::Verb::discover) ? "discover only" : "other verbs only";
 }
 
 std::string why_not(const Holding& holding) {
+  if (holding.standing == "stopped") return stopped_words(*holding.task);
   if (holding.standing == "refused") return "refused by the node's own policy, node.toml";
   if (holding.standing == "shut") return "shut by the label " + escape_text(holding.shut_by);
   if (holding.standing == "spent") return "a budget of it is spent";
@@ -115,7 +118,7 @@ struct Asked {
 Status answer(const Asked& options, Output& out) {
   TAPER_TRY(const std::vector<TaskView> tasks, broker::task_list(options.state));
   const OwnRules own = own_rules(options.state, broker::own_policy(options.state));
-  const std::vector<Holding> found = who_can(tasks, own, options.tool, SystemClock().now());
+  const std::vector<Holding> found = who_can(tasks, own, options.tool);
   capsules::Array list;
   for (const Holding& holding : found) {
     say(holding, out);

@@ -200,6 +200,50 @@ TEST_CASE("showing asks for no right clock and no trust", "[authority][R2]") {
 }
 
 }  // namespace
+TEST_CASE("what stops a live task is shown as its owner will find it", "[authority][R64]") {
+  Node node;
+  Capsule capsule = staged(node);
+  capsule.offline = capsules::OfflineCaps{20'000, 10'000};
+  capsule.lease_idle_ms = 30'000;
+  const TaskId task = node.activated(capsule);
+  const auto seen = [&](const authority::NodePolicy* own = nullptr) {
+    const TaskView view = authority::show_task(*node.store, task, node.clock.now(), own).value();
+    // It is what the owner decides.
+    if (own == nullptr) CHECK(view.due == node.authority->check_time(task, node.clock.now()));
+    return view;
+  };
+  CHECK(seen().stopped == Code::ok);
+  CHECK(seen().ttl_cap_ms == 20'000);
+  CHECK(seen().idle_cap_ms == 10'000);
+  CHECK(seen().known_s == node.clock.now().wall_s);
+  SECTION("idle, by its caps while no signed time anchors the node's") {
+    node.clock.advance_ms(10'000);
+    CHECK(seen().due == EndReason::idle);
+  }
+  SECTION("its lease, by the same") {
+    node.allowed(task, "file.read", kRead);
+    node.clock.advance_ms(20'000);
+    CHECK(seen().due == EndReason::ttl);
+  }
+  SECTION("a clock set back") {
+    node.clock.step_wall_s(-86'400);
+    CHECK(seen().due == EndReason::clock);
+    CHECK(seen().stopped == Code::time_behind);
+    CHECK_FALSE(seen().stopped_why.empty());
+  }
+  SECTION("its window") {
+    node.clock.step_wall_s(capsule.not_after_s - node.clock.now().wall_s);
+    CHECK(seen().due == EndReason::window);
+  }
+  SECTION("another policy of the node's own") {
+    authority::NodePolicy own;
+    own.hash = authority::policy_hash(as_bytes("[deny]"));
+    CHECK(seen(&own).due == EndReason::drift);
+    own.hash = {};
+    CHECK(seen(&own).stopped == Code::ok);
+  }
+}
+
 TEST_CASE("what stands in a text of a record is not what the record is about", "[authority][R63]") {
   const auto says = [](std::string_view body) {
     return authority::body_says(as_bytes(body), "decision", "0a0b");

@@ -38,7 +38,7 @@ bool is_refused(const OwnRules& own, const std::string& name) {
 }
 
 Holding holding_of(const TaskView& view, const TaskView::ChainView& chain,
-                   const TaskView::GrantView& grant, const OwnRules& own, const Now& now) {
+                   const TaskView::GrantView& grant, const OwnRules& own) {
   Holding out{.task = &view,
               .chain = &chain,
               .grant = grant.id,
@@ -59,7 +59,9 @@ Holding holding_of(const TaskView& view, const TaskView::ChainView& chain,
     take_least(out.left.cpu_ms, above->left.cpu_ms);
     take_least(out.left.sum, above->left.sum);
   }
-  if (is_refused(own, grant.tool)) {
+  if (view.stopped != Code::ok) {
+    out.standing = "stopped";
+  } else if (is_refused(own, grant.tool)) {
     out.standing = "refused";
   } else if (!grant.shut_by.empty()) {
     out.standing = "shut";
@@ -69,22 +71,12 @@ Holding holding_of(const TaskView& view, const TaskView::ChainView& chain,
     out.standing = grant.spent ? "spent" : "open";
   }
   const bool narrowed = chain.blocks > 0;
-  const std::int64_t ttl_ms = narrowed ? std::min(chain.ttl_ms, view.ttl_ms) : view.ttl_ms;
+  const std::int64_t ttl_ms = narrowed ? std::min(chain.ttl_ms, view.ttl_cap_ms) : view.ttl_cap_ms;
   const std::int64_t ends_s =
       narrowed ? std::min(chain.not_after_s, view.not_after_s) : view.not_after_s;
   out.lease_left_ms = std::max<std::int64_t>(0, ttl_ms - view.active_ms);
-  out.until_s = std::min(ends_s, now.wall_s + out.lease_left_ms / kMsPerS);
+  out.until_s = std::min(ends_s, view.known_s + out.lease_left_ms / kMsPerS);
   return out;
-}
-
-// Whoever owns the state will end it with his next look.
-bool is_over(const TaskView& view, const Now& now) {
-  const std::vector<Revoker> ends = revokers(view, now);
-  return std::ranges::any_of(ends, [](const Revoker& end) {
-    const bool of_task =
-        end.kind == "ttl" || end.kind == "idle" || end.kind == "window" || end.kind == "stale";
-    return of_task && end.left_ms && *end.left_ms == 0;
-  });
 }
 
 }  // namespace
@@ -99,17 +91,19 @@ OwnRules own_rules(const std::string& state, const broker::OwnPolicy& own) {
 }
 
 std::vector<Holding> who_can(const std::vector<TaskView>& tasks, const OwnRules& own,
-                             std::optional<std::string_view> tool, const Now& now) {
+                             std::optional<std::string_view> tool) {
   std::vector<Holding> out;
   for (const TaskView& view : tasks) {
-    if (view.state != authority::TaskState::active || is_over(view, now)) continue;
+    // What is due to end, whoever owns the state ends with his next look.
+    const bool over = view.due != authority::EndReason::none;
+    if (view.state != authority::TaskState::active || over) continue;
     for (const TaskView::ChainView& chain : view.chains) {
       if (chain.ended) continue;
       for (const TaskView::GrantView& grant : view.grants) {
         const bool last =
             grant.block == chain.blocks && (grant.block == 0 || grant.chain == chain.chain);
         if (last && (!tool || grant.tool == *tool))
-          out.push_back(holding_of(view, chain, grant, own, now));
+          out.push_back(holding_of(view, chain, grant, own));
       }
     }
   }

@@ -18,12 +18,13 @@ struct Holding {
   std::vector<capsules::Verb> verbs;
   std::vector<capsules::ArgRule> args;
   authority::BudgetLeft left;  // the least along its line
-  // As `standing` of task_facts.h, or "refused", by the node's own policy.
+  // As `standing` of task_facts.h, or "refused", by the node's own policy, or "stopped": the time
+  // is not known as surely as the capsule demands.
   std::string standing;
   std::vector<std::string> waits_for;
   std::string shut_by;
   std::int64_t lease_left_ms = 0;  // of the chain
-  std::int64_t until_s = 0;        // by the wall clock, as far as is known now
+  std::int64_t until_s = 0;        // by the time that the node knows
   bool may(capsules::Verb verb) const;
 };
 // What the node refuses by itself, and its tools, as far as their files can be read.
@@ -33,11 +34,11 @@ struct OwnRules {
 };
 OwnRules own_rules(const std::string& state, const broker::OwnPolicy& own);
 
-// Tasks that ended, are ending, or whose time is over by the clocks of whoever asks hold nothing;
+// Tasks that ended, are ending, or that their owner's next look ends hold nothing;
 // nor do chains that ended. `tasks` must outlive what is returned.
 // Of one tool, or of all.
 std::vector<Holding> who_can(const std::vector<authority::TaskView>& tasks, const OwnRules& own,
-                             std::optional<std::string_view> tool, const Now& now);
+                             std::optional<std::string_view> tool);
 
 // "path: under /var/log; max_bytes: at most 100, may be left out"
 std::string rule_words(const std::vector<capsules::ArgRule>& rules);

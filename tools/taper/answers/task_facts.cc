@@ -12,49 +12,56 @@ using authority::TaskView;
 
 constexpr std::int64_t kMsPerS = 1000;
 
-Revoker due_in(std::string kind, std::int64_t left_ms, const Now& now, std::string what) {
+Revoker due_in(std::string kind, std::int64_t left_ms, const TaskView& view, std::string what) {
   const std::int64_t left = std::max<std::int64_t>(0, left_ms);
-  return {std::move(kind), now.wall_s + left / kMsPerS, left, {}, {}, std::move(what)};
+  return {std::move(kind), view.known_s + left / kMsPerS, left, {}, {}, std::move(what)};
 }
 
-Revoker due_at(std::string kind, std::int64_t at_s, const Now& now, std::string what) {
-  const std::int64_t left_s = std::clamp<std::int64_t>(at_s - now.wall_s, 0, limits::kTimeMaxS);
+Revoker due_at(std::string kind, std::int64_t at_s, const TaskView& view, std::string what) {
+  const std::int64_t left_s = std::clamp<std::int64_t>(at_s - view.known_s, 0, limits::kTimeMaxS);
   return {std::move(kind), at_s, left_s * kMsPerS, {}, {}, std::move(what)};
 }
 
-void add_times(const TaskView& view, const Now& now, std::vector<Revoker>& out) {
-  out.push_back(due_in("ttl", view.ttl_ms - view.active_ms, now,
-                       "the lease of " + format_duration_ms(view.ttl_ms) + " ends the task"));
-  const std::string idle = "doing nothing for " + format_duration_ms(view.idle_ms) + " ends it";
+std::string lease_words(std::int64_t cap_ms, std::int64_t whole_ms) {
+  return format_duration_ms(cap_ms) +
+         (cap_ms < whole_ms ? ", while no signed time anchors the node's," : "");
+}
+
+void add_times(const TaskView& view, std::vector<Revoker>& out) {
+  out.push_back(
+      due_in("ttl", view.ttl_cap_ms - view.active_ms, view,
+             "the lease of " + lease_words(view.ttl_cap_ms, view.ttl_ms) + " ends the task"));
+  const std::string idle =
+      "doing nothing for " + lease_words(view.idle_cap_ms, view.idle_ms) + " ends it";
   if (view.call_runs) {
     out.push_back(
         {"idle", {}, {}, {}, {}, idle + "; a call is under way or waits, so it does not count"});
   } else {
-    out.push_back(due_in("idle", view.idle_ms - view.idle_used_ms, now, idle));
+    out.push_back(due_in("idle", view.idle_cap_ms - view.idle_used_ms, view, idle));
   }
-  out.push_back(due_at("window", view.not_after_s, now, "the capsule's not_after ends it"));
+  out.push_back(due_at("window", view.not_after_s, view, "the capsule's not_after ends it"));
   if (view.said && view.news_s) {
     const std::int64_t age_s = view.said->root.max_revocation_age_s;
     const std::int64_t at_s =
         *view.news_s > limits::kTimeMaxS - age_s ? limits::kTimeMaxS : *view.news_s + age_s;
-    out.push_back(due_at("stale", at_s, now, "news on revocations older than this end it"));
+    out.push_back(due_at("stale", at_s, view, "news on revocations older than this end it"));
   }
 }
 
 // What ends a narrowed chain before the task; the task goes on without it.
-void add_chain_times(const TaskView& view, const Now& now, std::vector<Revoker>& out) {
+void add_chain_times(const TaskView& view, std::vector<Revoker>& out) {
   for (const TaskView::ChainView& chain : view.chains) {
     if (chain.ended || chain.blocks == 0) continue;
     const std::string whose = " of the chain " + chain.chain.hex();
-    if (chain.ttl_ms < view.ttl_ms)
-      out.push_back(due_in("chain_ttl", chain.ttl_ms - view.active_ms, now,
+    if (chain.ttl_ms < view.ttl_cap_ms)
+      out.push_back(due_in("chain_ttl", chain.ttl_ms - view.active_ms, view,
                            "the lease" + whose + " ends it"));
-    if (chain.idle_ms < view.idle_ms && !view.call_runs)
-      out.push_back(due_in("chain_idle", chain.idle_ms - view.idle_used_ms, now,
+    if (chain.idle_ms < view.idle_cap_ms && !view.call_runs)
+      out.push_back(due_in("chain_idle", chain.idle_ms - view.idle_used_ms, view,
                            "the idle time" + whose + " ends it"));
     if (chain.not_after_s < view.not_after_s)
       out.push_back(
-          due_at("chain_window", chain.not_after_s, now, "the window" + whose + " ends it"));
+          due_at("chain_window", chain.not_after_s, view, "the window" + whose + " ends it"));
   }
 }
 
@@ -75,6 +82,7 @@ void add_tripwires(const TaskView& view, std::vector<Revoker>& out) {
                                              : "the end of its plan ends it");
   when(view.end_on.failure, "failure", "a call that fails ends it");
   when(view.end_on.violation, "violation", "a tool that breaks its sandbox ends it");
+  when(view.end_on.policy_drift, "policy", "another policy of the node's own ends it");
   when(view.end_on.tool_drift, "drift", "a tool that is not the one granted ends it");
   when(view.end_on.clock_step, "clock", "a clock that is set back ends it");
   when(true, "revocation", "a trust root that no longer bears its capsule ends it");
@@ -118,11 +126,11 @@ bool branch_ended(const TaskView& view, const TaskView::GrantView& grant) {
 
 }  // namespace
 
-std::vector<Revoker> revokers(const TaskView& view, const Now& now) {
+std::vector<Revoker> revokers(const TaskView& view) {
   std::vector<Revoker> out;
   if (authority::is_terminal(view.state)) return out;
-  add_times(view, now, out);
-  add_chain_times(view, now, out);
+  add_times(view, out);
+  add_chain_times(view, out);
   add_tripwires(view, out);
   if (has_budget(view))
     out.push_back({"budget", {}, {}, {}, {}, "a budget spent shuts its grant, and ends a plan"});

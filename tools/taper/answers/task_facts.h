@@ -13,13 +13,13 @@ namespace taper::tools {
 // Something that ends a live task, or takes a right from it, without anybody deciding anew.
 struct Revoker {
   std::string kind;                      // "ttl", "idle", "denials", …; docs/CLI.md lists them
-  std::optional<std::int64_t> at_s;      // the wall clock when it is due, as far as is known now
+  std::optional<std::int64_t> at_s;      // when it is due, by the time that the node knows
   std::optional<std::int64_t> left_ms;   // until then; not negative
   std::optional<std::int64_t> used, of;  // of a count
   std::string what;                      // when it strikes
 };
 // None for an ended task. In the order in which they are asked.
-std::vector<Revoker> revokers(const authority::TaskView& view, const Now& now);
+std::vector<Revoker> revokers(const authority::TaskView& view);
 
 // What a grant lets the task do now: "open", "waits" (for a call of another), "shut" (by a label),
 // "spent", "narrowed" (a later block decides), "ended".
