@@ -122,9 +122,12 @@ Result<store::Committed> Authority::State::commit(
   const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
   const bool due = !refused.empty() &&
                    (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
-  auto committed = store.write([&](store::WriteTxn& txn) -> Status {
+  const auto alone = [&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(change(txn));
-    TAPER_CHECK(put_time(txn, carried));
+    return put_time(txn, carried);
+  };
+  auto committed = store.write([&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(alone(txn));
     if (step != 0)
       TAPER_CHECK(txn.append(store::LeafType::time_step,
                              capsules::write_canonical(step_body(step, carried, now))));
@@ -138,12 +141,15 @@ Result<store::Committed> Authority::State::commit(
     TAPER_CHECK(txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
     return success();
   });
+  // What only tells must not keep a full disk from taking what counts: how long a task was active.
+  const bool told = committed.ok();
+  if (committed.code() == Code::store_full && (step != 0 || due)) committed = store.write(alone);
   if (committed.ok()) {
     time = carried;
     kept_hard_ms = carried.hard_ms;
-    stepped_s = 0;
+    stepped_s = told ? 0 : step;
   }
-  if (committed.ok() && due) {
+  if (told && due) {
     refused.clear();
     refusals_logged = now;
   }

@@ -115,7 +115,6 @@ Status write_outcome(store::WriteTxn& txn, const TaskId& task, const capsules::C
   Outcome outcome;
   outcome.state = call.state;
   outcome.code = call.code;
-  outcome.detail = to_line(Error(call.code));
   add_outcome(body, root, call, outcome);
   TAPER_CHECK(append_for(txn, store::LeafType::outcome, body, record));
   return txn.put(store::Table::calls, call_key(task, number), encode_call(call));

@@ -90,6 +90,11 @@ Result<store::Store::CommitFacts> MapStore::commit(
   Txn txn(next);
   TAPER_CHECK(change(txn));
   if (failed_) return Error(Code::store_full);
+  if (failure_ == Failure::full) {
+    if (next.log.size() != disk_.log.size()) return Error(Code::store_full);
+    disk_ = std::move(next);
+    return CommitFacts{++commits_, disk_.log.size()};
+  }
   const bool fails = failure_ != Failure::none && commits_ + 1 == fail_at_;
   failed_ = fails;
   if (fails && failure_ == Failure::before) return Error(Code::store_full);

@@ -31,9 +31,10 @@ class MapStore final : public store::Store {
   // The records of one type, oldest first.
   std::vector<std::string> records(store::LeafType type) const;
 
-  enum class Failure { none, before, after };
+  enum class Failure { none, before, after, full };
   // From commit number `commit` (from 1) on, every commit fails: before it changed anything
   // (store_full), or, that one, after it was written but before anybody hears (commit_unknown).
+  // Failure::full: whatever appends a record fails with store_full, and all else succeeds.
   // Failure::none: they succeed again.
   void fail_at(std::uint64_t commit, Failure failure);
   bool failed() const { return failed_; }

@@ -21,7 +21,7 @@ def render():
            "`taper: E<number> <name>: …`; with `--json` it stands in `error`. The exit code follows from the kind:",
            "0 done or allowed · 1 internal · 2 usage · 3 denied, stale or exhausted · 4 invalid, forged or corrupt ·",
            "5 this host cannot, or the state is locked · 6 the task ended before completing.", "",
-           "Reserved, and raised by nothing yet: E411, E618.", "",
+           "Reserved, and raised by nothing yet: E618.", "",
            "Generated from `runtime/base/codes.def` by `tools/lint/errors.py`.", ""]
     group = None
     for number, name, kind, question, text, fix in rows:

@@ -39,7 +39,9 @@ class Report {
        : judgement.judged == Judged::deny ? denied_
                                           : unknown_);
     const std::string judged(word(judgement.judged));
-    const bool differs = !asked.recorded.empty() && asked.recorded != judged;
+    // What is not known here may well be as it was.
+    const bool differs = !asked.recorded.empty() && asked.recorded != judged &&
+                         judgement.judged != Judged::unknown;
     differs_ += differs ? 1 : 0;
     out_.line(shown(judgement.judged) + "  " + asked.where + "  " +
               (asked.step.empty() ? "" : escape_text(asked.step) + "  ") +

@@ -422,6 +422,24 @@ TEST_CASE("a time of day holds only while the time is anchored", "[authority][R2
   }
 }
 
+TEST_CASE("a step of the clock keeps no full disk from counting a lease", "[authority][R13][R50]") {
+  Node node;
+  Capsule capsule = sample_capsule(node.fleet);
+  capsule.end_on.clock_step = false;
+  const TaskId task = node.activated(capsule);
+  node.store->fail_at(1, MapStore::Failure::full);
+  node.clock.step_wall_s(480);
+  node.clock.advance_ms(60'000);
+  REQUIRE(node.authority->persist_time(node.clock.now()).ok());
+  CHECK(node.store->records(LeafType::time_step).empty());
+  node.clock.reboot(Node::boot(3));
+  CHECK(node.show(task).active_ms >= 60'000);
+  // The step is told when there is room again.
+  node.store->fail_at(1, MapStore::Failure::none);
+  REQUIRE(node.authority->persist_time(node.clock.now()).ok());
+  CHECK(node.store->records(LeafType::time_step).size() == 1);
+}
+
 TEST_CASE("a suspended host uses up idle time", "[authority][R13][R17]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
