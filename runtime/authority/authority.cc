@@ -122,12 +122,9 @@ Result<store::Committed> Authority::State::commit(
   const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
   const bool due = !refused.empty() &&
                    (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
-  const auto alone = [&](store::WriteTxn& txn) -> Status {
-    TAPER_CHECK(change(txn));
-    return put_time(txn, carried);
-  };
   auto committed = store.write([&](store::WriteTxn& txn) -> Status {
-    TAPER_CHECK(alone(txn));
+    TAPER_CHECK(change(txn));
+    TAPER_CHECK(put_time(txn, carried));
     if (step != 0)
       TAPER_CHECK(txn.append(store::LeafType::time_step,
                              capsules::write_canonical(step_body(step, carried, now))));
@@ -141,19 +138,33 @@ Result<store::Committed> Authority::State::commit(
     TAPER_CHECK(txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
     return success();
   });
-  // What only tells must not keep a full disk from taking what counts: how long a task was active.
-  const bool told = committed.ok();
-  if (committed.code() == Code::store_full && (step != 0 || due)) committed = store.write(alone);
   if (committed.ok()) {
     time = carried;
     kept_hard_ms = carried.hard_ms;
-    stepped_s = told ? 0 : step;
+    stepped_s = 0;
   }
-  if (told && due) {
+  if (committed.ok() && due) {
     refused.clear();
     refusals_logged = now;
   }
   return committed;
+}
+
+Status Authority::State::commit_untold(const Now& now,
+                                       const std::function<Status(store::WriteTxn&)>& change) {
+  const auto committed = commit(now, change);
+  if (committed.code() != Code::store_full)
+    return committed ? success() : Status(committed.error());
+  const TimeState carried = carry(time, now);
+  const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
+  TAPER_CHECK(store.write([&](store::WriteTxn& txn) -> Status {
+    TAPER_CHECK(change(txn));
+    return put_time(txn, carried);
+  }));
+  time = carried;
+  kept_hard_ms = carried.hard_ms;
+  stepped_s = step;
+  return success();
 }
 
 Error Authority::State::not_live(const TaskId& task) const {
@@ -228,7 +239,7 @@ Status Authority::persist_time(const Now& now) {
     task.bring(next[id], now);
   }
   if (next.empty()) return note_clock(now);
-  TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
+  TAPER_CHECK(state_->commit_untold(now, [&](store::WriteTxn& txn) -> Status {
     for (const auto& [id, record] : next) TAPER_CHECK(put_task(txn, id, record));
     return success();
   }));

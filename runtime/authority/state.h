@@ -35,6 +35,10 @@ struct Authority::State {
   Result<store::Committed> commit(const Now& now,
                                   const std::function<Status(store::WriteTxn&)>& change,
                                   const std::optional<TimeState>& then = {});
+  // The same for a change that appends no record and may be made twice: where a full disk has no
+  // room for what a commit tells besides, that waits, and what counts (how long tasks were active)
+  // is kept all the same.
+  Status commit_untold(const Now& now, const std::function<Status(store::WriteTxn&)>& change);
   // What admit asks before the holder is known to be there. Fills `candidate`.
   struct Candidate {
     std::optional<Branch> branch;   // as it would be attached

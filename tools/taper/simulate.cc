@@ -40,8 +40,8 @@ class Report {
                                           : unknown_);
     const std::string judged(word(judgement.judged));
     // What is not known here may well be as it was.
-    const bool differs = !asked.recorded.empty() && asked.recorded != judged &&
-                         judgement.judged != Judged::unknown;
+    const bool differs =
+        !asked.recorded.empty() && asked.recorded != judged && judgement.judged != Judged::unknown;
     differs_ += differs ? 1 : 0;
     out_.line(shown(judgement.judged) + "  " + asked.where + "  " +
               (asked.step.empty() ? "" : escape_text(asked.step) + "  ") +

@@ -148,7 +148,8 @@ Status task_result(const Reading& options, Output& out) {
 
 Status why(const Named& options, Output& out) {
   const std::optional<DecisionId> id = DecisionId::from_hex(options.id);
-  if (!id) return usage_error("DECISION", "16 hex digits, as 'taper task show' prints them", options.id);
+  if (!id)
+    return usage_error("DECISION", "16 hex digits, as 'taper task show' prints them", options.id);
   TAPER_TRY(const authority::DecisionView view, broker::why(options.state, *id));
   capsules::Array answers;
   for (const authority::Answer& answer : view.answers) {
