@@ -156,7 +156,7 @@ struct Judge {
 };
 
 void judge_task(const Judge& judge, TaskView& view) {
-  const Terms limits{view.ttl_ms, view.idle_ms, view.not_after_s};
+  const Terms limits = terms(judge.task.root, {});
   const Lapse over = judge.over(limits);
   view.stopped = over.code;
   view.due = over.ends_task;
