@@ -238,7 +238,6 @@ Status Authority::persist_time(const Now& now) {
     next[id] = task.record;
     task.bring(next[id], now);
   }
-  if (next.empty()) return note_clock(now);
   TAPER_CHECK(state_->commit_untold(now, [&](store::WriteTxn& txn) -> Status {
     for (const auto& [id, record] : next) TAPER_CHECK(put_task(txn, id, record));
     return success();

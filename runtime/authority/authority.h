@@ -479,7 +479,9 @@ class Authority {
   void follow(NodePolicy policy);
   // Checks a live task against the time and the node's policy alone; the reason to end it, or none.
   EndReason check_time(const TaskId& task, const Now& now) const;
-  // Journals the active time of live tasks; call every limits::kPersistIntervalMs.
+  // Journals the active time of live tasks, and what is known of the time, which a power cut takes
+  // back to the last commit otherwise; call every limits::kPersistIntervalMs while a task lives,
+  // else every limits::kIdlePersistMs.
   Status persist_time(const Now& now);
   // The wall clock was or may have been set: a step is in the log when this returns, once. Whoever
   // has tasks looks at their time again then.

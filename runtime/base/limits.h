@@ -75,6 +75,8 @@ inline constexpr std::int64_t kLeaseTtlMaxMs = 90LL * 86'400 * 1000;
 inline constexpr std::int64_t kClockStepToleranceS = 120;
 inline constexpr std::int64_t kHandleTtlMaxMs = 30LL * 86'400 * 1000;  // of one call's handle
 inline constexpr std::int64_t kPersistIntervalMs = 10'000;  // active time is journalled this often
+inline constexpr std::int64_t kIdlePersistMs =
+    600'000;  // what is known of the time, where no task lives
 inline constexpr std::int64_t kRefusalLogMs = 60'000;  // refusals before proof: one record in this
 inline constexpr std::int64_t kBrokerBeatMs = 1'000;
 inline constexpr std::int64_t kBrokerSilenceMs = 3'000;  // after which spawnd kills every cell

@@ -26,7 +26,10 @@ std::size_t bytes_of(const sandbox::RunReport& report) {
 
 }  // namespace
 
-TaskHost::TaskHost(const TaskLife::Parts& parts) : parts_(parts) { take_up(); }
+TaskHost::TaskHost(const TaskLife::Parts& parts)
+    : parts_(parts), tended_boot_ms_(parts.clock.now().boot_ms) {
+  take_up();
+}
 
 void TaskHost::take_up() {
   for (const TaskId& task : parts_.authority.live_tasks()) life(task);
@@ -129,9 +132,13 @@ void TaskHost::look_at_time() {
   for (const auto& [task, life] : lives_) life->look_at_time();
   const Status noted = parts_.authority.note_clock(parts_.clock.now());
   if (!noted.ok()) warn("the step of the clock: " + to_line(noted.error()));
+  const bool due = idle() && parts_.clock.now().boot_ms >= tended_boot_ms_ + limits::kIdlePersistMs;
+  const Status tended = due ? tend() : success();
+  if (!tended.ok()) warn("the time: " + to_line(tended.error()));
 }
 
 Status TaskHost::tend() {
+  tended_boot_ms_ = parts_.clock.now().boot_ms;  // also where it fails: it is tried again later
   for (const auto& [task, life] : lives_)
     if (life->failure()) warn("task " + task.hex() + ": " + to_line(*life->failure()));
   std::erase_if(lives_, [](const auto& entry) { return entry.second->over(); });
@@ -141,6 +148,7 @@ Status TaskHost::tend() {
 
 std::optional<std::int64_t> TaskHost::wake_boot_ms() const {
   std::optional<std::int64_t> first;
+  if (idle()) first = tended_boot_ms_ + limits::kIdlePersistMs;
   for (const auto& [task, life] : lives_) {
     const std::optional<std::int64_t> wake = life->wake_boot_ms();
     if (wake) first = std::min(first.value_or(*wake), *wake);

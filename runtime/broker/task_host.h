@@ -37,8 +37,9 @@ class TaskHost {
   void look_at_time();
   bool ready() const { return !came_.empty(); }  // `advance` has something to do
   void advance();
-  // Journals the time that live tasks have used; then forgets those that are over, and takes up
-  // anew those whose life failed. Error: the store's.
+  // Journals the time that live tasks have used, and what is known of the time; then forgets those
+  // that are over, and takes up anew those whose life failed. A host without tasks does that by
+  // itself when it looks at the time, limits::kIdlePersistMs later. Error: the store's.
   Status tend();
   // When to look at the time again, on the boot clock; at least one millisecond ahead.
   std::optional<std::int64_t> wake_boot_ms() const;
@@ -57,6 +58,7 @@ class TaskHost {
   TaskId last_;   // whose turn it was
   std::map<TaskId, std::shared_ptr<TaskLife>> lives_;
   std::optional<Error> lost_;
+  std::int64_t tended_boot_ms_;
 };
 
 }  // namespace taper::broker

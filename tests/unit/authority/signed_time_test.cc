@@ -341,6 +341,24 @@ TEST_CASE("a step of the wall clock is in the log once", "[authority][R13]") {
   CHECK(steps() == 2);
 }
 
+TEST_CASE("a node without tasks carries its time over a power cut", "[authority][R13]") {
+  Node node;
+  const auto least_s = [&node] {
+    return authority::time_report(*node.store, node.clock.now()).value().estimate.least_s;
+  };
+  const std::int64_t before = least_s();
+  node.clock.advance_ms(limits::kIdlePersistMs);
+  const std::uint64_t commits = node.store->commits();
+  const std::size_t records = node.store->disk().log.size();
+  REQUIRE(node.authority->persist_time(node.clock.now()).ok());
+  CHECK(node.store->commits() == commits + 1);
+  CHECK(node.store->disk().log.size() == records);
+  node.clock.reboot(Node::boot(2));
+  node.clock.step_wall_s(-node.clock.now().wall_s);
+  node.restart();
+  CHECK(least_s() >= before + limits::kIdlePersistMs / 1000 - 1);
+}
+
 TEST_CASE("a step of 20 years refuses, and heals with its repair", "[authority][R10][R13]") {
   Node node;
   const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));
