@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "crypto/crypto.h"
 #include "runtime/base/limits.h"
 
 namespace taper::capsules {
@@ -96,6 +97,25 @@ Status check_signature(const PublicKey& key, crypto::Device device, std::string_
   if (crypto::verify(key, statement, payload, signature.signature)) return success();
   return Error(Code::signature_wrong,
                {"signatures", "a signature of key " + signature.key.hex(), "another", ""});
+}
+
+Result<SoleSignature> open_sole_signature(ByteSpan file, const SoleSigner& wanted) {
+  if (file.size() > wanted.bytes_max)
+    return Error(Code::too_large,
+                 {wanted.what, "at most " + std::to_string(wanted.bytes_max) + " bytes",
+                  std::to_string(file.size()) + " bytes", ""});
+  ByteReader reader(file);
+  TAPER_TRY(const SignedPart part, read_signed_part(reader, wanted.magic, wanted.bytes_max));
+  if (!reader.done() || part.signatures.size() != 1)
+    return broken("signatures", "one, and the end of the file");
+  TAPER_CHECK(check_signers(part.signatures));
+  const SignatureView& signature = part.signatures.front();
+  const auto key = std::ranges::find(wanted.keys, signature.key, crypto::key_id);
+  if (key == wanted.keys.end())
+    return Error(wanted.others, {"signatures", wanted.signer, signature.key.hex(), ""});
+  TAPER_CHECK(
+      check_signature(*key, crypto::Device::none, wanted.statement, part.payload, signature));
+  return SoleSignature{part.payload, signature.key};
 }
 
 Result<Envelope> read_envelope(ByteSpan file) {

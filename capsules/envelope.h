@@ -27,4 +27,21 @@ Status check_signers(const std::vector<SignatureView>& signatures);
 Status check_signature(const PublicKey& key, crypto::Device device, std::string_view statement,
                        ByteSpan payload, const SignatureView& signature);
 
+// What a file with one signature, by one key of a role of the trust root, must be.
+struct SoleSigner {
+  std::string what;  // for errors
+  std::string_view magic;
+  std::size_t bytes_max = 0;  // of the whole file
+  std::string_view statement;
+  const std::vector<PublicKey>& keys;
+  Code others = Code::unset;  // the refusal of any other key
+  std::string signer;         // which is expected, for that
+};
+struct SoleSignature {
+  ByteSpan payload;  // of the file; verified
+  KeyId signer;
+};
+// Errors: too_large, envelope_malformed, feature_unknown, `others`, signature_wrong.
+Result<SoleSignature> open_sole_signature(ByteSpan file, const SoleSigner& wanted);
+
 }  // namespace taper::capsules

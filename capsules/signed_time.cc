@@ -1,7 +1,5 @@
 #include "capsules/signed_time.h"
 
-#include <algorithm>
-
 #include "capsules/envelope.h"
 #include "crypto/crypto.h"
 #include "runtime/base/limits.h"
@@ -92,27 +90,21 @@ Bytes frame_time(ByteSpan payload, const RootSignature& signature) {
 }
 
 Result<SignedTime> open_time(ByteSpan file, const TrustRoot& root) {
-  TAPER_CHECK(check_size(file));
-  ByteReader framed(file);
-  TAPER_TRY(const SignedPart part, read_signed_part(framed, kTells, limits::kTimeFileBytesMax));
-  if (!framed.done() || part.signatures.size() != 1)
-    return Error(Code::envelope_malformed, {"signatures", "one, and the end of the file", "", ""});
-  TAPER_CHECK(check_signers(part.signatures));
-  const SignatureView& signature = part.signatures.front();
-  const auto& keys = root.data().time_keys;
-  const auto key = std::ranges::find(keys, signature.key, crypto::key_id);
-  if (key == keys.end())
-    return Error(Code::time_signer,
-                 {"signatures", "a time key of root " + std::to_string(root.data().version),
-                  signature.key.hex(), ""});
-  TAPER_CHECK(check_signature(*key, crypto::Device::none, crypto::statement::kTime, part.payload,
-                              signature));
-  ByteReader in(part.payload);
+  TAPER_TRY(const SoleSignature opened,
+            open_sole_signature(
+                file, {.what = "time",
+                       .magic = kTells,
+                       .bytes_max = limits::kTimeFileBytesMax,
+                       .statement = crypto::statement::kTime,
+                       .keys = root.data().time_keys,
+                       .others = Code::time_signer,
+                       .signer = "a time key of root " + std::to_string(root.data().version)}));
+  ByteReader in(opened.payload);
   const std::uint8_t form = in.u8();
   SignedTime time;
   time.midpoint_s = in.i64();
   time.radius_s = in.i64();
-  time.signer = signature.key;
+  time.signer = opened.signer;
   if (form == kToOne) time.answers = read(in);
   if (!in.done() || (form != kToAll && form != kToOne))
     return Error(Code::payload_malformed, {"time", "a form that is known, and no more", "", ""});

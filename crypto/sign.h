@@ -24,6 +24,7 @@ inline constexpr std::string_view kResultRead = "application/vnd.taper.result-re
 inline constexpr std::string_view kSession = "application/vnd.taper.session.v1";
 inline constexpr std::string_view kSessionAnswer = "application/vnd.taper.session-answer.v1";
 inline constexpr std::string_view kTime = "application/vnd.taper.time.v1";
+inline constexpr std::string_view kOrder = "application/vnd.taper.order.v1";
 inline constexpr std::string_view kCheckpoint = "application/vnd.taper.checkpoint.v1";
 inline constexpr std::string_view kLogExport = "application/vnd.taper.log-export.v1";
 inline constexpr std::string_view kCosignature = "application/vnd.taper.cosignature.v1";

@@ -53,6 +53,7 @@ enum class LeafType : std::uint16_t {
   reading = 12,     // a reader asked for a kept result
   time_step = 13,   // the wall clock was set
   beacon = 14,      // signed time was imported, or refused as it contradicts
+  order = 15,       // a revoker ended a task from the centre
 };
 
 // Proof that a transaction is durable. Only the store makes one.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "capsules/open.h"
+#include "capsules/order.h"
 #include "crypto/seal.h"
 #include "runtime/authority/budget.h"
 #include "runtime/authority/node_policy.h"
@@ -84,6 +85,12 @@ std::string_view end_reason_name(EndReason reason);
 std::string_view call_state_name(CallState state);
 bool is_terminal(TaskState state);
 TaskState terminal_state(EndReason reason);  // which end a reason leads to
+
+// Who ended a task from outside, for the record.
+struct EndedBy {
+  std::optional<std::uint32_t> uid = {};      // the user who said so on this host
+  std::optional<capsules::Order> order = {};  // the centre's, as open_order gave it
+};
 
 // One question of a decision and its answer, in the order asked.
 struct Answer {
@@ -447,7 +454,11 @@ class Authority {
 
   // The task stops acting: from here every authorise for it is denied. Durable on return. The first
   // reason stays: success when the task is ending already. Errors: unknown_task, task_terminal.
-  Status begin_ending(const TaskId& task, EndReason reason, const Now& now);
+  // The order that ends it, where it is one, is in the log with the ending.
+  Status begin_ending(const TaskId& task, EndReason reason, const Now& now, const EndedBy& by = {});
+  // A signed order to end a task, verified; nothing is done about it yet. Never depends on the
+  // time. Errors: no_trust_root, those of capsules::open_order.
+  Result<capsules::Order> open_order(ByteSpan file) const;
   // After its cells are dead and its results erased: the terminal state, final. Only an ending task
   // is finished. Errors: unknown_task, task_terminal.
   Result<TaskState> finish(const TaskId& task, const Now& now);

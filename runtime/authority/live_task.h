@@ -86,6 +86,7 @@ struct LiveTask {
   };
   std::map<CallId, Running> running;     // authorised in this process, no outcome yet
   EndReason stopping = EndReason::none;  // why it acts no more, whether or not that is durable yet
+  EndedBy stopped_by;                    // who said so, where somebody did
 
   // Puts the call in its place, or at the end, and remembers what later decisions ask of it.
   void keep_call(std::size_t number, const CallRecord& call);

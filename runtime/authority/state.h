@@ -115,7 +115,7 @@ Status put_task(store::WriteTxn& txn, const TaskId& task, const TaskRecord& reco
 Status append_for(store::WriteTxn& txn, store::LeafType type, const capsules::Object& body,
                   TaskRecord& record);
 Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
-                    TaskRecord& record);
+                    TaskRecord& record, const EndedBy& by = {});
 // The outcome of a call that no sandbox reported. `root` is null where the capsule opens no more.
 Status write_outcome(store::WriteTxn& txn, const TaskId& task, const capsules::Capsule* root,
                      std::size_t number, const CallRecord& call, const Now& now,

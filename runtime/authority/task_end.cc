@@ -1,4 +1,5 @@
 #include "runtime/authority/state.h"
+#include "runtime/base/text.h"
 
 namespace taper::authority {
 namespace {
@@ -97,13 +98,28 @@ Status append_for(store::WriteTxn& txn, store::LeafType type, const capsules::Ob
   return success();
 }
 
+namespace {
+
+Status write_order(store::WriteTxn& txn, const TaskId& task, const capsules::Order& order,
+                   const Now& now, TaskRecord& record) {
+  capsules::Object body = task_body("order", task, record, now);
+  body.emplace_back("signer", order.signer.hex());
+  body.emplace_back("why", printable(order.why));
+  body.emplace_back("issued_at", format_utc_s(order.issued_at_s));
+  return append_for(txn, store::LeafType::order, body, record);
+}
+
+}  // namespace
+
 Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
-                    TaskRecord& record) {
+                    TaskRecord& record, const EndedBy& by) {
+  if (by.order) TAPER_CHECK(write_order(txn, task, *by.order, now, record));
   record.state = TaskState::ending;
   record.reason = reason;
   capsules::Object body = task_body(ending_verb(reason), task, record, now);
   body.emplace_back("reason", end_reason_name(reason));
   body.emplace_back("active_ms", record.active_ms);
+  if (by.uid) body.emplace_back("uid", count_value(*by.uid));
   TAPER_CHECK(append_for(txn, store::LeafType::ending, body, record));
   return put_task(txn, task, record);
 }
@@ -248,19 +264,31 @@ Status Authority::agent_over(const TaskId& task, const Hash& chain, const Decisi
   return success();
 }
 
-Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& now) {
+Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& now,
+                               const EndedBy& by) {
   TAPER_ASSERT(reason != EndReason::none);
+  TAPER_ASSERT(!by.order || by.order->task == task);
   LiveTask* live = state_->find(task);
   if (live == nullptr) return state_->not_live(task);
   // In memory it stops at once, whatever becomes of the write.
-  if (!live->stopped()) live->stopping = reason;
+  if (!live->stopped()) {
+    live->stopping = reason;
+    live->stopped_by = by;
+  }
   if (live->record.state == TaskState::ending) return success();
+  // A later look writes what could not be written at first.
+  const EndedBy& who = live->stopping == reason ? live->stopped_by : by;
   TaskRecord next = live->record;
   live->bring(next, now);
   TAPER_CHECK(state_->commit(
-      now, [&](store::WriteTxn& txn) { return write_ending(txn, task, reason, now, next); }));
+      now, [&](store::WriteTxn& txn) { return write_ending(txn, task, reason, now, next, who); }));
   live->record = next;
   return success();
+}
+
+Result<capsules::Order> Authority::open_order(ByteSpan file) const {
+  if (!state_->root) return Error(Code::no_trust_root, {"root", "a trust root", "none", ""});
+  return capsules::open_order(file, *state_->root);
 }
 
 Result<TaskState> Authority::finish(const TaskId& task, const Now& now) {

@@ -89,6 +89,9 @@ inline constexpr std::size_t kTimeNoncesMax = 16;                  // of one boo
 inline constexpr std::int64_t kTimeNonceMs = 24LL * 3600 * 1000;   // to bring the answer
 inline constexpr std::int64_t kTimeAnchorMs = 24LL * 3600 * 1000;  // after which it anchors no more
 inline constexpr std::int64_t kTimeRadiusMaxS = 3600;
+// Orders that end a task.
+inline constexpr std::size_t kOrderFileBytesMax = 4096;
+inline constexpr std::size_t kOrderWhyBytesMax = 256;
 // The wall clock of this boot counts in the next one's lower bound when no step of it was seen for
 // so long, and only where it is not further ahead.
 inline constexpr std::int64_t kWallSettledMs = 600'000;

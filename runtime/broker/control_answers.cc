@@ -86,6 +86,13 @@ Result<RunBegun> take(const wire::ControlBegun& body) {
   return answer;
 }
 
+Result<Ordered> take(const wire::ControlOrdered& body) {
+  if (!body.over()) return malformed("what became of the order");
+  Ordered answer{.task = {}, .over = *body.over()};
+  TAPER_TRY(answer.task, id_of<TaskId>(body.task(), "a task of 16 bytes"));
+  return answer;
+}
+
 Result<StepReport> take(const wire::ControlStep& body) {
   StepReport answer;
   TAPER_TRY(answer.id, detail_of(body.id()));
@@ -167,6 +174,10 @@ struct Writer {
                                          static_cast<std::uint8_t>(answer.reason),
                                          static_cast<std::uint16_t>(answer.code)));
   }
+  Bytes operator()(const Ordered& answer) {
+    return done(wire::Body::ControlOrdered,
+                wire::CreateControlOrdered(builder, put(builder, answer.task.bytes), answer.over));
+  }
 
  private:
   template <class Table>
@@ -193,6 +204,7 @@ Result<ControlAnswer> take_body(const wire::ControlMessage& root) {
     case wire::Body::ControlBegun: return answer_of(root.body_as_ControlBegun());
     case wire::Body::ControlStep: return answer_of(root.body_as_ControlStep());
     case wire::Body::ControlEnded: return answer_of(root.body_as_ControlEnded());
+    case wire::Body::ControlOrdered: return answer_of(root.body_as_ControlOrdered());
     case wire::Body::ControlRequest:
     case wire::Body::NONE: break;
   }

@@ -27,12 +27,12 @@ using boost::system::error_code;
 
 namespace {
 
-bool is_trusted_peer(int fd) {
+// Empty: none of ours.
+std::optional<uid_t> trusted_peer(int fd) {
   const std::optional<uid_t> uid = peer_uid(fd);
-  if (!uid) return false;
-  if (*uid == 0 || *uid == ::geteuid()) return true;
+  if (!uid || *uid == 0 || *uid == ::geteuid()) return uid;
   warn("control.sock: refused a peer of uid " + std::to_string(*uid));
-  return false;
+  return std::nullopt;
 }
 
 bool hung_up(int fd) {
@@ -73,13 +73,14 @@ struct ControlServer::State : std::enable_shared_from_this<State> {
 struct ControlServer::State::Conversation final : Peer, std::enable_shared_from_this<Conversation> {
   enum class Phase : std::uint8_t { asking, held, ended };
 
-  Conversation(State& its_server, int fd)
-      : server(its_server), socket(its_server.io, fd), deadline(its_server.io) {}
+  Conversation(State& its_server, int fd, uid_t its_uid)
+      : server(its_server), socket(its_server.io, fd), deadline(its_server.io), user(its_uid) {}
 
   void end(const ControlAnswer& last) override { say(last, Phase::ended); }
   void ask(const ControlAnswer& answer) override { say(answer, Phase::asking); }
   void hold(const ControlAnswer& answer) override { say(answer, Phase::held); }
   void tell(const ControlAnswer& answer) override { say(answer, phase); }
+  uid_t uid() const override { return user; }
 
   // Written once whoever speaks has spoken: its host is never called from within itself.
   void say(const ControlAnswer& answer, Phase next) {
@@ -100,6 +101,7 @@ struct ControlServer::State::Conversation final : Peer, std::enable_shared_from_
   State& server;
   asio::posix::stream_descriptor socket;
   asio::steady_timer deadline;  // to ask, or to read what was said; none while it is held
+  uid_t user;
   std::deque<Bytes> out;
   std::size_t queued = 0;  // bytes of messages in `out`
   Phase phase = Phase::asking;
@@ -136,8 +138,9 @@ void ControlServer::State::await_room() {
 bool ControlServer::State::take_peer() {
   Fd accepted(::accept4(listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!accepted) return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
-  if (!is_trusted_peer(accepted.get())) return true;
-  const auto peer = std::make_shared<Conversation>(*this, accepted.release());
+  const std::optional<uid_t> uid = trusted_peer(accepted.get());
+  if (!uid) return true;
+  const auto peer = std::make_shared<Conversation>(*this, accepted.release(), *uid);
   peers.push_back(peer);
   limit(peer);
   read(peer);

@@ -2,6 +2,8 @@
 // all that the state's owner may. A peer that is slow, foreign or unclear is cut off.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
@@ -20,6 +22,7 @@ class ControlServer {
     virtual void ask(const ControlAnswer& answer) = 0;   // another request may follow
     virtual void hold(const ControlAnswer& answer) = 0;  // more is told of it, until `end`
     virtual void tell(const ControlAnswer& answer) = 0;  // while it is held, or before `end`
+    virtual uid_t uid() const = 0;                       // of its process, as the kernel says
 
    protected:
     ~Peer() = default;

@@ -51,6 +51,10 @@ Result<Imported> import_root(const std::string& state, ByteSpan file,
 // daemon has the state. Errors: state_locked, those of Authority::time_challenge and import_time.
 Result<Bytes> time_challenge(const std::string& state);
 Status import_time(const std::string& state, ByteSpan file);
+// Obeys a signed order to end a task (docs/formats/order.md), of whom it says whether it was over
+// before; asks the owner where another process has the state. Errors: state_locked, those of
+// Authority::open_order, unknown_task, control_unreachable.
+Result<Ordered> import_order(const std::string& state, ByteSpan file);
 // What the node knows of the time. Reading works while another process owns the state.
 Result<authority::TimeReport> time_report(const std::string& state);
 
@@ -101,6 +105,8 @@ Result<authority::DecisionView> why(const std::string& state, const DecisionId& 
 // Asks the owner over control.sock; commits by itself when nobody owns the state. Success means the
 // task's ending is durable. Errors: unknown_task, task_terminal, control_unreachable.
 Status task_cancel(const std::string& state, const TaskId& task);
+// The same, and the task ends as revoked, by its operator.
+Status task_kill(const std::string& state, const TaskId& task);
 
 // Reads one kept result as one of its readers; the read is counted on success. Asks the daemon that
 // owns the state, or takes it and has given it back when it returns. Errors, none of which counts a

@@ -23,6 +23,7 @@
 namespace taper::broker {
 
 namespace asio = boost::asio;
+using authority::EndReason;
 using boost::system::error_code;
 
 namespace {
@@ -276,9 +277,15 @@ ControlReply EventLoop::State::occupied() const {
 void EventLoop::State::take(ControlServer::Peer& peer, ControlRequest request) {
   if (request.verb == ControlVerb::show) {
     peer.end(ControlReply{host->knows(request.task) ? Code::ok : Code::unknown_task});
-  } else if (request.verb == ControlVerb::cancel) {
-    const Status ended = host->cancel(request.task);
+  } else if (request.verb == ControlVerb::cancel || request.verb == ControlVerb::kill) {
+    const Status ended = host->end(
+        request.task,
+        request.verb == ControlVerb::kill ? EndReason::operator_kill : EndReason::cancelled,
+        {.uid = peer.uid()});
     peer.end(ended.ok() ? ControlReply{Code::ok} : reply_of(ended.error()));
+  } else if (request.verb == ControlVerb::import_order) {
+    const Result<Ordered> ordered = host->obey(request.file, peer.uid());
+    ordered.ok() ? peer.end(*ordered) : peer.end(reply_of(ordered.error()));
   } else if (desk != nullptr) {
     desk->take(peer, std::move(request));
   } else {

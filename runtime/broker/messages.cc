@@ -19,6 +19,8 @@ wire::Request kind_of(ControlVerb verb) {
     case ControlVerb::run: return wire::Request::run;
     case ControlVerb::time_challenge: return wire::Request::time_challenge;
     case ControlVerb::import_time: return wire::Request::import_time;
+    case ControlVerb::kill: return wire::Request::kill;
+    case ControlVerb::import_order: return wire::Request::import_order;
     case ControlVerb::unset: break;
   }
   return wire::Request::none;
@@ -35,17 +37,20 @@ Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
     case wire::Request::run: return ControlVerb::run;
     case wire::Request::time_challenge: return ControlVerb::time_challenge;
     case wire::Request::import_time: return ControlVerb::import_time;
+    case wire::Request::kill: return ControlVerb::kill;
+    case wire::Request::import_order: return ControlVerb::import_order;
     case wire::Request::none: break;
   }
   return malformed("a known request kind");
 }
 
 bool has_task(ControlVerb verb) {
-  return verb == ControlVerb::show || verb == ControlVerb::cancel || verb == ControlVerb::result;
+  return verb == ControlVerb::show || verb == ControlVerb::cancel || verb == ControlVerb::kill ||
+         verb == ControlVerb::result;
 }
 bool has_file(ControlVerb verb) {
   return verb == ControlVerb::import_root || verb == ControlVerb::run ||
-         verb == ControlVerb::import_time;
+         verb == ControlVerb::import_time || verb == ControlVerb::import_order;
 }
 bool has_proof(ControlVerb verb) { return verb == ControlVerb::result || verb == ControlVerb::run; }
 

@@ -28,6 +28,8 @@ enum class ControlVerb : std::uint8_t {
   run,             // activate a plan's capsule and run it
   time_challenge,  // make a challenge for signed time; the answer is a part
   import_time,     // take in a signed time; the reply comes when it is durable
+  kill,            // as cancel; the task ends as revoked, by its operator
+  import_order,    // obey a signed order; the reply comes when that is durable
 };
 
 // Of the other fields those that the verb's line in messages.fbs names; all else stays as it is
@@ -63,6 +65,12 @@ struct Imported {
   bool first = false;
 };
 
+// The task of an order acts no more.
+struct Ordered {
+  TaskId task;
+  bool over = false;  // it had ended, or was ending, before: nothing was changed
+};
+
 // A read that was counted; its bytes follow in parts.
 struct ControlReadable {
   CallId call;
@@ -87,7 +95,7 @@ struct RunEnded {
 };
 
 using ControlAnswer = std::variant<ControlReply, ControlChallenge, Imported, ControlReadable,
-                                   ControlPart, RunBegun, StepReport, RunEnded>;
+                                   ControlPart, RunBegun, StepReport, RunEnded, Ordered>;
 
 Bytes encode(const ControlRequest& request);
 Bytes encode(const ControlAnswer& answer);  // longer texts are cut

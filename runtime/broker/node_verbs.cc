@@ -23,6 +23,15 @@ Status done_by(const ControlTalk& owner, const ControlRequest& request, std::int
   return Error(reply.code, reply.detail);
 }
 
+// What the message could not bear is not sent.
+Status check_size(const std::string& what, ByteSpan file, std::size_t bytes_max) {
+  if (file.size() <= bytes_max) return success();
+  return Error(Code::too_large, {.field = what,
+                                 .expected = "at most " + std::to_string(bytes_max) + " bytes",
+                                 .got = std::to_string(file.size()) + " bytes",
+                                 .fix = ""});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state) {
@@ -67,12 +76,7 @@ Status import_time(const std::string& state, ByteSpan file) {
   if (const auto* owned = std::get_if<OwnedState>(&reached))
     return take_in_time(*owned, file, SystemClock().now());
   const auto& talk = std::get<ControlTalk>(reached);
-  if (file.size() > limits::kTimeFileBytesMax)
-    return Error(Code::too_large,
-                 {.field = "time",
-                  .expected = "at most " + std::to_string(limits::kTimeFileBytesMax) + " bytes",
-                  .got = std::to_string(file.size()) + " bytes",
-                  .fix = ""});
+  TAPER_CHECK(check_size("time", file, limits::kTimeFileBytesMax));
   return done_by(talk, {.verb = ControlVerb::import_time, .file = to_bytes(file)},
                  limits::kControlWorkMs);
 }
@@ -107,19 +111,8 @@ Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>&
 
 namespace {
 
-// Nobody else has the state: end the task in it. Its cells died with their owner.
-Status cancel_alone(const OwnedState& owned, const std::string& state, const TaskId& task) {
-  const SystemClock clock;
-  TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::cancelled, clock.now()));
-  store::ResultFiles results(state);
-  TAPER_CHECK(end_results(*owned.authority, results, task));
-  TAPER_TRY(const authority::TaskState ended, owned.authority->finish(task, clock.now()));
-  TAPER_ASSERT(authority::is_terminal(ended));
-  return owned.store->sync_marker();
-}
-
 // An owner that goes while it is asked leaves the task to whoever owns the state next, or to us.
-constexpr int kCancelAttempts = 3;
+constexpr int kEndAttempts = 3;
 
 }  // namespace
 
@@ -135,9 +128,12 @@ Status check_caller(const std::string& state) {
                 .fix = "run it as that user"});
 }
 
-Status task_cancel(const std::string& state, const TaskId& task) {
+namespace {
+
+Status end_from_outside(const std::string& state, const TaskId& task, ControlVerb verb,
+                        authority::EndReason reason) {
   TAPER_CHECK(check_caller(state));
-  for (int left = kCancelAttempts;; --left) {
+  for (int left = kEndAttempts;; --left) {
     TAPER_TRY(const authority::TaskView view, task_show(state, task));
     if (authority::is_terminal(view.state))
       return Error(Code::task_terminal, {.field = "task",
@@ -145,11 +141,50 @@ Status task_cancel(const std::string& state, const TaskId& task) {
                                          .got = std::string(authority::task_state_name(view.state)),
                                          .fix = ""});
     TAPER_TRY(const auto found, own_or_reach(state, ""));
-    const auto* owned = std::get_if<OwnedState>(&found);
-    if (owned != nullptr) return cancel_alone(*owned, state, task);
-    Status asked = done_by(std::get<ControlTalk>(found),
-                           {.verb = ControlVerb::cancel, .task = task}, limits::kControlTimeoutMs);
+    if (const auto* owned = std::get_if<OwnedState>(&found))
+      return end_task(*owned, state, task, reason, {.uid = ::geteuid()}, SystemClock().now());
+    Status asked = done_by(std::get<ControlTalk>(found), {.verb = verb, .task = task},
+                           limits::kControlTimeoutMs);
     if (asked.code() != Code::control_unreachable || left == 0) return asked;
+  }
+}
+
+}  // namespace
+
+Status task_cancel(const std::string& state, const TaskId& task) {
+  return end_from_outside(state, task, ControlVerb::cancel, authority::EndReason::cancelled);
+}
+
+Status task_kill(const std::string& state, const TaskId& task) {
+  return end_from_outside(state, task, ControlVerb::kill, authority::EndReason::operator_kill);
+}
+
+namespace {
+
+Result<Ordered> obey_alone(const OwnedState& owned, const std::string& state, ByteSpan file) {
+  TAPER_TRY(capsules::Order order, owned.authority->open_order(file));
+  const TaskId task = order.task;
+  const Status ended =
+      end_task(owned, state, task, authority::EndReason::operator_kill,
+               {.uid = ::geteuid(), .order = std::move(order)}, SystemClock().now());
+  if (!ended.ok() && ended.code() != Code::task_terminal) return ended.error();
+  return Ordered{task, !ended.ok()};
+}
+
+Result<Ordered> obeyed_by(const ControlTalk& owner, ByteSpan file) {
+  TAPER_CHECK(check_size("order", file, limits::kOrderFileBytesMax));
+  TAPER_CHECK(owner.send({.verb = ControlVerb::import_order, .file = to_bytes(file)}));
+  return owner.expect<Ordered>();
+}
+
+}  // namespace
+
+Result<Ordered> import_order(const std::string& state, ByteSpan file) {
+  for (int left = kEndAttempts;; --left) {
+    TAPER_TRY(const auto found, own_or_reach(state, ""));
+    if (const auto* owned = std::get_if<OwnedState>(&found)) return obey_alone(*owned, state, file);
+    Result<Ordered> ordered = obeyed_by(std::get<ControlTalk>(found), file);
+    if (ordered.code() != Code::control_unreachable || left == 0) return ordered;
   }
 }
 

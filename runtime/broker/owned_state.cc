@@ -263,6 +263,16 @@ Status take_in_time(const OwnedState& owned, ByteSpan file, const Now& now) {
   return owned.store->sync_marker();
 }
 
+Status end_task(const OwnedState& owned, const std::string& state, const TaskId& task,
+                authority::EndReason reason, const authority::EndedBy& by, const Now& now) {
+  TAPER_CHECK(owned.authority->begin_ending(task, reason, now, by));
+  store::ResultFiles results(state);
+  TAPER_CHECK(end_results(*owned.authority, results, task));
+  TAPER_TRY(const authority::TaskState ended, owned.authority->finish(task, now));
+  TAPER_ASSERT(authority::is_terminal(ended));
+  return owned.store->sync_marker();
+}
+
 Status take_signer(OwnedState& owned, const std::string& state) {
   TAPER_TRY(crypto::SigningKey key, authority::read_signing_key(state, owned.facts.node));
   owned.signer = std::make_shared<const crypto::SigningKey>(std::move(key));

@@ -63,6 +63,11 @@ Result<Imported> take_in_root(const OwnedState& owned, ByteSpan file,
 Result<Bytes> ask_for_time(const OwnedState& owned, const Now& now);
 Status take_in_time(const OwnedState& owned, ByteSpan file, const Now& now);
 
+// Ends a task of it whose cells died with their owner; durable on success. Errors: unknown_task,
+// task_terminal, the store's.
+Status end_task(const OwnedState& owned, const std::string& state, const TaskId& task,
+                authority::EndReason reason, const authority::EndedBy& by, const Now& now);
+
 // That no key of the state has a second name, which could lie in a granted tree. Asked by whatever
 // runs tools; ending a task never needs it. Errors: key_file_exposed, os_failure.
 Status check_key_links(const std::string& state);

@@ -129,7 +129,8 @@ Status close(OwnedState& owned, const std::string& state, const authority::NodeR
   store::ResultFiles results(state);
   for (const TaskId& task : owned.authority->live_tasks()) {
     const Now now = SystemClock().now();
-    TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::operator_kill, now));
+    TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::operator_kill, now,
+                                              {.uid = ::geteuid()}));
     TAPER_CHECK(results.erase_task(task));
     TAPER_CHECK(owned.authority->finish(task, now));
     ++renewed.ended;

@@ -74,6 +74,7 @@ bool is_task_end(Code code) {
     case Code::ok:
     case Code::task_failed:
     case Code::cancelled:
+    case Code::operator_killed:
     case Code::lease_ended:
     case Code::idle_ended:
     case Code::window_ended:

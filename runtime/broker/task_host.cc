@@ -41,11 +41,22 @@ std::shared_ptr<TaskLife> TaskHost::life(const TaskId& task) {
   return life;
 }
 
-Status TaskHost::cancel(const TaskId& task) {
+Status TaskHost::end(const TaskId& task, authority::EndReason reason,
+                     const authority::EndedBy& by) {
   // The authority knows best why there is none.
   if (parts_.authority.capsule(task) == nullptr)
-    return parts_.authority.begin_ending(task, authority::EndReason::cancelled, parts_.clock.now());
-  return life(task)->end(authority::EndReason::cancelled);
+    return parts_.authority.begin_ending(task, reason, parts_.clock.now(), by);
+  return life(task)->end(reason, by);
+}
+
+Result<Ordered> TaskHost::obey(ByteSpan order, uid_t uid) {
+  TAPER_TRY(capsules::Order opened, parts_.authority.open_order(order));
+  const TaskId task = opened.task;
+  const bool ending = parts_.authority.capsule(task) != nullptr && life(task)->ending();
+  const Status ended =
+      end(task, authority::EndReason::operator_kill, {.uid = uid, .order = std::move(opened)});
+  if (!ended.ok() && ended.code() != Code::task_terminal) return ended.error();
+  return Ordered{task, ending || !ended.ok()};
 }
 
 void TaskHost::park() {

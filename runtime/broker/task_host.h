@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/broker/messages.h"
 #include "runtime/broker/task_life.h"
 
 namespace taper::broker {
@@ -21,8 +22,12 @@ class TaskHost {
   // Of a task that the authority has live.
   std::shared_ptr<TaskLife> life(const TaskId& task);
   bool knows(const TaskId& task) const { return lives_.contains(task); }
-  // Success means that its ending is durable. Errors: unknown_task, task_terminal, the store's.
-  Status cancel(const TaskId& task);
+  // From outside: a cancel, a kill. Success means that its ending is durable; the first reason
+  // stays. Errors: unknown_task, task_terminal, the store's.
+  Status end(const TaskId& task, authority::EndReason reason, const authority::EndedBy& by);
+  // Ends the task that a signed order names; whoever brought it is of `uid`. Durable on success.
+  // Errors: those of Authority::open_order, unknown_task, the store's.
+  Result<Ordered> obey(ByteSpan order, uid_t uid);
 
   // Kills what runs, so that its end is known; the tasks stay live.
   void park();

@@ -27,8 +27,8 @@ Code code_of(EndReason reason) {
   switch (reason) {
     case EndReason::completion: return Code::ok;
     case EndReason::failure: return Code::task_failed;
-    case EndReason::cancelled:
-    case EndReason::operator_kill: return Code::cancelled;
+    case EndReason::cancelled: return Code::cancelled;
+    case EndReason::operator_kill: return Code::operator_killed;
     case EndReason::ttl: return Code::lease_ended;
     case EndReason::idle: return Code::idle_ended;
     case EndReason::window: return Code::window_ended;
@@ -407,14 +407,14 @@ std::optional<std::int64_t> TaskLife::wake_boot_ms() const {
   return wake;
 }
 
-Status TaskLife::end(EndReason reason) {
+Status TaskLife::end(EndReason reason, const authority::EndedBy& by) {
   if (failure_) return Status(Error(*failure_));
   if (ending()) return success();
   ending_ = reason;
   // A lost spawner has taken its cells along; poll says so.
   const Status killed = parts_.spawner.kill_task(task_);
   confirm_by_boot_ms_ = now().boot_ms + limits::kKillConfirmMs;
-  const Status durable = parts_.authority.begin_ending(task_, reason, now());
+  const Status durable = parts_.authority.begin_ending(task_, reason, now(), by);
   if (!durable.ok()) {
     fail(durable.error());
     return durable.error();

@@ -101,7 +101,7 @@ class TaskLife {
   void cancel_calls();  // all of them
 
   // The task stops acting. Success means that its ending is durable; the first reason stays.
-  Status end(authority::EndReason reason);
+  Status end(authority::EndReason reason, const authority::EndedBy& by = {});
   // This process cannot go on with it; the task stays as the store has it, for a later life.
   void fail(Error error);
 

@@ -11,13 +11,21 @@ struct TypeName {
   std::string_view name;
 };
 constexpr TypeName kTypeNames[] = {
-    {LeafType::incarnation, "incarnation"}, {LeafType::log_key, "log_key"},
-    {LeafType::import, "import"},           {LeafType::activation, "activation"},
-    {LeafType::decision, "decision"},       {LeafType::outcome, "outcome"},
-    {LeafType::ending, "ending"},           {LeafType::terminal, "terminal"},
-    {LeafType::refusals, "refusals"},       {LeafType::evidence, "evidence"},
-    {LeafType::recovery, "recovery"},       {LeafType::reading, "reading"},
-    {LeafType::time_step, "time_step"},     {LeafType::beacon, "beacon"},
+    {LeafType::incarnation, "incarnation"},
+    {LeafType::log_key, "log_key"},
+    {LeafType::import, "import"},
+    {LeafType::activation, "activation"},
+    {LeafType::decision, "decision"},
+    {LeafType::outcome, "outcome"},
+    {LeafType::ending, "ending"},
+    {LeafType::terminal, "terminal"},
+    {LeafType::refusals, "refusals"},
+    {LeafType::evidence, "evidence"},
+    {LeafType::recovery, "recovery"},
+    {LeafType::reading, "reading"},
+    {LeafType::time_step, "time_step"},
+    {LeafType::beacon, "beacon"},
+    {LeafType::order, "order"},
 };
 
 }  // namespace

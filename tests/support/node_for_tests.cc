@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "capsules/author/author.h"
+#include "capsules/order.h"
 #include "capsules/signed_time.h"
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
@@ -48,7 +49,8 @@ NodeForTests::NodeForTests(const std::string& state_parent)
       issuer_(crypto::SigningKey::generate()),
       holder_(crypto::SigningKey::generate()),
       helper_(crypto::SigningKey::generate()),
-      time_(crypto::SigningKey::generate()) {
+      time_(crypto::SigningKey::generate()),
+      revoker_(crypto::SigningKey::generate()) {
   TAPER_ASSERT(::mkdir(data_.c_str(), 0755) == 0);
   std::ofstream(folder_ + "/agent.key") << "stands for the holder's key\n";
   record_ = must(broker::node_init(state_, "test node"));
@@ -67,6 +69,7 @@ NodeForTests::NodeForTests(const std::string& state_parent)
   data.issuers = {issuer};
   data.issuer_threshold = 1;
   data.time_keys = {time_.public_key()};
+  data.revokers = {revoker_.public_key()};
   root_file_ = sign_root(data);
   fleet_ = must(broker::import_root(state_, root_file_, {})).fleet;
 }
@@ -97,6 +100,16 @@ Bytes NodeForTests::answer(ByteSpan challenge) const {
   return capsules::frame_time(payload,
                               {.key = crypto::key_id(time_.public_key()),
                                .signature = time_.sign(crypto::statement::kTime, payload)});
+}
+
+Bytes NodeForTests::order(const TaskId& task) const {
+  const Bytes payload = must(capsules::encode_order({.task = task,
+                                                     .why = "its host was stolen",
+                                                     .issued_at_s = SystemClock().now().wall_s,
+                                                     .signer = {}}));
+  return capsules::frame_order(payload,
+                               {.key = crypto::key_id(revoker_.public_key()),
+                                .signature = revoker_.sign(crypto::statement::kOrder, payload)});
 }
 
 NodeForTests::~NodeForTests() {

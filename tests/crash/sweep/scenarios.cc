@@ -79,6 +79,14 @@ Status cancel_task(World& world) {
   return success();
 }
 
+// The centre orders the end of each task, also of one that is over.
+Status obey_order(World& world) {
+  TAPER_TRY(const auto tasks, broker::task_list(world.state()));
+  for (const authority::TaskView& task : tasks)
+    TAPER_CHECK(broker::import_order(world.state(), world.node().order(task.task)));
+  return success();
+}
+
 // The helper's chain: the same plan, a budget and a label of its own.
 void narrow_sample(World& world) {
   capsules::Capsule capsule = sample_plan(world.node());
@@ -273,6 +281,7 @@ const std::vector<Scenario>& scenarios() {
       {"again", break_off, run_sample, run_sample},
       {"join", narrow_and_break_off, run_helper, run_sample},
       {"cancel", break_off, cancel_task, cancel_task},
+      {"order", break_off, obey_order, obey_order},
       {"epoch", fill_epoch, run_sample, run_sample},
       {"refused", run_and_make_twin, refuse_two, refuse_two},
       {"birth", [](World& world) { world.forget_state(); }, be_born, import_again, Examined::birth},

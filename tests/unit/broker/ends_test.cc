@@ -9,8 +9,10 @@
 #include <filesystem>
 
 #include "runtime/base/file.h"
+#include "runtime/base/limits.h"
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/embedded.h"
+#include "store/auditor/log_record.h"
 #include "store/store.h"
 #include "tests/support/child_process.h"
 #include "tests/support/node_for_tests.h"
@@ -142,6 +144,77 @@ TEST_CASE("another process cancels over control.sock", "[broker][ends][R8][R66]"
   check_killed(sleeper, report, file);
   CHECK(task_cancel(sleeper.node.state(), report.task).code() == Code::task_terminal);
   CHECK_FALSE(std::filesystem::exists(sleeper.node.state() + "/control.sock"));
+}
+
+// The records of one type that the log has of the task.
+std::vector<std::string> told(const std::string& state, const TaskId& task, std::string_view type) {
+  std::vector<std::string> out;
+  const auto records = task_log(state, task);
+  REQUIRE(records.ok());
+  for (const LoggedRecord& record : *records) {
+    const store::LogRecord one = store::to_record(record.number, record.record);
+    if (one.type_name == type) out.emplace_back(one.body);
+  }
+  return out;
+}
+
+TEST_CASE("an operator kills over control.sock, and the log has his uid", "[broker][ends][R66]") {
+  Sleeper sleeper;
+  const std::string file = sleeper.node.sign(sleeper.capsule);
+  ChildProcess killer([&] {
+    const std::optional<TaskId> task = wait_for_call(sleeper.node.state());
+    if (!task) return 1;
+    TaskId other = *task;
+    other.bytes[0] ^= 1;
+    if (task_kill(sleeper.node.state(), other).code() != Code::unknown_task) return 2;
+    return task_kill(sleeper.node.state(), *task).ok() ? 0 : 3;
+  });
+  const RunReport report = run_whole(sleeper.node.options(file));
+  CHECK(killer.wait() == 0);
+  CHECK(report.state == TaskState::revoked);
+  CHECK(report.reason == EndReason::operator_kill);
+  CHECK(report.code == Code::operator_killed);
+  check_killed(sleeper, report, file);
+  CHECK(task_kill(sleeper.node.state(), report.task).code() == Code::task_terminal);
+  CHECK(task_cancel(sleeper.node.state(), report.task).code() == Code::task_terminal);
+  const auto endings = told(sleeper.node.state(), report.task, "ending");
+  REQUIRE(endings.size() == 1);
+  CHECK(endings[0].find(R"("verb":"kill")") != std::string::npos);
+  CHECK(endings[0].find("\"uid\":" + std::to_string(::geteuid()) + ",") != std::string::npos);
+  CHECK(told(sleeper.node.state(), report.task, "order").empty());
+}
+
+TEST_CASE("a revoker's order kills at once, and once", "[broker][ends][R11][R66]") {
+  Sleeper sleeper;
+  const std::string file = sleeper.node.sign(sleeper.capsule);
+  const std::string& state = sleeper.node.state();
+  ChildProcess bringer([&] {
+    const std::optional<TaskId> task = wait_for_call(state);
+    if (!task) return 1;
+    const Bytes order = sleeper.node.order(*task);
+    Bytes forged = order;
+    forged.back() ^= 1;
+    if (import_order(state, forged).code() != Code::signature_wrong) return 2;
+    if (import_order(state, Bytes(limits::kOrderFileBytesMax + 1, 'x')).code() != Code::too_large)
+      return 3;
+    TaskId other = *task;
+    other.bytes[0] ^= 1;
+    if (import_order(state, sleeper.node.order(other)).code() != Code::unknown_task) return 4;
+    if (task_show(state, *task)->state != TaskState::active) return 5;
+    const auto ordered = import_order(state, order);
+    return ordered.ok() && ordered->task == *task && !ordered->over ? 0 : 6;
+  });
+  const RunReport report = run_whole(sleeper.node.options(file));
+  CHECK(bringer.wait() == 0);
+  CHECK(report.state == TaskState::revoked);
+  CHECK(report.reason == EndReason::operator_kill);
+  check_killed(sleeper, report, file);
+  const auto again = import_order(state, sleeper.node.order(report.task));
+  REQUIRE(again.ok());
+  CHECK(again->over);
+  const auto orders = told(state, report.task, "order");
+  REQUIRE(orders.size() == 1);
+  CHECK(orders[0].find(R"("why":"its host was stolen")") != std::string::npos);
 }
 
 TEST_CASE("garbage on control.sock is answered and changes nothing", "[broker][ends]") {

@@ -32,10 +32,12 @@ std::vector<ControlRequest> all_requests() {
   run.proof.fill(9);
   return {{.verb = ControlVerb::show, .task = some<TaskId>()},
           {.verb = ControlVerb::cancel, .task = some<TaskId>()},
+          {.verb = ControlVerb::kill, .task = some<TaskId>()},
           {.verb = ControlVerb::challenge},
           {.verb = ControlVerb::import_root, .file = Bytes(10, 3), .fleet = some<Hash>()},
           {.verb = ControlVerb::import_root, .file = Bytes(10, 3)},
           {.verb = ControlVerb::import_time, .file = Bytes(10, 3)},
+          {.verb = ControlVerb::import_order, .file = Bytes(10, 3)},
           {.verb = ControlVerb::time_challenge},
           result,
           run};
@@ -58,7 +60,8 @@ std::vector<ControlAnswer> all_answers() {
           ControlPart{Bytes(limits::kControlPartBytes, 1)},
           RunBegun{some<TaskId>(), true, false},
           std::move(step),
-          RunEnded{authority::TaskState::revoked, authority::EndReason::revocation, Code::revoked}};
+          RunEnded{authority::TaskState::revoked, authority::EndReason::revocation, Code::revoked},
+          Ordered{some<TaskId>(), true}};
 }
 
 TEST_CASE("a request comes back as it was", "[broker][messages]") {

@@ -286,7 +286,7 @@ TEST_CASE("all calls of a task that ends are answered before its session ends",
   }
   const TaskId task = agent.opened->answer.task;
   served.life->until([&] { return served.life->tasks->life(task)->calls() == kMany; });
-  REQUIRE(served.life->tasks->cancel(task).ok());
+  REQUIRE(served.life->tasks->end(task, authority::EndReason::cancelled, {}).ok());
   served.life->until([&agent] { return agent.ended.has_value(); });
   CHECK(answered == kMany);
 }

@@ -251,7 +251,8 @@ TEST_CASE("a task's end takes along what its calls asked, also where results are
   Agent& agent = node.life->open(node.file);
   const CallId call = node.parked(agent);
   REQUIRE(node.kept(agent, call));
-  REQUIRE(node.life->tasks->cancel(agent.opened->answer.task).ok());
+  REQUIRE(
+      node.life->tasks->end(agent.opened->answer.task, authority::EndReason::cancelled, {}).ok());
   node.life->until([&] { return agent.ended.has_value(); });
   CHECK_FALSE(node.kept(agent, call));
 }
@@ -438,7 +439,7 @@ TEST_CASE("a plain call that asked and was ended before that was told is told as
     REQUIRE(cancelled.ok());
   }
   SECTION("with its task") {
-    REQUIRE(life.tasks->cancel(task).ok());
+    REQUIRE(life.tasks->end(task, authority::EndReason::cancelled, {}).ok());
     node.untold_until(agent, [&] {
       life.tasks->look_at_time();
       return !authority.handle_view(task, call);
