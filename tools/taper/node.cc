@@ -1,3 +1,4 @@
+#include "capsules/order.h"
 #include "capsules/signed_time.h"
 #include "crypto/key_file.h"
 #include "runtime/base/file.h"
@@ -5,6 +6,7 @@
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
 #include "tools/taper/command.h"
+#include "tools/taper/order_text.h"
 #include "tools/taper/signer.h"
 #include "tools/taper/source.h"
 #include "tools/taper/time_text.h"
@@ -41,6 +43,13 @@ Status import_time(const Import& options, ByteSpan file, Output& out) {
   return success();
 }
 
+// Of the text form; a root's, where it is none that is known.
+std::string_view label_of(std::string_view said) {
+  for (const std::string_view label : {kTimeLabel, kOrderLabel})
+    if (said.starts_with("-----BEGIN TAPER " + std::string(label) + "-----")) return label;
+  return kRootLabel;
+}
+
 Status import_file(const Import& options, Output& out) {
   std::optional<Hash> fleet;
   if (!options.fleet.empty()) {
@@ -48,9 +57,9 @@ Status import_file(const Import& options, Output& out) {
     if (!fleet) return usage_error("--fleet", "64 hex digits", options.fleet);
   }
   TAPER_TRY(const Bytes said, read_file(options.file, limits::kArmourBytesMax));
-  const bool tells = as_text(said).starts_with("-----BEGIN TAPER TIME-----");
-  TAPER_TRY(const Bytes file, read_signed(options.file, tells ? kTimeLabel : kRootLabel));
+  TAPER_TRY(const Bytes file, read_signed(options.file, label_of(as_text(said))));
   if (capsules::is_signed_time(file)) return import_time(options, file, out);
+  if (capsules::is_order(file)) return import_order(options.state, file, out);
   TAPER_TRY(const broker::Imported imported, broker::import_root(options.state, file, fleet));
   out.line("root " + std::to_string(imported.version) + " of fleet " + imported.fleet.hex() +
            (imported.first ? " (this node now belongs to it)" : ""));
@@ -117,10 +126,11 @@ void add_node_verbs(Command& command) {
   auto taken = std::make_shared<Import>();
   CLI::App* bring = command.verb(
       &command.app, "import",
-      "Take in a trust root, of which the first pins this node's fleet, or a signed time",
+      "Take in a trust root, of which the first pins this node's fleet, a signed time, or an order",
       "taper import --state ./state root.tpr --fleet 1f0c…",
       [&command, taken] { return import_file(*taken, command.out); });
-  bring->add_option("FILE", taken->file, "The trust root, or the signed time")->required();
+  bring->add_option("FILE", taken->file, "The trust root, the signed time, or the order")
+      ->required();
   bring->add_option("--state", taken->state, "The node's state")->required();
   bring->add_option("--fleet", taken->fleet, "Refuse a root of any other fleet (64 hex digits)");
 }

@@ -43,7 +43,7 @@ struct NewRoot {
 struct NextRoot {
   std::string from;
   NewIssuers added;
-  std::vector<std::string> dropped, times;
+  std::vector<std::string> dropped, times, revokers;
   bool reset_time = false;
   std::optional<std::uint32_t> issuer_threshold;
   RootSigning signing;
@@ -191,6 +191,10 @@ Result<capsules::TrustRootData> next_data(const NextRoot& options,
     TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::time));
     data.time_keys.push_back(key);
   }
+  for (const std::string& given : options.revokers) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::revoker));
+    data.revokers.push_back(key);
+  }
   data.issuer_threshold = options.issuer_threshold.value_or(data.issuer_threshold);
   return data;
 }
@@ -296,6 +300,7 @@ void add_next_options(CLI::App* next, NextRoot& options) {
   next->add_flag("--reset-time", options.reset_time,
                  "A signer's clock was wrong: nodes forget what was signed about the time before, "
                  "and the time keys of before are dropped");
+  each(next, "--add-revoker", options.revokers, "One more revoker, who may order the end of tasks");
   next->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs (default: as before)");
   add_limit_options(next, options.added);

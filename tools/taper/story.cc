@@ -230,6 +230,7 @@ Object Story::value() const {
   out.emplace_back("activations", bodies("activation"));
   out.emplace_back("calls", calls());
   out.emplace_back("readings", bodies("reading"));
+  out.emplace_back("orders", bodies("order"));
   out.emplace_back("recoveries", bodies("recovery"));
   const Event* ending = first("ending");
   const Event* end = first("terminal");
@@ -237,7 +238,8 @@ Object Story::value() const {
     if (event == nullptr) return Value();
     Object one{{"record", static_cast<std::int64_t>(event->number)},
                {"at", std::string(member(event->body, "wall"))}};
-    for (const std::string_view name : {"verb", "state", "reason", "calls", "denials", "active_ms"})
+    for (const std::string_view name :
+         {"verb", "state", "reason", "calls", "denials", "active_ms", "uid"})
       if (const Value* found = event->body.find(name)) one.emplace_back(std::string(name), *found);
     return Value(std::move(one));
   };
@@ -281,6 +283,10 @@ void Story::tell_events(const Output& out) const {
       words = recovery_words(body, task_);
     } else if (event.type == "ending") {
       words = "ending  by " + word_of(body, "reason") + " (" + word_of(body, "verb") + ")";
+      add(words, ", said by uid ", word_of(body, "uid"));
+    } else if (event.type == "order") {
+      words = "order  to end it, by revoker " + word_of(body, "signer") + " of " +
+              word_of(body, "issued_at") + ": " + word_of(body, "why");
     } else if (event.type == "terminal") {
       words = "ended  " + word_of(body, "state") + " by " + word_of(body, "reason") + ", " +
               word_of(body, "calls") + " calls, " + word_of(body, "denials") + " denials";

@@ -13,6 +13,7 @@
 #include "runtime/broker/embedded.h"
 #include "store/auditor/log_record.h"
 #include "tools/taper/keys.h"
+#include "tools/taper/order_text.h"
 #include "tools/taper/story.h"
 #include "tools/taper/task_show.h"
 
@@ -22,12 +23,6 @@ namespace {
 struct Named {
   std::string state, id;
 };
-
-Result<TaskId> task_option(const std::string& text) {
-  const std::optional<TaskId> id = TaskId::from_hex(text);
-  if (!id) return usage_error("TASK", "32 hex digits, as 'taper task list' prints them", text);
-  return *id;
-}
 
 Status task_list(const std::string& state, Output& out) {
   TAPER_TRY(const std::vector<authority::TaskView> tasks, broker::task_list(state));
@@ -54,6 +49,15 @@ Status task_show(const Named& options, Output& out) {
   out.set_document(capsules::write_canonical(std::move(document)));
   show_task(view, out);
   story.tell_events(out);
+  return success();
+}
+
+Status task_kill(const Named& options, Output& out) {
+  TAPER_TRY(const TaskId id, task_option(options.id));
+  TAPER_CHECK(broker::task_kill(options.state, id));
+  out.line("killed " + id.hex());
+  out.set("task", id.hex());
+  out.set("killed", true);
   return success();
 }
 
@@ -184,6 +188,12 @@ CLI::App* add_named(Command& command, CLI::App* parent, const std::string& name,
 
 }  // namespace
 
+Result<TaskId> task_option(const std::string& text) {
+  const std::optional<TaskId> id = TaskId::from_hex(text);
+  if (!id) return usage_error("TASK", "32 hex digits, as 'taper task list' prints them", text);
+  return *id;
+}
+
 void add_task_verbs(Command& command) {
   CLI::App* task = command.group("task", "The tasks of this node");
   auto state = std::make_shared<std::string>();
@@ -196,6 +206,10 @@ void add_task_verbs(Command& command) {
             "taper task show 3f0c… --state ./state", "TASK", task_show);
   add_named(command, task, "cancel", "End a live task now and kill its tools; success is durable",
             "taper task cancel 3f0c… --state ./state", "TASK", task_cancel);
+  add_named(command, task, "kill",
+            "Revoke a live task now, as its operator, and kill its tools; success is durable",
+            "taper task kill 3f0c… --state ./state", "TASK", task_kill);
+  add_order_verb(command, task);
   auto reading = std::make_shared<Reading>();
   CLI::App* result =
       command.verb(task, "result", "Read a result that an ended task keeps for its readers",

@@ -35,6 +35,7 @@ constexpr KindOfFile kKinds[] = {
     {FileKind::note, "an earlier note of a witness", {"taper/", "taper/"}},
     {FileKind::receipt, "an earlier receipt", {"TPX1", "TPX1"}},
     {FileKind::time, "an earlier signed time", {"TPT1", "-----BEGIN TAPER TIME-----"}},
+    {FileKind::order, "an earlier order", {"TPO1", "-----BEGIN TAPER ORDER-----"}},
     {FileKind::time_challenge,
      "an earlier challenge",
      {"TPH1", "-----BEGIN TAPER TIME CHALLENGE-----"}},

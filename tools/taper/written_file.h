@@ -20,7 +20,8 @@ enum class FileKind {
   note,
   receipt,
   time,
-  time_challenge
+  time_challenge,
+  order
 };
 
 struct WrittenFile {

@@ -52,7 +52,7 @@ class ZspCheck {
   Status prepare_capsule(const EndCase& end);
   Status make_end(const EndCase& end);
   Status start_and_end(const EndCase& end, Ran& ran);
-  Status cancel_live(const std::string& name);
+  Status end_live(const std::string& name, const std::string& verb);
   // Kills the node in the middle of a call whose effect is there; its task stays live.
   Status leave_live(const std::string& name);
   // The task of `name` has ended so; its id is kept.
@@ -152,7 +152,7 @@ void ZspCheck::no_process(const std::string& name) {
        left == 0 ? Verdict::refused : Verdict::acted});
 }
 
-Status ZspCheck::cancel_live(const std::string& name) {
+Status ZspCheck::end_live(const std::string& name, const std::string& verb) {
   const bool runs = wait_for([this] { return bench_.processes() > 0; });
   TAPER_TRY(const Ran list, bench_.taper({"task", "list", "--state", kState}));
   const capsules::Value* tasks = list.document.find("tasks");
@@ -161,16 +161,18 @@ Status ZspCheck::cancel_live(const std::string& name) {
     const capsules::Value* state = task.find("state");
     const capsules::Value* id = task.find("task");
     if (state != nullptr && id != nullptr && *state == capsules::Value("active"))
-      return bench_.must({"task", "cancel", *id->text(), "--state", kState});
+      return bench_.must({"task", verb, *id->text(), "--state", kState});
   }
   return not_made(name, "a task that runs", runs ? "none in the list" : "no process of its tool");
 }
 
 Status ZspCheck::start_and_end(const EndCase& end, Ran& ran) {
   TAPER_TRY(const Child child, bench_.start(bench_.run_words(end.name, kAgent, kState)));
-  Status cancelled = end.reason == "cancelled" ? cancel_live(end.name) : success();
+  Status ended = success();
+  if (end.reason == "cancelled") ended = end_live(end.name, "cancel");
+  if (end.reason == "operator_kill") ended = end_live(end.name, "kill");
   TAPER_TRY(ran, ZspBench::finish(child));
-  return cancelled;
+  return ended;
 }
 
 Status ZspCheck::prepare_capsule(const EndCase& end) {

@@ -87,6 +87,7 @@ void add_tripwires(const TaskView& view, std::vector<Revoker>& out) {
   when(view.end_on.clock_step, "clock", "a clock that is set back ends it");
   when(true, "revocation", "a trust root that no longer bears its capsule ends it");
   when(true, "cancel", "'taper task cancel' ends it");
+  when(true, "kill", "'taper task kill', or a revoker's order that is imported, ends it");
 }
 
 bool has_budget(const TaskView& view) {
