@@ -27,6 +27,7 @@ inline constexpr std::string_view kTime = "application/vnd.taper.time.v1";
 inline constexpr std::string_view kOrder = "application/vnd.taper.order.v1";
 inline constexpr std::string_view kCheckpoint = "application/vnd.taper.checkpoint.v1";
 inline constexpr std::string_view kLogExport = "application/vnd.taper.log-export.v1";
+inline constexpr std::string_view kRelease = "application/vnd.taper.release.v1";
 inline constexpr std::string_view kCosignature = "application/vnd.taper.cosignature.v1";
 }  // namespace statement
 

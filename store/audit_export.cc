@@ -37,6 +37,17 @@ Status add_records(const ReadTxn& txn, std::uint64_t from, std::uint64_t size, L
   return success();
 }
 
+// What was released is archived: a file without a wish of its own begins there.
+Result<std::uint64_t> first_record(const ReadTxn& txn, std::uint64_t from) {
+  TAPER_TRY(const LogFloor floor, log_floor(txn));
+  if (from == 0) return floor.released;
+  if (from >= floor.kept) return from;
+  return Error(Code::log_pruned,
+               {"--from", std::to_string(floor.kept) + " or more", std::to_string(from),
+                "export with --from " + std::to_string(floor.released) +
+                    ", where the archive of the centre ends, or without --from"});
+}
+
 // Drops the checkpoints that `from` has behind it.
 Result<LogStart> start_at(std::uint64_t from, const LogState& state,
                           std::vector<SignedHead>& heads) {
@@ -58,7 +69,7 @@ Result<LogStart> start_at(std::uint64_t from, const LogState& state,
 }  // namespace
 
 Result<Bytes> export_log(const std::string& directory, const std::string& origin,
-                         const std::optional<Nonce>& nonce, std::uint64_t from) {
+                         const std::optional<Nonce>& nonce, std::uint64_t wanted) {
   // The seed before the log: beside a working owner it may then only be behind, never ahead.
   Result<LogSeed> stored = read_seed(directory);
   if (stored.code() == Code::store_corrupt) stored = read_seed(directory);
@@ -71,6 +82,7 @@ Result<Bytes> export_log(const std::string& directory, const std::string& origin
     const LogState& state = loaded.state;
     TAPER_TRY(const LogSeed seed, ratchet_to(std::move(stored).value(), state.epoch, state.key));
     TAPER_TRY(std::vector<SignedHead> heads, load_heads(txn));
+    TAPER_TRY(const std::uint64_t from, first_record(txn, wanted));
     TAPER_TRY(const LogStart start, start_at(from, state, heads));
     LogFileWriter out(loaded.identity.origin, heads, state.tree.size() - from, start);
     TAPER_CHECK(add_records(txn, from, state.tree.size(), out));

@@ -13,12 +13,6 @@ constexpr std::string_view kFormatKey = "store.format";
 constexpr std::string_view kIdentityKey = "store.identity";
 constexpr std::string_view kHeadKey = "store.head";
 
-Bytes node_key(unsigned level, std::uint64_t index) {
-  Bytes key = big_endian(index);
-  key.insert(key.begin(), static_cast<std::uint8_t>(level));
-  return key;
-}
-
 Result<ByteSpan> need(const ReadTxn& txn, Table table, ByteSpan key, std::string_view what) {
   TAPER_TRY(const std::optional<ByteSpan> value, txn.get(table, key));
   if (!value) return corrupt(what);
@@ -44,16 +38,6 @@ Result<StateIdentity> load_identity(const ReadTxn& txn) {
   return StateIdentity{*incarnation, std::move(origin)};
 }
 
-Result<LogTree> load_tree(const ReadTxn& txn, std::uint64_t size) {
-  std::vector<TreeHash> peaks;
-  for (unsigned level = 64; level-- > 0;) {
-    if (((size >> level) & 1U) == 0) continue;
-    TAPER_TRY(const TreeHash peak, load_node(txn, level, (size >> level) - 1));
-    peaks.push_back(peak);
-  }
-  return LogTree(size, std::move(peaks));
-}
-
 // The tree must be the one that was last signed, by the key in use or by the one before it.
 Status check_last_head(const ReadTxn& txn, const LogState& state) {
   if (state.signed_head == 0 && state.epoch == 0) return corrupt("its last checkpoint");
@@ -70,17 +54,32 @@ Status check_last_head(const ReadTxn& txn, const LogState& state) {
 
 }  // namespace
 
+Bytes node_key(unsigned level, std::uint64_t index) {
+  Bytes key = big_endian(index);
+  key.insert(key.begin(), static_cast<std::uint8_t>(level));
+  return key;
+}
+
 Result<TreeHash> load_node(const ReadTxn& txn, unsigned level, std::uint64_t index) {
   if (level == 0) {
-    TAPER_TRY(const ByteSpan record,
-              need(txn, Table::log_leaves, big_endian(index), "a log record"));
-    return leaf_hash(record);
+    TAPER_TRY(const std::optional<ByteSpan> record, txn.get(Table::log_leaves, big_endian(index)));
+    if (record) return leaf_hash(*record);
   }
   TAPER_TRY(const ByteSpan bytes,
             need(txn, Table::log_nodes, node_key(level, index), "a log tree node"));
   const auto peak = TreeHash::from(bytes);
   if (!peak) return corrupt("a log tree node");
   return *peak;
+}
+
+Result<LogTree> load_tree(const ReadTxn& txn, std::uint64_t size) {
+  std::vector<TreeHash> peaks;
+  for (unsigned level = 64; level-- > 0;) {
+    if (((size >> level) & 1U) == 0) continue;
+    TAPER_TRY(const TreeHash peak, load_node(txn, level, (size >> level) - 1));
+    peaks.push_back(peak);
+  }
+  return LogTree(size, std::move(peaks));
 }
 
 Error corrupt(std::string_view what) {

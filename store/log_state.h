@@ -42,6 +42,10 @@ Result<LoadedLog> load_log(const ReadTxn& txn);
 // The hash of the complete subtree over leaves [index << level, (index + 1) << level). Error:
 // store_corrupt.
 Result<TreeHash> load_node(const ReadTxn& txn, unsigned level, std::uint64_t index);
+// The tree as it was over the first `size` leaves. Error: store_corrupt.
+Result<LogTree> load_tree(const ReadTxn& txn, std::uint64_t size);
+// Its key in table log_nodes; level 0 is a leaf whose record is forgotten.
+Bytes node_key(unsigned level, std::uint64_t index);
 
 Error corrupt(std::string_view what);
 

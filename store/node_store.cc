@@ -2,6 +2,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/limits.h"
+#include "store/log_prune.h"
 
 namespace taper::store {
 namespace {
@@ -47,12 +48,17 @@ class GuardedTxn final : public WriteTxn {
     if (number.ok()) types_ |= bit(type);
     return number;
   }
+  Result<bool> release(std::uint64_t size, const TreeHash& root) override {
+    return answered(release_log(txn_, state_, size, root));
+  }
+  Result<bool> prune(const Needed& needed) override { return answered(prune_log(txn_, needed)); }
 
   bool appended() const { return types_ != 0; }
   // Whether this only records what has happened or stops something: it may use the last space.
   bool stops() const {
     constexpr std::uint32_t kStops = bit(LeafType::ending) | bit(LeafType::outcome) |
-                                     bit(LeafType::terminal) | bit(LeafType::recovery);
+                                     bit(LeafType::terminal) | bit(LeafType::recovery) |
+                                     bit(LeafType::release);
     constexpr std::uint32_t kStarts =
         bit(LeafType::import) | bit(LeafType::activation) | bit(LeafType::decision);
     return types_ == 0 || ((types_ & kStops) != 0 && (types_ & kStarts) == 0);
@@ -79,6 +85,10 @@ class GuardedTxn final : public WriteTxn {
       failure_ = Error(status.error());
     }
     return status;
+  }
+  Result<bool> answered(Result<bool> done) {
+    if (!done.ok()) return Error(noted(Error(done.error())).error());
+    return done;
   }
 
   EngineTxn& txn_;

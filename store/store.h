@@ -29,8 +29,8 @@ enum class Table : std::uint8_t {
   budgets,      // capsule id ‖ branch ‖ grant → counters
   decisions,    // decision id → record
   replay,       // things that count once
-  log_leaves,   // number (big endian) → record bytes        written by append() alone
-  log_nodes,    // level ‖ index (big endian) → subtree hash written by append() alone
+  log_leaves,   // number (big endian) → record bytes        written by append() and prune() alone
+  log_nodes,    // level ‖ index (big endian) → subtree hash written by append() and prune() alone
   log_heads,    // epoch (big endian) → its last checkpoint  written by the commit alone
   count_        // not a table
 };
@@ -54,6 +54,7 @@ enum class LeafType : std::uint16_t {
   time_step = 13,   // the wall clock was set
   beacon = 14,      // signed time was imported, or refused as it contradicts
   order = 15,       // a revoker ended a task from the centre
+  release = 16,     // an auditor released what he archived
 };
 
 // Proof that a transaction is durable. Only the store makes one.
@@ -100,7 +101,22 @@ class WriteTxn : public ReadTxn {
   virtual Status erase(Table table, ByteSpan key) = 0;  // absent is fine
   // Adds a record to the audit log and returns its number. `body` is canonical JSON.
   virtual Result<std::uint64_t> append(LeafType type, std::string_view body) = 0;
+  // The log's first `size` records (at least 2), whose tree has this root, may be forgotten from
+  // now on. False: as many may be already. Error release_mismatch: this log is another, or shorter.
+  virtual Result<bool> release(std::uint64_t size, const TreeHash& root) = 0;
+  // Forgets some of the records that were released, from the lowest that is kept up to the first
+  // that is `needed`. Their hashes and the log's keys stay, and so does every proof of later
+  // records. `needed` may change other tables. True: there may be more to forget.
+  using Needed = std::function<Result<bool>(ByteSpan record)>;
+  virtual Result<bool> prune(const Needed& needed) = 0;
 };
+
+// How many of the log's records were released, and how far they are forgotten.
+struct LogFloor {
+  std::uint64_t released = 0;  // those below it are archived elsewhere; 0: none
+  std::uint64_t kept = 0;      // those from it on are here; of those below only the log's keys
+};
+Result<LogFloor> log_floor(const ReadTxn& txn);  // error: store_corrupt
 
 struct LogHead {
   std::uint64_t size = 0;
@@ -121,8 +137,8 @@ class Store {
   // database was taken away from under us), commit_unknown. After the last three the store refuses
   // every later write: stop and recover.
   // An import, activation, decision, refusal or evidence is refused (store_full) unless the disk
-  // holds limits::kStoreReserveBytes beyond what is used; endings, outcomes, recovery and changes
-  // without a record may use that reserve.
+  // holds limits::kStoreReserveBytes beyond what is used; endings, outcomes, recovery, releases and
+  // changes without a record may use that reserve.
   // `change` must not wait, spawn, or call `write` or `read` of the same store: it looks through
   // its own transaction.
   Result<Committed> write(const std::function<Status(WriteTxn&)>& change);

@@ -365,6 +365,16 @@ class Authority {
   // but that the nonce is used.
   Status import_time(ByteSpan file, const Now& now);
 
+  // Takes in an auditor's release of this log (capsules/signed_release.h): what lies below it may
+  // be forgotten from then on. One that releases no more than the last is fine. Never depends on
+  // the time. Errors: no_trust_root, those of open_release, release_other_log; release_mismatch,
+  // which is in the log and changes nothing else.
+  Status import_release(ByteSpan file, const Now& now);
+  // Forgets some of what was released and no live task or kept result needs. True: there may be
+  // more, so ask again; how far it came is durable each time. Records from the first that is needed
+  // on wait for its task's end.
+  Result<bool> prune(const Now& now);
+
   Nonce challenge();
   // Whoever was given it will not answer: it makes no room scarce for others.
   void withdraw(const Nonce& challenge);

@@ -139,6 +139,11 @@ Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeState& t
   return txn.put(Table::tasks, kept_key(task.id), out.bytes());
 }
 
+Result<bool> keeps_results(const store::ReadTxn& txn, const TaskId& task) {
+  TAPER_TRY(const auto found, txn.get(Table::tasks, kept_key(task)));
+  return found.has_value();
+}
+
 Result<ReadableResult> Authority::read_result(
     const ResultRequest& request, const Now& now,
     const std::function<Status(const ReadableResult&)>& at_hand) {

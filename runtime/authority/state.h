@@ -56,6 +56,8 @@ struct Authority::State {
   // For one call: what its grant, of the root block, names and nothing else.
   Result<std::vector<CallSecret>> release(const capsules::Capsule& capsule,
                                           const capsules::Grant& grant) const;
+  // Whether a live task, or one whose results are kept, stands in this record.
+  Result<bool> needs(const store::ReadTxn& txn, const capsules::Value& body) const;
   bool proof_holds(const ActivationRequest& request,
                    const capsules::VerifiedCapsule& capsule) const;
   Status check_proof(const ActivationRequest& request, const capsules::VerifiedCapsule& capsule);
@@ -131,5 +133,6 @@ Status write_terminal(store::WriteTxn& txn, const TaskId& task, const Now& now, 
 // With the terminal record: from now the results stay, where the capsule says so.
 Status write_kept(store::WriteTxn& txn, const LiveTask& task, const TimeState& time,
                   const Now& now);
+Result<bool> keeps_results(const store::ReadTxn& txn, const TaskId& task);
 
 }  // namespace taper::authority

@@ -131,6 +131,10 @@ inline constexpr std::uint32_t kStoreFormat = 6;
 inline constexpr std::size_t kStoreKeyBytesMax = 511;
 inline constexpr std::uint64_t kLogFileBytesMax = 4ULL * 1024 * 1024 * 1024;  // one exported log
 inline constexpr std::size_t kLogOriginBytesMax = 256;
+inline constexpr std::size_t kReleaseBytesMax = 4096;
+// What one transaction forgets of a log: whoever waits behind it does not notice.
+inline constexpr std::uint64_t kPruneRecordsMax = 512;
+inline constexpr std::size_t kPruneBytesMax = 1024 * 1024;  // one record more
 inline constexpr std::size_t kReceiptBytesMax = 16UL * 1024 * 1024;
 inline constexpr std::size_t kWitnessFileBytesMax = 64UL * 1024 * 1024;
 

@@ -55,6 +55,12 @@ Status import_time(const std::string& state, ByteSpan file);
 // before; asks the owner where another process has the state. Errors: state_locked, those of
 // Authority::open_order, unknown_task, control_unreachable.
 Result<Ordered> import_order(const std::string& state, ByteSpan file);
+// An auditor's release of the log (docs/formats/release.md), and how far it is forgotten by now:
+// all that may go, or, where a daemon has the state, what went at once. Errors: state_locked, those
+// of Authority::import_release.
+Result<store::LogFloor> import_release(const std::string& state, ByteSpan file);
+// Reading works while another process owns the state.
+Result<store::LogFloor> log_floor(const std::string& state);
 // What the node knows of the time. Reading works while another process owns the state.
 Result<authority::TimeReport> time_report(const std::string& state);
 
@@ -101,6 +107,7 @@ Status serve(ServeOptions options);
 // Reading works while another process owns the state.
 Result<std::vector<authority::TaskView>> task_list(const std::string& state);
 Result<authority::TaskView> task_show(const std::string& state, const TaskId& task);
+// Errors: unknown_decision; log_pruned where some of the log is forgotten.
 Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision);
 // Asks the owner over control.sock; commits by itself when nobody owns the state. Success means the
 // task's ending is durable. Errors: unknown_task, task_terminal, control_unreachable.
@@ -157,7 +164,7 @@ Result<Posture> posture(const std::string& state, const Now& now);
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce,
                            std::uint64_t from = 0);
 // That a decision stands in the log, as a file that node.pub alone verifies. Errors:
-// unknown_decision, those of store::make_receipt.
+// unknown_decision, log_pruned, those of store::make_receipt.
 Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision);
 
 // The records of the node's log as they stand in it, oldest first, as far as it went when this was

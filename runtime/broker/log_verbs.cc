@@ -42,7 +42,38 @@ bool is_activation(ByteSpan record, const std::string& task) {
   return authority::body_says(body, "verb", "activate") && authority::body_says(body, "task", task);
 }
 
+Result<store::LogFloor> floor_of(const store::Store& store) {
+  store::LogFloor floor;
+  TAPER_CHECK(store.read([&floor](const store::ReadTxn& txn) -> Status {
+    TAPER_TRY(floor, store::log_floor(txn));
+    return success();
+  }));
+  return floor;
+}
+
+// A decision that is not found: it may be forgotten, unless nothing is.
+Error not_found(const store::Store& store, const DecisionId& decision) {
+  const Result<store::LogFloor> floor = floor_of(store);
+  if (!floor.ok()) return floor.error();
+  if (floor->kept == 0) return Error(Code::unknown_decision, {decision.hex(), "", "", ""});
+  return Error(Code::log_pruned,
+               {"decision", "one at record " + std::to_string(floor->kept) + " or later",
+                decision.hex(), ""});
+}
+
 }  // namespace
+
+Result<store::LogFloor> log_floor(const std::string& state) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  return floor_of(*store);
+}
+
+Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision) {
+  TAPER_TRY(const auto store, open_for_reading(state));
+  Result<authority::DecisionView> view = authority::explain_decision(*store, decision);
+  if (view.code() == Code::unknown_decision) return not_found(*store, decision);
+  return view;
+}
 
 Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision) {
   TAPER_TRY(const auto store, open_for_reading(state));
@@ -51,7 +82,7 @@ Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision
             store::find_record(*store, store::LeafType::decision, [&id](ByteSpan body) {
               return authority::body_says(body, "decision", id);
             }));
-  if (!number) return Error(Code::unknown_decision, {id, "", "", ""});
+  if (!number) return not_found(*store, decision);
   return store::make_receipt(*store, *number);
 }
 

@@ -21,6 +21,7 @@ wire::Request kind_of(ControlVerb verb) {
     case ControlVerb::import_time: return wire::Request::import_time;
     case ControlVerb::kill: return wire::Request::kill;
     case ControlVerb::import_order: return wire::Request::import_order;
+    case ControlVerb::import_release: return wire::Request::import_release;
     case ControlVerb::unset: break;
   }
   return wire::Request::none;
@@ -39,6 +40,7 @@ Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
     case wire::Request::import_time: return ControlVerb::import_time;
     case wire::Request::kill: return ControlVerb::kill;
     case wire::Request::import_order: return ControlVerb::import_order;
+    case wire::Request::import_release: return ControlVerb::import_release;
     case wire::Request::none: break;
   }
   return malformed("a known request kind");
@@ -50,7 +52,8 @@ bool has_task(ControlVerb verb) {
 }
 bool has_file(ControlVerb verb) {
   return verb == ControlVerb::import_root || verb == ControlVerb::run ||
-         verb == ControlVerb::import_time || verb == ControlVerb::import_order;
+         verb == ControlVerb::import_time || verb == ControlVerb::import_order ||
+         verb == ControlVerb::import_release;
 }
 bool has_proof(ControlVerb verb) { return verb == ControlVerb::result || verb == ControlVerb::run; }
 

@@ -81,6 +81,28 @@ Status import_time(const std::string& state, ByteSpan file) {
                  limits::kControlWorkMs);
 }
 
+Result<store::LogFloor> import_release(const std::string& state, ByteSpan file) {
+  TAPER_TRY(const auto reached, own_or_reach(state, ""));
+  if (const auto* owned = std::get_if<OwnedState>(&reached)) {
+    TAPER_CHECK(take_in_release(*owned, file, SystemClock().now()));
+    for (bool more = true; more;) {
+      TAPER_TRY(more, owned->authority->prune(SystemClock().now()));
+    }
+    TAPER_CHECK(owned->store->sync_marker());
+    return log_floor(state);
+  }
+  const auto& talk = std::get<ControlTalk>(reached);
+  if (file.size() > limits::kReleaseBytesMax)
+    return Error(Code::too_large,
+                 {.field = "release",
+                  .expected = "at most " + std::to_string(limits::kReleaseBytesMax) + " bytes",
+                  .got = std::to_string(file.size()) + " bytes",
+                  .fix = ""});
+  TAPER_CHECK(done_by(talk, {.verb = ControlVerb::import_release, .file = to_bytes(file)},
+                      limits::kControlWorkMs));
+  return log_floor(state);
+}
+
 Result<authority::TimeReport> time_report(const std::string& state) {
   TAPER_TRY(const auto store, open_for_reading(state));
   return authority::time_report(*store, SystemClock().now());
@@ -96,11 +118,6 @@ Result<authority::TaskView> task_show(const std::string& state, const TaskId& ta
   TAPER_TRY(const auto store, open_for_reading(state));
   const OwnPolicy own = own_policy(state);
   return authority::show_task(*store, task, SystemClock().now(), &own.policy);
-}
-
-Result<authority::DecisionView> why(const std::string& state, const DecisionId& decision) {
-  TAPER_TRY(const auto store, open_for_reading(state));
-  return authority::explain_decision(*store, decision);
 }
 
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce,

@@ -23,6 +23,7 @@ void OperatorDesk::take(ControlServer::Peer& peer, ControlRequest request) {
     case ControlVerb::run: return run(peer, std::move(request));
     case ControlVerb::time_challenge: return time_challenge(peer);
     case ControlVerb::import_time: return import_time(peer, request);
+    case ControlVerb::import_release: return import_release(peer, request);
     default: return peer.end(ControlReply{Code::message_malformed});
   }
 }
@@ -61,6 +62,12 @@ void OperatorDesk::time_challenge(ControlServer::Peer& peer) {
 void OperatorDesk::import_time(ControlServer::Peer& peer, const ControlRequest& request) {
   const Status taken = take_in_time(owned_, request.file, now());
   tasks_.look_at_time();
+  peer.end(taken.ok() ? ControlReply{Code::ok} : reply_of(taken.error()));
+}
+
+void OperatorDesk::import_release(ControlServer::Peer& peer, const ControlRequest& request) {
+  const Status taken = take_in_release(owned_, request.file, now());
+  tasks_.prune();
   peer.end(taken.ok() ? ControlReply{Code::ok} : reply_of(taken.error()));
 }
 

@@ -53,6 +53,7 @@ class OperatorDesk final : public ControlServer::Host, public Guest {
   void import_root(ControlServer::Peer& peer, const ControlRequest& request);
   void time_challenge(ControlServer::Peer& peer);
   void import_time(ControlServer::Peer& peer, const ControlRequest& request);
+  void import_release(ControlServer::Peer& peer, const ControlRequest& request);
   void read(ControlServer::Peer& peer, const ControlRequest& request);
   void run(ControlServer::Peer& peer, ControlRequest request);
   Result<authority::Activation> activate(ControlRequest request);

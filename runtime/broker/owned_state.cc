@@ -273,6 +273,11 @@ Status end_task(const OwnedState& owned, const std::string& state, const TaskId&
   return owned.store->sync_marker();
 }
 
+Status take_in_release(const OwnedState& owned, ByteSpan file, const Now& now) {
+  TAPER_CHECK(owned.authority->import_release(file, now));
+  return owned.store->sync_marker();
+}
+
 Status take_signer(OwnedState& owned, const std::string& state) {
   TAPER_TRY(crypto::SigningKey key, authority::read_signing_key(state, owned.facts.node));
   owned.signer = std::make_shared<const crypto::SigningKey>(std::move(key));

@@ -67,6 +67,9 @@ Status take_in_time(const OwnedState& owned, ByteSpan file, const Now& now);
 // task_terminal, the store's.
 Status end_task(const OwnedState& owned, const std::string& state, const TaskId& task,
                 authority::EndReason reason, const authority::EndedBy& by, const Now& now);
+// A release of the log taken in, durably; Authority::prune then forgets. Errors: those of
+// Authority::import_release.
+Status take_in_release(const OwnedState& owned, ByteSpan file, const Now& now);
 
 // That no key of the state has a second name, which could lie in a granted tree. Asked by whatever
 // runs tools; ending a task never needs it. Errors: key_file_exposed, os_failure.

@@ -131,6 +131,14 @@ void TaskHost::advance() {
     settle(next);
   }
   for (const auto& [task, life] : lives_) life->try_finish();
+  if (came_.empty() && prunes_) prune_some();
+}
+
+// What fails here stays for the next time: no task waits for it.
+void TaskHost::prune_some() {
+  const Result<bool> more = parts_.authority.prune(parts_.clock.now());
+  if (!more.ok()) warn("forgetting the released log: " + to_line(more.error()));
+  prunes_ = more.ok() && *more;
 }
 
 void TaskHost::spawner_reported() {
@@ -154,6 +162,7 @@ Status TaskHost::tend() {
     if (life->failure()) warn("task " + task.hex() + ": " + to_line(*life->failure()));
   std::erase_if(lives_, [](const auto& entry) { return entry.second->over(); });
   take_up();
+  prune();
   return parts_.authority.persist_time(parts_.clock.now());
 }
 

@@ -40,12 +40,15 @@ class TaskHost {
   // waits for the next `advance`, and what others have waits no longer than one result takes.
   void spawner_reported();
   void look_at_time();
-  bool ready() const { return !came_.empty(); }  // `advance` has something to do
+  bool ready() const { return !came_.empty() || prunes_; }  // `advance` has something to do
   void advance();
   // Journals the time that live tasks have used, and what is known of the time; then forgets those
   // that are over, and takes up anew those whose life failed. A host without tasks does that by
   // itself when it looks at the time, limits::kIdlePersistMs later. Error: the store's.
   Status tend();
+  // `advance` forgets what was released of the log, some of it at each step. It does so from the
+  // beginning; after that when a release came, and whenever tasks may have ended.
+  void prune() { prunes_ = true; }
   // When to look at the time again, on the boot clock; at least one millisecond ahead.
   std::optional<std::int64_t> wake_boot_ms() const;
 
@@ -57,6 +60,7 @@ class TaskHost {
   void take_in();
   void lose(const Error& error);
   void settle(Reports::iterator next);
+  void prune_some();
 
   TaskLife::Parts parts_;
   Reports came_;  // and are not settled yet
@@ -64,6 +68,7 @@ class TaskHost {
   std::map<TaskId, std::shared_ptr<TaskLife>> lives_;
   std::optional<Error> lost_;
   std::int64_t tended_boot_ms_;
+  bool prunes_ = true;
 };
 
 }  // namespace taper::broker

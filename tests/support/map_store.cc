@@ -51,6 +51,11 @@ class Txn final : public store::WriteTxn {
     disk_.log.push_back({type, std::string(body)});
     return std::uint64_t{disk_.log.size() - 1};
   }
+  // There is no tree here.
+  Result<bool> release(std::uint64_t /*size*/, const TreeHash& /*root*/) override {
+    return Error(Code::internal);
+  }
+  Result<bool> prune(const Needed& /*needed*/) override { return Error(Code::internal); }
 
  private:
   std::map<Bytes, Bytes>& of(Table table) const {

@@ -23,8 +23,13 @@ Status audit_export(const Audit& options, Output& out) {
   TAPER_TRY(const std::optional<Nonce> nonce, nonce_option(options.nonce));
   TAPER_TRY(const Bytes file, broker::audit_export(options.state, nonce, options.from));
   TAPER_CHECK(replace_file(options.file, file, kPrivateMode));
+  TAPER_TRY(const store::LogFront front, store::read_log_front(file));
   out.line("wrote " + escape_text(options.file) + ", " + std::to_string(file.size()) + " bytes");
+  if (options.from == 0 && front.first != 0)
+    out.line("it begins at record " + std::to_string(front.first) +
+             ": what is below was released, and lies in the archive of the centre");
   out.set("file", text_value(options.file));
+  out.set("first", static_cast<std::int64_t>(front.first));
   out.set("bytes", static_cast<std::int64_t>(file.size()));
   return success();
 }
@@ -38,14 +43,7 @@ Result<store::VerifiedLog> verify_file(const std::string& path, const store::Log
 Status audit_verify(const Audit& options, Output& out) {
   TAPER_TRY(const std::optional<Nonce> nonce, nonce_option(options.nonce));
   TAPER_TRY(const authority::NodeRecord record, read_node_record(options.node));
-  store::LogTrust trust = {
-      .node = record.sign, .incarnation = record.incarnation, .log_key_0 = record.log_key_0};
-  store::VerifiedLog log;
-  for (const std::string& path : options.files) {
-    if (&path == &options.files.back()) trust.nonce = nonce;
-    TAPER_TRY(log, verify_file(path, trust));
-    trust.after = log.end;
-  }
+  TAPER_TRY(const store::VerifiedLog log, verify_files(options.files, record, nonce));
   out.line("verified: " + std::to_string(log.records) + " records of node " +
            escape_text(record.name) + ", none changed, missing or added");
   out.line("root " + log.root.hex());
@@ -74,6 +72,20 @@ Result<authority::NodeRecord> read_node_record(const std::string& path) {
   return authority::parse_node_record(as_text(node));
 }
 
+Result<store::VerifiedLog> verify_files(const std::vector<std::string>& paths,
+                                        const authority::NodeRecord& record,
+                                        const std::optional<Nonce>& nonce) {
+  store::LogTrust trust = {
+      .node = record.sign, .incarnation = record.incarnation, .log_key_0 = record.log_key_0};
+  store::VerifiedLog log;
+  for (const std::string& path : paths) {
+    if (&path == &paths.back()) trust.nonce = nonce;
+    TAPER_TRY(log, verify_file(path, trust));
+    trust.after = log.end;
+  }
+  return log;
+}
+
 void add_audit_verbs(Command& command) {
   CLI::App* audit = command.group("audit", "The log of what was decided and what happened");
   auto options = std::make_shared<Audit>();
@@ -85,9 +97,10 @@ void add_audit_verbs(Command& command) {
   take->add_option("--out", options->file, "The log's file; an earlier log is replaced")
       ->required();
   command.writes(take, "--out", [] { return FileKind::log; });
-  take->add_option(
-      "--from", options->from,
-      "Begin at this record: at the number that 'audit verify' or 'audit witness' told");
+  take->add_option("--from", options->from,
+                   "Begin at this record: at the number that 'audit verify' or 'audit witness' "
+                   "told. Without, at "
+                   "the log's beginning, or at the end of what was released");
   take->add_option("--nonce", options->nonce, "The centre's nonce, 64 hex digits: proves recency");
 
   CLI::App* verify =
@@ -103,6 +116,7 @@ void add_audit_verbs(Command& command) {
   add_log_verbs(command, audit);
   add_witness_verb(command, audit);
   add_receipt_verbs(command, audit);
+  add_release_verb(command, audit);
 }
 
 }  // namespace taper::tools

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/broker/embedded.h"
+#include "store/audit_verify.h"
 #include "tools/taper/command.h"
 
 namespace taper::tools {
@@ -16,5 +17,14 @@ Result<authority::NodeRecord> read_node_record(const std::string& path);
 
 void add_witness_verb(Command& command, CLI::App* audit);
 void add_receipt_verbs(Command& command, CLI::App* audit);
+void add_release_verb(Command& command, CLI::App* audit);
+
+inline constexpr std::string_view kReleaseLabel = "RELEASE";
+
+// Verifies a whole log, or its parts in order; the last answers the nonce, where there is one.
+// Errors: those of store::verify_log and MappedFile.
+Result<store::VerifiedLog> verify_files(const std::vector<std::string>& paths,
+                                        const authority::NodeRecord& record,
+                                        const std::optional<Nonce>& nonce);
 
 }  // namespace taper::tools

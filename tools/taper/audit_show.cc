@@ -3,6 +3,7 @@
 #include <set>
 
 #include "runtime/base/text.h"
+#include "runtime/broker/embedded.h"
 #include "tools/taper/log_filter.h"
 #include "tools/taper/story.h"
 
@@ -34,6 +35,14 @@ void print(const store::LogRecord& record, capsules::Value body, Output& out) {
       capsules::Object{{"number", static_cast<std::int64_t>(record.number)},
                        {"type", text_value(record.type_name)},
                        {"body", std::move(body)}}));
+}
+
+// How many records the node has forgotten since they were released. An exported file forgets none.
+Result<std::uint64_t> forgotten(const LogSource& source, Output& out) {
+  if (source.state.empty()) return std::uint64_t{0};
+  TAPER_TRY(const store::LogFloor floor, broker::log_floor(source.state));
+  if (floor.kept > 0) out.note(forgotten_text(floor.kept));
+  return floor.kept;
 }
 
 using Tasks = std::set<std::string, std::less<>>;
@@ -77,6 +86,7 @@ Status show_whole(const Show& options, Output& out) {
 Status audit_show(const Show& options, Output& out) {
   out.note(std::string(kUnverified));
   TAPER_CHECK(LogMatcher::make(options.filter));  // before anything is printed
+  TAPER_CHECK(forgotten(options.source, out));
   out.begin_stream();
   if (options.whole) return show_whole(options, out);
   TAPER_TRY(LogMatcher matcher, LogMatcher::make(options.filter));
@@ -97,9 +107,16 @@ Status audit_explain(const Explained& options, Output& out) {
   const std::optional<TaskId> task = TaskId::from_hex(options.task);
   if (!task) return usage_error("TASK", "32 hex digits", options.task);
   out.note(std::string(kUnverified));
+  TAPER_TRY(const std::uint64_t gone, forgotten(options.source, out));
   Story story(*task);
   TAPER_CHECK(
       options.source.read([&story](const store::LogRecord& record) { return story.see(record); }));
+  if (!story.found() && gone > 0)
+    return Error(Code::log_pruned, {.field = "task",
+                                    .expected = "one of which record " + std::to_string(gone) +
+                                                " or a later one tells",
+                                    .got = task->hex(),
+                                    .fix = ""});
   if (!story.found())
     return Error(Code::unknown_task, {.field = "task",
                                       .expected = "one that the log knows",

@@ -33,6 +33,11 @@ Status LogSource::read(const std::function<Status(const store::LogRecord&)>& vis
   return met;
 }
 
+std::string forgotten_text(std::uint64_t records) {
+  return "the first " + std::to_string(records) +
+         " records were released and are forgotten here: ask the archive of the centre";
+}
+
 capsules::Value body_of(const store::LogRecord& record) {
   Result<capsules::Value> body =
       capsules::parse_value(as_bytes(record.body), limits::kAuditRecordBytesMax);

@@ -19,6 +19,9 @@ struct LogSource {
   Status read(const std::function<Status(const store::LogRecord&)>& visit) const;
 };
 
+// For people: that a node has forgotten so many records, and where they are.
+std::string forgotten_text(std::uint64_t records);
+
 // Its JSON; null where it is none.
 capsules::Value body_of(const store::LogRecord& record);
 // A member of a record that is a text; empty where it has none.

@@ -43,7 +43,7 @@ struct NewRoot {
 struct NextRoot {
   std::string from;
   NewIssuers added;
-  std::vector<std::string> dropped, times, revokers;
+  std::vector<std::string> dropped, times, revokers, auditors, dropped_auditors;
   bool reset_time = false;
   std::optional<std::uint32_t> issuer_threshold;
   RootSigning signing;
@@ -166,6 +166,19 @@ Status drop_issuers(const NextRoot& options, const capsules::TrustRoot& before,
   return success();
 }
 
+Status change_auditors(const NextRoot& options, capsules::TrustRootData& data) {
+  for (const std::string& given : options.dropped_auditors) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::auditor));
+    if (std::erase(data.auditors, key) == 0)
+      return usage_error("--drop-auditor", "an auditor that 'taper root show' lists", given);
+  }
+  for (const std::string& given : options.auditors) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::auditor));
+    data.auditors.push_back(key);
+  }
+  return success();
+}
+
 // The data of the version before, one version on. Its news are of now, so not of an earlier time
 // than those before, and a root that is over as it is made would be none.
 Result<capsules::TrustRootData> next_data(const NextRoot& options,
@@ -195,6 +208,7 @@ Result<capsules::TrustRootData> next_data(const NextRoot& options,
     TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::revoker));
     data.revokers.push_back(key);
   }
+  TAPER_CHECK(change_auditors(options, data));
   data.issuer_threshold = options.issuer_threshold.value_or(data.issuer_threshold);
   return data;
 }
@@ -301,6 +315,9 @@ void add_next_options(CLI::App* next, NextRoot& options) {
                  "A signer's clock was wrong: nodes forget what was signed about the time before, "
                  "and the time keys of before are dropped");
   each(next, "--add-revoker", options.revokers, "One more revoker, who may order the end of tasks");
+  each(next, "--add-auditor", options.auditors, "One more auditor, who may release archived logs");
+  each(next, "--drop-auditor", options.dropped_auditors,
+       "An auditor whose releases no longer count");
   next->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs (default: as before)");
   add_limit_options(next, options.added);

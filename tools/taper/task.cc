@@ -13,6 +13,7 @@
 #include "runtime/broker/embedded.h"
 #include "store/auditor/log_record.h"
 #include "tools/taper/keys.h"
+#include "tools/taper/log_source.h"
 #include "tools/taper/order_text.h"
 #include "tools/taper/story.h"
 #include "tools/taper/task_show.h"
@@ -49,6 +50,12 @@ Status task_show(const Named& options, Output& out) {
   out.set_document(capsules::write_canonical(std::move(document)));
   show_task(view, out);
   story.tell_events(out);
+  // Of a live task nothing is forgotten, and every story begins with an activation.
+  TAPER_TRY(const store::LogFloor floor, broker::log_floor(options.state));
+  const bool whole =
+      !records.empty() && store::to_record(0, records.front().record).type ==
+                              static_cast<std::uint16_t>(store::LeafType::activation);
+  if (floor.kept > 0 && !whole) out.note(forgotten_text(floor.kept));
   return success();
 }
 

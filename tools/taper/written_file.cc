@@ -39,6 +39,7 @@ constexpr KindOfFile kKinds[] = {
     {FileKind::time_challenge,
      "an earlier challenge",
      {"TPH1", "-----BEGIN TAPER TIME CHALLENGE-----"}},
+    {FileKind::release, "an earlier release", {"TPL1", "-----BEGIN TAPER RELEASE-----"}},
 };
 
 // What somebody would miss, for the message; the kinds above decide.

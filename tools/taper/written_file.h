@@ -21,7 +21,8 @@ enum class FileKind {
   receipt,
   time,
   time_challenge,
-  order
+  order,
+  release
 };
 
 struct WrittenFile {
