@@ -26,6 +26,7 @@ constexpr TypeName kTypeNames[] = {
     {LeafType::time_step, "time_step"},
     {LeafType::beacon, "beacon"},
     {LeafType::order, "order"},
+    {LeafType::release, "release"},
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "capsules/author/author.h"
 #include "capsules/order.h"
+#include "capsules/signed_release.h"
 #include "capsules/signed_time.h"
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
@@ -50,7 +51,8 @@ NodeForTests::NodeForTests(const std::string& state_parent)
       holder_(crypto::SigningKey::generate()),
       helper_(crypto::SigningKey::generate()),
       time_(crypto::SigningKey::generate()),
-      revoker_(crypto::SigningKey::generate()) {
+      revoker_(crypto::SigningKey::generate()),
+      auditor_(crypto::SigningKey::generate()) {
   TAPER_ASSERT(::mkdir(data_.c_str(), 0755) == 0);
   std::ofstream(folder_ + "/agent.key") << "stands for the holder's key\n";
   record_ = must(broker::node_init(state_, "test node"));
@@ -70,6 +72,7 @@ NodeForTests::NodeForTests(const std::string& state_parent)
   data.issuer_threshold = 1;
   data.time_keys = {time_.public_key()};
   data.revokers = {revoker_.public_key()};
+  data.auditors = {auditor_.public_key()};
   root_file_ = sign_root(data);
   fleet_ = must(broker::import_root(state_, root_file_, {})).fleet;
 }
@@ -110,6 +113,17 @@ Bytes NodeForTests::order(const TaskId& task) const {
   return capsules::frame_order(payload,
                                {.key = crypto::key_id(revoker_.public_key()),
                                 .signature = revoker_.sign(crypto::statement::kOrder, payload)});
+}
+
+Bytes NodeForTests::release(std::uint64_t size, const TreeHash& root) const {
+  const Bytes payload = must(capsules::encode_release({.node = record_.sign,
+                                                       .incarnation = record_.incarnation,
+                                                       .size = size,
+                                                       .root = root,
+                                                       .signer = {}}));
+  return capsules::frame_release(
+      payload, {.key = crypto::key_id(auditor_.public_key()),
+                .signature = auditor_.sign(crypto::statement::kRelease, payload)});
 }
 
 NodeForTests::~NodeForTests() {

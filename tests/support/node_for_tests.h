@@ -35,6 +35,8 @@ class NodeForTests {
   const Bytes& root_file() const { return root_file_; }  // what was imported
   Bytes answer(ByteSpan challenge) const;                // the centre's, by this host's clock
   Bytes order(const TaskId& task) const;                 // a revoker's, to end it
+  // The auditor's, of the first `size` records of this node's log, with this root.
+  Bytes release(std::uint64_t size, const TreeHash& root) const;
   Bytes next_root_file() const;  // the version after it, without the issuer of the capsules
 
   void write(const std::string& name, const std::string& text) const;  // in data
@@ -59,7 +61,7 @@ class NodeForTests {
 
  private:
   std::string folder_, state_folder_, state_, data_;
-  crypto::SigningKey root_, issuer_, holder_, helper_, time_, revoker_;
+  crypto::SigningKey root_, issuer_, holder_, helper_, time_, revoker_, auditor_;
   capsules::TrustRootData root_data_;
   Hash fleet_;
   authority::NodeRecord record_;

@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/owned_state.h"
+#include "store/audit_verify.h"
 #include "store/store.h"
 #include "tests/crash/sweep/scenario.h"
 
@@ -260,6 +261,45 @@ Status read_all_and_another(World& world) {
   return success();
 }
 
+std::string release_file(const World& world, const char* name) {
+  return world.archive_file() + name;
+}
+
+// A whole run, archived; a release of it, and one of a log that it is not.
+void archive_run(World& world) {
+  world.shared().plan.kind = fault_none;
+  world.shared().plan.at = 0;
+  world.run([&world] { return run_sample(world); });
+  const auto log = broker::audit_export(world.state(), std::nullopt);
+  const authority::NodeRecord& record = world.node().record();
+  const auto seen = store::verify_log(
+      *log,
+      {.node = record.sign, .incarnation = record.incarnation, .log_key_0 = record.log_key_0});
+  TreeHash other = seen->root;
+  other.bytes[0] ^= 1U;
+  const auto keep = [](const std::string& path, ByteSpan bytes) {
+    const Status written = create_file(path, bytes, 0644);
+    TAPER_ASSERT(written.ok());
+  };
+  keep(world.archive_file(), *log);
+  keep(release_file(world, "good"), world.node().release(seen->records, seen->root));
+  keep(release_file(world, "forked"), world.node().release(seen->records, other));
+}
+
+Result<store::LogFloor> import_release(const World& world, const char* name) {
+  TAPER_TRY(const Bytes file, read_file(release_file(world, name), limits::kReleaseBytesMax));
+  return broker::import_release(world.state(), file);
+}
+
+Status release_log(World& world) {
+  const auto forked = import_release(world, "forked");
+  if (forked.code() != Code::release_mismatch)
+    return forked.ok() ? Status(Error(Code::internal)) : Status(forked.error());
+  TAPER_TRY(const store::LogFloor floor, import_release(world, "good"));
+  TAPER_ASSERT(floor.released > 0 && floor.kept == floor.released);
+  return success();
+}
+
 Status be_born(World& world) {
   TAPER_CHECK(broker::node_init(world.state(), "test node"));
   TAPER_CHECK(broker::import_root(world.state(), world.node().root_file(), {}));
@@ -292,6 +332,7 @@ const std::vector<Scenario>& scenarios() {
       {"clock", break_off, keep_time, run_sample},
       {"handover", break_off_before_root, hand_over, hand_over_and_start, Examined::task,
        Code::signer_unknown},
+      {"release", archive_run, release_log, release_log},
       {"reading", [](World& world) { keep_results(world, kLongMs); }, read_all,
        read_all_and_another, Examined::reading},
       {"forgetting", [](World& world) { keep_results(world, 1); }, import_again, import_again,

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <sstream>
 
+#include "runtime/base/file.h"
+#include "runtime/base/limits.h"
 #include "store/audit_verify.h"
 #include "tests/support/child_process.h"
 
@@ -87,6 +89,8 @@ World::World() : node_(kMemory), kept_(node_.state() + ".kept") {
 
 std::string World::effects_file() const { return node_.data() + "/" + kEffects; }
 
+std::string World::archive_file() const { return node_.folder() + "/archive.tpa"; }
+
 World::~World() { ::munmap(shared_, sizeof(Shared)); }
 
 void World::remember() {
@@ -139,13 +143,20 @@ std::vector<std::string> World::effects() const {
 Result<Told> World::told() const {
   TAPER_TRY(const authority::NodeRecord record, broker::node_record(state()));
   TAPER_TRY(const Bytes log, broker::audit_export(state(), std::nullopt));
-  const auto verified = store::verify_log(log, {.node = record.sign,
-                                                .incarnation = record.incarnation,
-                                                .log_key_0 = record.log_key_0,
-                                                .nonce = std::nullopt});
-  if (!verified.ok()) return Error(verified.error());
+  store::LogTrust trust = {.node = record.sign,
+                           .incarnation = record.incarnation,
+                           .log_key_0 = record.log_key_0,
+                           .nonce = std::nullopt};
+  TAPER_TRY(const store::LogFront front, store::read_log_front(log));
+  Bytes archive;
+  if (front.first != 0) {
+    TAPER_TRY(archive, read_file(archive_file(), limits::kLogFileBytesMax));
+    TAPER_TRY(const store::VerifiedLog before, store::verify_log(archive, trust));
+    trust.after = before.end;
+  }
+  TAPER_CHECK(store::verify_log(log, trust));
   Told told;
-  TAPER_CHECK(store::read_log(log, [&told](const store::LogRecord& record_of) {
+  const auto note = [&told](const store::LogRecord& record_of) {
     told.types.emplace_back(record_of.type_name);
     const std::string step = member(record_of.body, "step");
     if (record_of.type_name == "decision" && member(record_of.body, "verdict") == "allow")
@@ -174,7 +185,9 @@ Result<Told> World::told() const {
       ++told.erased;
     else if (member(record_of.body, "verdict") == "allow")
       ++told.read[step];
-  }));
+  };
+  if (!archive.empty()) TAPER_CHECK(store::read_log(archive, note));
+  TAPER_CHECK(store::read_log(log, note));
   return told;
 }
 

@@ -57,6 +57,7 @@ class World {
   const std::string& capsule() const { return capsule_; }
   void use(const capsules::Capsule& capsule) { capsule_ = node_.sign(capsule); }
   std::string effects_file() const;  // that the writes append to
+  std::string archive_file() const;  // what is below the release of the log
   Shared& shared() const { return *shared_; }
 
   void remember();      // the state as it is now is where each run begins
