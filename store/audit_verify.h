@@ -30,7 +30,7 @@ struct LogTrust {
   Incarnation incarnation;
   PublicKey log_key_0;
   std::optional<Nonce> nonce = {};  // the centre's, when it asked with one
-  // What a file that begins above record 0 has to continue; verified before.
+  // What the file has to continue, verified before; without it the file begins at record 0.
   std::optional<LogPosition> after = {};
 };
 
@@ -51,8 +51,8 @@ struct VerifiedLog {
   TreeHash root;
   bool recency_proven = false;  // it answers `LogTrust::nonce`
   LogPosition end;
-  std::vector<EpochHead> heads;
-  std::vector<LogPosition> marked;  // where VerifyOptions::marks asked
+  std::array<std::uint8_t, 64> signature{};  // of the last statement, by the key of `end`
+  std::vector<LogPosition> marked;           // where VerifyOptions::marks asked
 };
 
 struct VerifyOptions {
@@ -60,13 +60,17 @@ struct VerifyOptions {
   // Told, now and then, that the bytes at the front of the file were looked at. The whole file is
   // gone over twice.
   std::function<void(ByteSpan)> passed = {};
+  // Told each checkpoint that verified; its error ends the walk. They are as many as the file's
+  // maker likes, so none is kept here.
+  std::function<Status(const EpochHead&)> head = {};
 };
 
 // Recomputes every leaf and the tree from the exact bytes, follows the chain of log keys without a
 // gap, checks each checkpoint with the key of its epoch, and the last statement with the last key.
-// Any changed, missing, swapped or added byte is refused. Errors: too_large, log_malformed,
-// log_record_wrong, log_signature_wrong, log_key_chain, log_other_node, log_nonce,
-// log_not_adjoining.
+// Any changed, missing, swapped or added byte is refused. Memory: that of one record, the tree's
+// peaks and the marks; the file's bytes should not change meanwhile. Errors: those of `head`;
+// too_large, log_malformed, log_record_wrong, log_signature_wrong, log_key_chain, log_other_node,
+// log_nonce, log_not_adjoining.
 Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust,
                                const VerifyOptions& options = {});
 

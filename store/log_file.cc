@@ -48,6 +48,11 @@ ByteSpan take_record(ByteReader& reader) {
   return record;
 }
 
+SignedHead LogFile::head(std::size_t index) const {
+  ByteReader reader(head_bytes.subspan(index * kSignedHeadBytes, kSignedHeadBytes));
+  return take_signed_head(reader);
+}
+
 Result<LogFile> parse_log_front(ByteSpan file) {
   ByteReader reader(file);
   TAPER_TRY(LogFile log, take_front(reader));
@@ -62,10 +67,7 @@ Result<LogFile> parse_log_file(ByteSpan file, const Passed& passed) {
   }
   ByteReader reader(file);
   TAPER_TRY(LogFile log, take_front(reader));
-  const std::uint32_t heads = reader.u32();
-  for (std::uint32_t i = 0; i < heads && reader.ok(); ++i) {
-    log.heads.push_back(take_signed_head(reader));
-  }
+  log.head_bytes = reader.take(std::size_t{reader.u32()} * kSignedHeadBytes);
   if (!reader.ok()) return malformed_log("checkpoints");
   log.records = reader.u64();
   const std::size_t start = file.size() - reader.left();

@@ -34,10 +34,13 @@ struct LogStart {
 struct LogFile {
   std::string_view origin;
   LogStart start;
-  std::vector<SignedHead> heads;  // by epoch, from start.epoch
-  std::uint64_t records = 0;      // in this file
-  ByteSpan record_bytes;          // framed; take them with take_record
+  ByteSpan head_bytes;  // by epoch, from start.epoch; not decoded, so that they cost no memory
+  std::uint64_t records = 0;  // in this file
+  ByteSpan record_bytes;      // framed; take them with take_record
   FinalStatement final;
+
+  std::size_t heads() const { return head_bytes.size() / kSignedHeadBytes; }
+  SignedHead head(std::size_t index) const;  // below heads()
 };
 
 // Origin and start alone; nothing behind them is looked at. Error: log_malformed.

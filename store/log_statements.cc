@@ -5,11 +5,6 @@
 #include "runtime/base/text.h"
 
 namespace taper::store {
-namespace {
-
-constexpr std::uint8_t kRecordVersion = 1;
-
-}  // namespace
 
 Bytes record_bytes(LeafType type, std::string_view body) {
   ByteWriter out;

@@ -15,6 +15,7 @@ namespace taper::store {
 // A record's exact bytes: {version u8, type u16, body}.
 Bytes record_bytes(LeafType type, std::string_view body);
 inline constexpr std::size_t kRecordHeadBytes = 3;
+inline constexpr std::uint8_t kRecordVersion = 1;
 
 std::string incarnation_body(const Incarnation& incarnation, std::string_view origin);
 std::string log_key_body(std::uint64_t epoch, const PublicKey& key);

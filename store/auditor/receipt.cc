@@ -107,6 +107,9 @@ Status check_link(const Link& link, const PublicKey& key, std::string_view origi
   if (!leads_to_root(link))
     return wrong(place + ", record " + std::to_string(link.number),
                  "a path to the checkpoint's root");
+  if (link.record.front() != kRecordVersion)
+    return wrong(place + ", record " + std::to_string(link.number),
+                 "a record of version " + std::to_string(kRecordVersion));
   return success();
 }
 

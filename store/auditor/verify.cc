@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "runtime/base/assert.h"
 #include "runtime/base/text.h"
 #include "store/audit_verify.h"
 #include "store/auditor/log_record.h"
@@ -21,9 +20,9 @@ Error chain_broken(std::uint64_t epoch, std::string_view expected) {
                {"log key " + std::to_string(epoch), std::string(expected), "", ""});
 }
 
-LogPosition start_of(const LogFile& log, const LogTrust& trust) {
-  return log.start.record == 0 ? LogPosition{0, {}, 0, trust.log_key_0}
-                               : trust.after.value_or(LogPosition{});
+// A second whole log would not be compared with the first: it continues nothing.
+LogPosition start_of(const LogTrust& trust) {
+  return trust.after.value_or(LogPosition{0, {}, 0, trust.log_key_0});
 }
 
 // Walks the records once, checking each checkpoint as its last record passes.
@@ -38,15 +37,12 @@ class Verifier {
     TAPER_CHECK(check_sizes());
     for (std::uint64_t i = 0; i < log_.records; ++i) {
       const ByteSpan record = take_record(reader_);
-      TAPER_ASSERT(reader_.ok());
+      if (!reader_.ok()) return malformed_log("records");
       TAPER_CHECK(check_record(log_.start.record + i, record));
       tree_.append(leaf_hash(record));
       TAPER_CHECK(check_head());
       note_mark();
-      if (options_.passed && i % kPassedRecords == 0) {
-        const auto* at = record.data() + record.size();
-        options_.passed(file_.first(static_cast<std::size_t>(at - file_.data())));
-      }
+      if (i % kPassedRecords == 0) pass(record.data() + record.size());
     }
     TAPER_CHECK(check_final());
     out_.records = tree_.size();
@@ -54,22 +50,29 @@ class Verifier {
     out_.root = log_.final.root;
     out_.recency_proven = trust_.nonce.has_value();
     out_.end = position();
+    out_.signature = log_.final.signature;
     return std::move(out_);
   }
 
  private:
+  void pass(const std::uint8_t* at) const {
+    if (options_.passed) options_.passed(file_.first(static_cast<std::size_t>(at - file_.data())));
+  }
+  // The checkpoint that is looked for next; of size 0, which no tree has then: there is none.
+  void take_due() { due_ = head_ < log_.heads() ? log_.head(head_) : SignedHead{}; }
+
   LogPosition position() const { return {tree_.size(), tree_.peaks(), epoch_, key_}; }
 
   Status begin() {
-    const LogPosition start = start_of(log_, trust_);
+    const LogPosition start = start_of(trust_);
     if (start.size != log_.start.record || start.epoch != log_.start.epoch) {
-      return Error(Code::log_not_adjoining,
-                   {"first record", trust_.after ? std::to_string(trust_.after->size) : "0",
-                    std::to_string(log_.start.record), ""});
+      return Error(Code::log_not_adjoining, {"first record", std::to_string(start.size),
+                                             std::to_string(log_.start.record), ""});
     }
     tree_ = LogTree(start.size, start.peaks);
     epoch_ = start.epoch;
     key_ = start.key;
+    covered_ = start.size;
     out_.first = start.size;
     note_mark();
     return success();
@@ -94,12 +97,16 @@ class Verifier {
     return success();
   }
 
-  Status check_sizes() const {
+  Status check_sizes() {
+    if (log_.heads() > log_.records) return malformed_log("checkpoint sizes");
     std::uint64_t before = std::max(log_.start.record, kFirstBoundary - 1);
-    for (const SignedHead& head : log_.heads) {
-      if (head.size <= before) return malformed_log("checkpoint sizes");
-      before = head.size;
+    for (std::size_t i = 0; i < log_.heads(); ++i) {
+      const std::uint64_t size = log_.head(i).size;
+      if (size <= before) return malformed_log("checkpoint sizes");
+      before = size;
+      if (i % kPassedRecords == 0) pass(log_.head_bytes.data() + i * kSignedHeadBytes);
     }
+    take_due();
     // A file that begins above record 0 may tell that there is nothing more.
     if (before - log_.start.record == log_.records && before >= kFirstBoundary) return success();
     return malformed_log("checkpoint sizes");
@@ -111,6 +118,8 @@ class Verifier {
       return as_text(record) == as_text(expected);
     };
     const auto type = static_cast<LeafType>(to_record(number, record).type);
+    if (record.front() != kRecordVersion && number > 1)
+      return record_wrong(number, "a record of version " + std::to_string(kRecordVersion));
     if (number == 0) {
       const std::string body = incarnation_body(trust_.incarnation, log_.origin);
       if (!matches(LeafType::incarnation, body)) return record_wrong(number, "this incarnation");
@@ -128,7 +137,7 @@ class Verifier {
 
   // The next key is announced by the last record under the key before it, and only there.
   Status check_next_key(std::uint64_t number, ByteSpan record) {
-    if (next_key_ || head_ >= log_.heads.size() || log_.heads[head_].size != number + 1) {
+    if (next_key_ || due_.size != number + 1) {
       return chain_broken(epoch_ + 1, "the last record of a checkpoint");
     }
     next_key_ = announced_key(to_record(number, record), epoch_ + 1);
@@ -137,18 +146,21 @@ class Verifier {
   }
 
   Status check_head() {
-    if (head_ >= log_.heads.size() || log_.heads[head_].size != tree_.size()) return success();
-    const SignedHead& head = log_.heads[head_];
+    if (due_.size != tree_.size()) return success();
+    const SignedHead head = due_;
     if (head.root != tree_.root()) {
       return Error(Code::log_record_wrong, {place(), head.root.hex(), tree_.root().hex(), ""});
     }
     if (!verify_head(key_, log_.origin, head, epoch_)) {
       return Error(Code::log_signature_wrong, {place(), "", "", ""});
     }
-    out_.heads.push_back(
-        {epoch_, head.size, head.root, head.signature, key_, next_key_.has_value()});
+    if (options_.head)
+      TAPER_CHECK(options_.head(
+          {epoch_, head.size, head.root, head.signature, key_, next_key_.has_value()}));
+    covered_ = head.size;
     ++head_;
-    if (!next_key_ && head_ < log_.heads.size()) return chain_broken(epoch_ + 1, "announced");
+    take_due();
+    if (!next_key_ && head_ < log_.heads()) return chain_broken(epoch_ + 1, "announced");
     if (next_key_) {
       key_ = *next_key_;
       next_key_.reset();
@@ -159,9 +171,8 @@ class Verifier {
 
   // The records that a checkpoint is the first to cover.
   std::string place() const {
-    const std::uint64_t from = head_ == 0 ? log_.start.record : log_.heads[head_ - 1].size;
-    return "checkpoint " + std::to_string(epoch_) + " over records " + std::to_string(from) +
-           " to " + std::to_string(log_.heads[head_].size - 1);
+    return "checkpoint " + std::to_string(epoch_) + " over records " + std::to_string(covered_) +
+           " to " + std::to_string(due_.size - 1);
   }
 
   Status check_final() const {
@@ -188,7 +199,9 @@ class Verifier {
   PublicKey key_;
   std::optional<PublicKey> next_key_;  // announced, in use after the next checkpoint
   std::uint64_t epoch_ = 0;
-  std::size_t head_ = 0;  // of the file's
+  std::size_t head_ = 0;       // of the file's
+  SignedHead due_;             // that one
+  std::uint64_t covered_ = 0;  // records under the one before
   std::size_t mark_ = 0;
 };
 

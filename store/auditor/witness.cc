@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "crypto/crypto.h"
+#include "runtime/base/assert.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "store/log_statements.h"
@@ -13,8 +14,12 @@
 namespace taper::store {
 namespace {
 
-constexpr std::string_view kTitle = "taper-witness v1";
-constexpr std::string_view kEvidenceTitle = "taper-fork-evidence v1";
+constexpr std::string_view kTitle = "taper-witness v2";
+constexpr std::string_view kEvidenceTitle = "taper-fork-evidence v2";
+// "epoch ", a root, a signature and a key: no line of a memory about a checkpoint is shorter, so a
+// log of more checkpoints than this finds no room in one.
+constexpr std::size_t kHeadLineBytesMin = 6 + 2 * (32 + 64 + 32);
+constexpr std::size_t kHeadsMax = limits::kWitnessFileBytesMax / kHeadLineBytesMin;
 
 Error malformed(std::string_view field) {
   return Error(Code::witness_malformed, {std::string(field), "", "", ""});
@@ -83,21 +88,27 @@ std::string seen_line(const Seen& seen) {
                      (seen.head.complete ? "complete " : "open ") + head_words(seen.head) + " " +
                      seen.at.key.hex();
   for (const TreeHash& peak : seen.at.peaks) line += " " + peak.hex();
+  for (const Nonce& nonce : seen.answered) line += "\nanswered " + nonce.hex();
   return line + "\n";
 }
 
-// The checkpoint that covers the first `size` records.
-const EpochHead& head_over(const VerifiedLog& log, std::uint64_t size) {
-  const auto found =
-      std::ranges::find_if(log.heads, [size](const EpochHead& head) { return head.size >= size; });
-  return found == log.heads.end() ? log.heads.back() : *found;
+std::string signed_part(std::string_view title, std::int64_t time_s, const std::string& text,
+                        ByteSpan signature, const PublicKey& key) {
+  return std::string(title) + " " + format_utc_s(time_s) + "\n" + text +
+         "signature: " + to_hex(signature) + "\nkey: " + key.hex() + "\n";
 }
 
 std::string evidence_of(std::string_view title, std::string_view origin, const EpochHead& head,
                         std::int64_t time_s) {
-  return std::string(title) + " " + format_utc_s(time_s) + "\n" +
-         checkpoint_text(origin, head.size, head.root, head.epoch) +
-         "signature: " + to_hex(head.signature) + "\nkey: " + head.key.hex() + "\n";
+  return signed_part(title, time_s, checkpoint_text(origin, head.size, head.root, head.epoch),
+                     head.signature, head.key);
+}
+
+Error refusal(Code code, const EpochHead& ours, std::uint64_t size, const TreeHash& root) {
+  return Error(code,
+               {"epoch " + std::to_string(ours.epoch) + ", record " + std::to_string(ours.size - 1),
+                std::to_string(ours.size) + " records with root " + ours.root.hex(),
+                std::to_string(size) + " with " + root.hex(), ""});
 }
 
 }  // namespace
@@ -158,6 +169,9 @@ Status WitnessMemory::take_lines(std::string_view text) {
           (!seen_.empty() && seen_.back().at.size >= seen.at.size))
         return malformed("seen");
       seen_.push_back(std::move(seen));
+    } else if (kind == "answered") {
+      if (seen_.empty()) return malformed("answered");
+      seen_.back().answered.push_back(words.id<Nonce>());
     }
     if (!words.ok()) return malformed("line " + std::to_string(number + 1));
   }
@@ -176,47 +190,81 @@ std::int64_t WitnessMemory::time_of(const EpochHead& head) const {
   return found == seen_.end() ? 0 : found->time_s;
 }
 
-Error WitnessMemory::refuse(Code code, const EpochHead& ours, std::int64_t seen_s,
-                            const EpochHead& theirs, std::int64_t now_s,
-                            std::string& evidence) const {
-  evidence = std::string(kEvidenceTitle) + "\nreason: E" + std::to_string(describe(code).number) +
-             " " + describe(code).name + "\n" + evidence_of("seen", origin_, ours, seen_s) +
-             evidence_of("offered", origin_, theirs, now_s);
-  return Error(code,
-               {"epoch " + std::to_string(ours.epoch) + ", record " + std::to_string(ours.size - 1),
-                std::to_string(ours.size) + " records with root " + ours.root.hex(),
-                std::to_string(theirs.size) + " with " + theirs.root.hex(), ""});
+std::string WitnessMemory::evidence_against(Code code, const EpochHead& ours) const {
+  return std::string(kEvidenceTitle) + "\nreason: E" + std::to_string(describe(code).number) + " " +
+         describe(code).name + "\n" + evidence_of("seen", origin_, ours, time_of(ours));
+}
+
+Error WitnessMemory::refuse(Code code, const EpochHead& ours, const EpochHead& theirs,
+                            std::int64_t now_s, std::string& evidence) const {
+  evidence = evidence_against(code, ours) + evidence_of("offered", origin_, theirs, now_s);
+  return refusal(code, ours, theirs.size, theirs.root);
+}
+
+// Their last statement: it alone shows that they said so after the nonce was made, and a file
+// without records has no checkpoint.
+Error WitnessMemory::refuse_shorter(const Offered& offered, std::string& evidence) const {
+  constexpr Code kCode = Code::witness_size_regression;
+  const VerifiedLog& log = offered.log;
+  const EpochHead& ours = seen_.back().head;
+  // Only what answers a nonce is no old export.
+  if (offered.nonce) {
+    evidence =
+        evidence_against(kCode, ours) +
+        signed_part("offered", offered.now_s,
+                    export_text(origin_, log.records, log.root, trust_.incarnation, offered.nonce),
+                    log.signature, log.end.key);
+  }
+  return refusal(kCode, ours, log.records, log.root);
 }
 
 // Of a complete epoch there is one checkpoint, for ever.
-Status WitnessMemory::compare_epochs(const VerifiedLog& log, std::int64_t now_s,
-                                     std::string& evidence) const {
-  for (const EpochHead& theirs : log.heads) {
+Status WitnessMemory::compare_epochs(const Offered& offered, std::string& evidence) const {
+  for (const EpochHead& theirs : offered.heads) {
     if (!theirs.complete || theirs.epoch >= epochs_.size()) continue;
     const EpochHead& ours = epochs_[static_cast<std::size_t>(theirs.epoch)];
     if (ours.size == theirs.size && ours.root == theirs.root) continue;
-    return refuse(Code::witness_forked_epoch, ours, time_of(ours), theirs, now_s, evidence);
+    return refuse(Code::witness_forked_epoch, ours, theirs, offered.now_s, evidence);
   }
   return success();
 }
 
-Status WitnessMemory::compare(const VerifiedLog& log, std::int64_t now_s,
-                              std::string& evidence) const {
-  TAPER_CHECK(compare_epochs(log, now_s, evidence));
+Status WitnessMemory::compare(const Offered& offered, std::string& evidence) const {
+  const VerifiedLog& log = offered.log;
+  TAPER_CHECK(compare_epochs(offered, evidence));
   for (const LogPosition& there : log.marked) {
     const Seen& ours = *seen_at(there.size);
     if (there.root() == ours.head.root) continue;
-    const bool same_size = there.size == log.records;
-    return refuse(same_size ? Code::witness_root_mismatch : Code::witness_inconsistent, ours.head,
-                  ours.time_s, head_over(log, there.size), now_s, evidence);
+    // A file has this root of its own only where its records lead there, under a checkpoint.
+    const auto theirs = std::ranges::find_if(
+        offered.heads, [&there](const EpochHead& head) { return head.size >= there.size; });
+    TAPER_ASSERT(theirs != offered.heads.end());
+    return refuse(
+        there.size == log.records ? Code::witness_root_mismatch : Code::witness_inconsistent,
+        ours.head, *theirs, offered.now_s, evidence);
   }
-  if (seen_.empty() || log.records >= seen_.back().at.size || seen_at(log.records) != nullptr)
-    return success();
-  const Error shorter = refuse(Code::witness_size_regression, seen_.back().head,
-                               seen_.back().time_s, log.heads.back(), now_s, evidence);
-  // Only what answers a nonce is no old export.
-  if (!log.recency_proven) evidence.clear();
-  return shorter;
+  if (seen_.empty() || log.records >= seen_.back().at.size) return success();
+  const Seen* then = seen_at(log.records);
+  // An old state answers a new nonce as well as a whole one does. What came before may come again:
+  // without a nonce as the old file it is, with one only as that one's answer.
+  const bool again =
+      then != nullptr &&
+      (!offered.nonce || std::ranges::find(then->answered, *offered.nonce) != then->answered.end());
+  if (again) return success();
+  return refuse_shorter(offered, evidence);
+}
+
+void WitnessMemory::remember(const Offered& offered) {
+  const VerifiedLog& log = offered.log;
+  for (const EpochHead& head : offered.heads) {
+    if (head.complete && head.epoch == epochs_.size()) epochs_.push_back(head);
+  }
+  if (seen_.empty() || seen_.back().at.size < log.records)
+    seen_.push_back({log.end, offered.heads.back(), offered.now_s});
+  std::vector<Nonce>& answered = seen_.back().answered;
+  const bool newest = seen_.back().at.size == log.records;
+  if (newest && offered.nonce && std::ranges::find(answered, *offered.nonce) == answered.end())
+    answered.push_back(*offered.nonce);
 }
 
 Result<WitnessMemory::Look> WitnessMemory::look(ByteSpan file, const std::optional<Nonce>& nonce,
@@ -226,24 +274,26 @@ Result<WitnessMemory::Look> WitnessMemory::look(ByteSpan file, const std::option
   TAPER_TRY(const LogFront front, read_log_front(file));
   LogTrust trust = trust_;
   trust.nonce = nonce;
+  // A whole log passes through the ends that were seen: they are its marks.
   if (const Seen* before = seen_at(front.first))
     trust.after = before->at;
-  else if (!seen_.empty())
+  else if (!seen_.empty() && front.first != 0)
     trust.after = seen_.back().at;
-  VerifyOptions asked{{}, options.passed};
+  Offered offered{.log = {}, .heads = {}, .nonce = nonce, .now_s = now_s};
+  VerifyOptions asked{
+      .passed = options.passed, .head = [&offered](const EpochHead& head) -> Status {
+        offered.heads.push_back(head);
+        if (offered.heads.size() <= kHeadsMax) return success();
+        return Error(Code::too_large, {"checkpoints", std::to_string(kHeadsMax), "more", ""});
+      }};
   for (const Seen& seen : seen_) asked.marks.push_back(seen.at.size);
+  TAPER_TRY(offered.log, verify_log(file, trust, asked));
+  TAPER_CHECK(compare(offered, evidence));
   Look look;
-  TAPER_TRY(look.log, verify_log(file, trust, asked));
-  TAPER_CHECK(compare(look.log, now_s, evidence));
-  if (seen_at(look.log.records) != nullptr) {
-    look.sight = Sight::nothing;
-    return look;
-  }
   look.sight = seen_.empty() ? Sight::first : Sight::grown;
-  for (const EpochHead& head : look.log.heads) {
-    if (head.complete && head.epoch == epochs_.size()) epochs_.push_back(head);
-  }
-  seen_.push_back({look.log.end, look.log.heads.back(), now_s});
+  if (seen_at(offered.log.records) != nullptr) look.sight = Sight::nothing;
+  remember(offered);
+  look.log = std::move(offered.log);
   return look;
 }
 

@@ -17,13 +17,16 @@ struct Seen {
   LogPosition at;       // its end
   EpochHead head;       // its last checkpoint
   std::int64_t time_s;  // of the witness's clock
+  // The nonces that exports which ended here answered: those files may come again.
+  std::vector<Nonce> answered = {};
 };
 
 enum class Sight : std::uint8_t {
   unset,
   first,   // nothing was known of this log
   grown,   // it continues what was seen
-  nothing  // it ends where an export ended that was seen: the newest, or an older one again
+  nothing  // it ends where an export ended that was seen: the newest, or an older one again, which
+           // is below the newest `seen()` and shows nothing about it
 };
 
 class WitnessMemory {
@@ -46,16 +49,27 @@ class WitnessMemory {
   // Verifies the file, compares it with all that was seen, and takes it into the memory. A refused
   // file changes nothing. A file may begin where an earlier one ended. Errors: those of verify_log;
   // witness_forked_epoch, witness_root_mismatch, witness_inconsistent, witness_size_regression;
-  // these leave `evidence`, which holds what both sides signed.
+  // these leave `evidence`, which holds what both sides signed. An answer to a nonce that ends
+  // before the newest is refused, unless it is the one that answered that nonce before.
   Result<Look> look(ByteSpan file, const std::optional<Nonce>& nonce, std::int64_t now_s,
                     const VerifyOptions& options, std::string& evidence);
 
  private:
   WitnessMemory() = default;
-  Status compare(const VerifiedLog& log, std::int64_t now_s, std::string& evidence) const;
-  Status compare_epochs(const VerifiedLog& log, std::int64_t now_s, std::string& evidence) const;
-  Error refuse(Code code, const EpochHead& ours, std::int64_t seen_s, const EpochHead& theirs,
-               std::int64_t now_s, std::string& evidence) const;
+  struct Offered {
+    VerifiedLog log;
+    std::vector<EpochHead> heads;
+    std::optional<Nonce> nonce;
+    std::int64_t now_s;
+  };
+  Status compare(const Offered& offered, std::string& evidence) const;
+  Status compare_epochs(const Offered& offered, std::string& evidence) const;
+  // With a checkpoint that they signed.
+  Error refuse(Code code, const EpochHead& ours, const EpochHead& theirs, std::int64_t now_s,
+               std::string& evidence) const;
+  Error refuse_shorter(const Offered& offered, std::string& evidence) const;
+  std::string evidence_against(Code code, const EpochHead& ours) const;
+  void remember(const Offered& offered);
   const Seen* seen_at(std::uint64_t size) const;
   // When a checkpoint that completed its epoch was first seen.
   std::int64_t time_of(const EpochHead& head) const;

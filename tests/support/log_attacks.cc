@@ -94,7 +94,7 @@ struct Forgery {
   explicit Forgery(ByteSpan file) {
     const store::LogFile log = store::parse_log_file(file).value();
     origin = log.origin;
-    heads = log.heads;
+    heads = heads_of(log);
     final = log.final;
     ByteReader reader(log.record_bytes);
     for (std::uint64_t i = 0; i < log.records; ++i)
@@ -156,6 +156,7 @@ class Attacks {
     unseen_ = node_.exported(std::nullopt);
     node_.work(90);
     seen_.push_back(node_.exported(std::nullopt));
+    node_.copy_to(copies_ / "seen");
     node_.work(kCommits - 240);
     real_ = node_.answered();
   }
@@ -165,6 +166,7 @@ class Attacks {
     rewrites();
     truncations();
     moved();
+    versions();
     other_nodes();
     old_ones();
     keys();
@@ -217,6 +219,9 @@ class Attacks {
     Forgery unsaid(real_);
     unsaid.records.resize(540);
     add("truncate-unsigned", unsaid.whole(), Code::log_malformed, "checkpoint sizes");
+    Forgery more(real_);
+    more.heads.insert(more.heads.end(), 1'000, more.heads.back());
+    add("more-checkpoints-than-records", more.whole(), Code::log_malformed, "checkpoint sizes");
   }
 
   void moved() {
@@ -229,6 +234,12 @@ class Attacks {
     std::swap(order.records[150], order.records[151]);
     add("reorder", order.signed_from(4, node_), Code::log_record_wrong,
         "checkpoint 1 over records 129 to 257");
+  }
+
+  void versions() {
+    Forgery one(real_);
+    one.records[530].front() = 9;
+    add("version-unknown", one.signed_from(4, node_), Code::log_record_wrong, "record 530");
   }
 
   void other_nodes() {
@@ -315,6 +326,13 @@ class Attacks {
     at[5] ^= 1U;
     add_parts("continued-rewritten", std::move(changed), Code::log_record_wrong,
               "checkpoint 1 over records 203 to 257");
+    // Two whole logs that contradict each other: the second continues nothing.
+    Forgery other(real_);
+    other.records[530].back() ^= 1U;
+    add("two-wholes", real_, Code::log_not_adjoining, "first record");
+    out_.back().files.push_back(other.signed_from(4, node_));
+    out_.back().trust.nonce.reset();
+    out_.back().witnessed = Code::ok;  // who never saw the first
   }
 
   void snapshots() {
@@ -332,9 +350,18 @@ class Attacks {
     };
     restored(20, 25, Code::witness_inconsistent, "epoch 4, record 585");
     restored(80, 90, Code::witness_forked_epoch, "epoch 4, record 644");
+    // To the very end of an export that was seen, which answers the newest nonce.
+    node_.copy_to(copies / "now");
+    node_.restore(copies_ / "seen");
+    const std::string newest = "epoch 4, record 545";
+    only_witness("snapshot-seen", node_.answered(), Code::witness_size_regression, newest);
+    only_witness("snapshot-seen-empty", seen_.back(), Code::witness_size_regression, newest);
+    out_.back().files.push_back(node_.answered(485));
+    node_.restore(copies / "now");
   }
 
   Node node_;
+  const ScratchDirectory copies_;
   std::vector<Bytes> seen_;
   Bytes unseen_;
   Bytes real_;
@@ -343,7 +370,32 @@ class Attacks {
 
 }  // namespace
 
+std::vector<SignedHead> heads_of(const store::LogFile& log) {
+  std::vector<SignedHead> heads;
+  for (std::size_t i = 0; i < log.heads(); ++i) heads.push_back(log.head(i));
+  return heads;
+}
+
 std::vector<LogAttack> make_log_attacks() { return Attacks().all(); }
+
+namespace {
+
+// Of a node that signs a record which is not of the one version.
+Bytes receipt_of_version(std::uint8_t version, const Node& node) {
+  Forgery log(node.exported(std::nullopt));
+  log.records[2].front() = version;
+  store::LogTree tree;
+  for (std::size_t i = 0; i < 3; ++i) tree.append(store::leaf_hash(log.records[i]));
+  const SignedHead head = store::sign_head(node.seed().key(), log.origin, 3, tree.root(), 0);
+  ByteWriter out;
+  out.raw(as_bytes("TPX1")).text(log.origin).u64(2).block(log.records[2]).u32(0);
+  out.raw(store::encode(head)).u8(1);
+  out.raw(
+      store::node_hash(store::leaf_hash(log.records[0]), store::leaf_hash(log.records[1])).span());
+  return std::move(out).bytes();
+}
+
+}  // namespace
 
 std::vector<MadeReceipt> make_receipts() {
   const Node node;
@@ -371,6 +423,8 @@ std::vector<MadeReceipt> make_receipts() {
           Code::receipt_wrong, "epoch 2");
   out.push_back({"receipt-of-another", other.receipt(3), node.trust, node.record,
                  Code::log_other_node, "origin"});
+  out.push_back({"receipt-version", receipt_of_version(9, other), other.trust, other.record,
+                 Code::receipt_wrong, "epoch 0, record 2"});
   return out;
 }
 

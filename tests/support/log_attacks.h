@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "store/audit_verify.h"
+#include "store/log_file.h"
 
 namespace taper::testing {
+
+std::vector<store::SignedHead> heads_of(const store::LogFile& log);
 
 struct LogAttack {
   std::string name;

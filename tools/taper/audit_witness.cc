@@ -151,23 +151,27 @@ Status audit_witness(const Witness& options, Output& out) {
   if (!look.ok()) return Error(look.error());
 
   const store::Seen& last = memory.seen().back();
-  if (look->sight != store::Sight::nothing) TAPER_CHECK(folder.save(memory));
-  if (key) {
+  // A file that ends before it shows nothing about the newest: neither that it stands, nor when.
+  const bool newest = look->log.records == last.at.size;
+  if (newest) TAPER_CHECK(folder.save(memory));
+  if (key && !newest) out.note("not cosigned: it ends before what was seen");
+  if (key && newest) {
     const std::string note = store::cosigned_note(memory.origin(), last.head, *key, now_s);
     TAPER_CHECK(folder.save_note(memory, note));
     if (!options.out.empty()) TAPER_CHECK(replace_file(options.out, as_bytes(note), kPublicMode));
   }
   out.line(told(*look, known));
   out.line("root " + last.head.root.hex() + " of all " + std::to_string(last.at.size));
-  out.line(nonce
+  const bool recent = look->log.recency_proven && newest;
+  out.line(recent
                ? "recency proven: it answers the nonce"
                : "recency not proven: export with --nonce to show that nothing newer was left out");
   out.set("sight", text_value(sight_word(look->sight)));
   out.set("records", static_cast<std::int64_t>(look->log.records));
   out.set("witnessed", static_cast<std::int64_t>(last.at.size));
   out.set("root", last.head.root.hex());
-  out.set("recency", nonce ? "proven" : "not proven");
-  out.set("cosigned", key.has_value());
+  out.set("recency", recent ? "proven" : "not proven");
+  out.set("cosigned", key.has_value() && newest);
   return success();
 }
 

@@ -1,4 +1,6 @@
 // The exported log and whoever edits it on the way to its auditor.
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -8,6 +10,7 @@
 #include "store/log_file.h"
 #include "store/log_tree.h"
 #include "store/state_files.h"
+#include "tests/support/log_attacks.h"
 #include "tests/support/state_for_tests.h"
 
 namespace taper::store {
@@ -41,7 +44,7 @@ Bytes rewritten(const LogFile& log, const std::function<void(std::vector<Bytes>&
   ByteReader reader(log.record_bytes);
   for (std::uint64_t i = 0; i < log.records; ++i) records.push_back(to_bytes(take_record(reader)));
   edit(records);
-  LogFileWriter out(log.origin, log.heads, records.size());
+  LogFileWriter out(log.origin, testing::heads_of(log), records.size());
   for (const Bytes& record : records) out.add(record);
   return std::move(out).finish(log.final);
 }
@@ -192,7 +195,7 @@ TEST_CASE("who takes the host cannot sign what was written before", "[store][R63
   for (std::uint64_t i = 0; i < log.records; ++i) records.push_back(to_bytes(take_record(reader)));
   records[9] = record_bytes(LeafType::decision, "{}");
   const crypto::SigningKey own = crypto::SigningKey::generate();
-  std::vector<SignedHead> heads = log.heads;
+  std::vector<SignedHead> heads = testing::heads_of(log);
   LogTree tree;
   for (const Bytes& record : records) {
     tree.append(leaf_hash(record));
@@ -275,6 +278,21 @@ TEST_CASE("a log of another node, incarnation or first key is refused", "[store]
   }
 }
 
+TEST_CASE("a log that changes while it is verified is refused", "[store]") {
+  const DiskState state;
+  append_records(*state.open(), 20);
+  Bytes file = exported(state);
+  const LogFile log = parse_log_file(file).value();
+  const auto at = static_cast<std::size_t>(log.record_bytes.data() - file.data());
+  int looks = 0;
+  // After the framing was gone over: the records are longer than the file.
+  const auto change = [&](ByteSpan) {
+    if (++looks == 2) std::fill(file.begin() + static_cast<std::ptrdiff_t>(at), file.end(), 0xFF);
+  };
+  CHECK(verify_log(file, state.identity.trust(), {.passed = change}).code() == Code::log_malformed);
+  CHECK(looks >= 2);
+}
+
 TEST_CASE("counts in a hostile file cost nothing", "[store]") {
   ByteWriter file;
   file.raw(as_bytes("TPA1")).text("taper/x").u32(0xFFFFFFFF);
@@ -282,6 +300,30 @@ TEST_CASE("counts in a hostile file cost nothing", "[store]") {
   ByteWriter records;
   records.raw(as_bytes("TPA1")).text("taper/x").u32(0).u64(~std::uint64_t{0});
   CHECK(read_log(records.bytes(), [](const LogRecord&) {}).code() == Code::log_malformed);
+}
+
+TEST_CASE("millions of checkpoints cost no memory", "[store]") {
+  constexpr std::size_t kHeads = 2'000'000;
+  constexpr std::int64_t kKibMax = std::int64_t{64} * 1024;
+  const DiskState state;
+  const LogTrust trust = state.identity.trust();
+  ByteWriter front;
+  front.raw(as_bytes("TPA1")).text(state.identity.state().origin).u32(kHeads);
+  // Zeros that nobody wrote take no memory either.
+  const std::size_t size = front.bytes().size() + kHeads * kSignedHeadBytes + 8 + 1 + 32 + 64;
+  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(at != MAP_FAILED);
+  std::ranges::copy(front.bytes(), static_cast<std::uint8_t*>(at));
+  const auto peak_kib = [] {
+    struct rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    return std::int64_t{used.ru_maxrss};
+  };
+  const std::int64_t before = peak_kib();
+  CHECK(verify_log(ByteSpan(static_cast<std::uint8_t*>(at), size), trust).code() ==
+        Code::log_malformed);
+  CHECK(peak_kib() - before < kKibMax);
+  ::munmap(at, size);
 }
 
 }  // namespace taper::store

@@ -23,8 +23,9 @@ void work(Store& store, int commits) {
   }
 }
 
-Bytes exported(const DiskState& state, std::uint64_t from = 0) {
-  Result<Bytes> file = export_log(state.path(), state.identity.state().origin, std::nullopt, from);
+Bytes exported(const DiskState& state, std::uint64_t from = 0,
+               const std::optional<Nonce>& nonce = std::nullopt) {
+  Result<Bytes> file = export_log(state.path(), state.identity.state().origin, nonce, from);
   INFO((file.ok() ? std::string() : to_line(file.error())));
   REQUIRE(file.ok());
   return std::move(file).value();
@@ -84,11 +85,16 @@ TEST_CASE("a witness's memory is read as it was written, or not at all", "[store
     work(*store, commits);
     REQUIRE(memory.look(exported(state), std::nullopt, 1'700'000'000, {}, evidence).ok());
   }
+  for (int i = 0; i < 2; ++i) {
+    const Nonce nonce = crypto::random_id<Nonce>();
+    REQUIRE(memory.look(exported(state, 0, nonce), nonce, 1'700'000'000, {}, evidence).ok());
+  }
   const std::string text = memory.text().value();
   const Result<WitnessMemory> again = WitnessMemory::parse(text);
   REQUIRE(again.ok());
   CHECK(again->text().value() == text);
   CHECK(again->seen().size() == 4);
+  CHECK(again->seen().back().answered.size() == 2);
   for (std::size_t i = 0; i < text.size(); ++i) {
     std::string changed = text;
     changed[i] = static_cast<char>(changed[i] ^ 1);
@@ -97,6 +103,47 @@ TEST_CASE("a witness's memory is read as it was written, or not at all", "[store
   for (std::size_t i = 0; i < text.size(); i += 7)
     CHECK(WitnessMemory::parse(text.substr(0, i)).code() == Code::witness_malformed);
   CHECK(WitnessMemory::parse(text + "\n").code() == Code::witness_malformed);
+}
+
+TEST_CASE("an older answer comes again only as what it was", "[store][R63]") {
+  const DiskState state;
+  const auto store = state.open();
+  WitnessMemory memory = memory_of(state);
+  std::string evidence;
+  const Nonce first = crypto::random_id<Nonce>();
+  const Nonce second = crypto::random_id<Nonce>();
+  const Nonce later = crypto::random_id<Nonce>();
+  const auto code = [&](const Bytes& file, const std::optional<Nonce>& nonce) {
+    return memory.look(file, nonce, 7, {}, evidence).code();
+  };
+  const Bytes answer = exported(state, 0, first);
+  const Bytes idle = exported(state, 0, second);
+  // What the same state says to a nonce that was made after it was put back.
+  const Bytes rolled_back = exported(state, 0, later);
+  const std::uint64_t size = store->log_head()->size;
+  const Bytes nothing_more = exported(state, size, later);
+  REQUIRE(code(answer, first) == Code::ok);
+  REQUIRE(code(idle, second) == Code::ok);
+  work(*store, 5);
+  const Bytes unseen = exported(state, 0, later);
+  work(*store, 5);
+  REQUIRE(code(exported(state), std::nullopt) == Code::ok);
+  for (const auto& [file, nonce] : {std::pair(&answer, first), std::pair(&idle, second)}) {
+    const auto look = memory.look(*file, nonce, 7, {}, evidence);
+    REQUIRE(look.ok());
+    CHECK(look->sight == Sight::nothing);
+    CHECK(look->log.records < memory.seen().back().at.size);
+    CHECK(code(*file, std::nullopt) == Code::ok);
+  }
+  const std::string before = memory.text().value();
+  for (const Bytes* file : {&rolled_back, &nothing_more, &unseen}) {
+    CHECK(code(*file, later) == Code::witness_size_regression);
+    // The nonce that they answered is part of what they signed.
+    CHECK(evidence.find(later.hex()) != std::string::npos);
+  }
+  CHECK(code(unseen, std::nullopt) == Code::witness_size_regression);
+  CHECK(evidence.empty());
+  CHECK(memory.text().value() == before);
 }
 
 TEST_CASE("a witness signs the checkpoint and its time", "[store]") {

@@ -153,9 +153,7 @@ class Verifier:
             raise Refused(811, "origin")
         if nonce is not None and log["nonce"] != nonce:
             raise Refused(812, "nonce")
-        if log["first"] == 0:
-            self.tree, self.key, self.epoch = Tree(), self.key0, 0
-        elif (log["first"], log["epoch"]) != (self.tree.size, self.epoch):
+        if (log["first"], log["epoch"]) != (self.tree.size, self.epoch):
             raise Refused(820, "first record")
         self.sizes(log)
         self.records(log)
@@ -198,6 +196,8 @@ class Verifier:
         elif number == 1:
             if record[0] != 1 or announced(record, 0) != self.key0:
                 raise Refused(810, "log key 0")
+        elif record[0] != 1:
+            raise Refused(808, f"record {number}")
         elif kind_of(record) == 2:
             key = announced(record, self.epoch + 1)
             if key is None or not heads or heads[0]["size"] != number + 1:
@@ -274,6 +274,8 @@ def check_receipt(data, trust):
         if not signed(key, CHECKPOINT, checkpoint_text(origin, head, epoch), head["signature"]):
             raise Refused(828, f"epoch {epoch}")
         if root_of(below, index, head["size"], steps) != head["root"]:
+            raise Refused(828, f"epoch {epoch}, record {index}")
+        if below[0] != 1:
             raise Refused(828, f"epoch {epoch}, record {index}")
         if epoch + 1 < len(links):
             key = announced(below, epoch + 1)
