@@ -2,13 +2,15 @@
 """Logs and receipts, honest and as whoever has taken over the host would forge them, before the command: each
 is refused with the number and the place that its maker expects, by 'audit verify' and 'audit check-receipt'
 and by an 'audit witness' that saw the node's earlier exports; both sides of a fork are kept. A witness that is
-killed at any moment has the memory of before or the one of after.
+killed at any moment has the memory of before or the one of after. A file that is cut while it is read, and one that
+claims millions of checkpoints, end no verifier by a signal and cost it no memory.
 
 usage: log_attacks_test.py BIN_DIRECTORY
 """
 import os
 import random
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -56,6 +58,39 @@ def killed(check):
     check("any was killed", early > 0, True)
 
 
+CUTS = 20
+MEMORY_KIB_MAX = 150 * 1024
+
+
+def cut_while_read(check):
+    """Millions of records that are gone over, in a file that its maker cuts short meanwhile."""
+    chosen = random.Random(11)
+    whole = b"TPA1" + struct.pack("<I1sIQ", 1, b"x", 0, 8_000_000) + struct.pack("<I3s", 3, b"\1\5\0") * 8_000_000
+    for number in range(CUTS):
+        with open("cut.tpa", "wb") as file:
+            file.write(whole)
+        with subprocess.Popen(["taper", "audit", "verify", "cut.tpa", "--node", "honest.pub"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as verifier:
+            time.sleep(chosen.uniform(0.01, 0.15))
+            os.truncate("cut.tpa", 4096)
+        check(f"cut {number}", verifier.returncode in (0, 4), True)
+    os.remove("cut.tpa")
+
+
+def hostile_counts(check):
+    heads = 2_000_000
+    with open("heads.tpa", "wb") as file:
+        file.write(b"TPA1" + struct.pack("<I1sI", 1, b"x", heads))
+        file.truncate(13 + 104 * heads + 8 + 97)
+    with subprocess.Popen(["taper", "audit", "verify", "heads.tpa", "--node", "honest.pub"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as verifier:
+        _, status, used = os.wait4(verifier.pid, 0)
+        verifier.returncode = os.waitstatus_to_exitcode(status)
+    check("checkpoints without records", verifier.returncode, 4)
+    check("their memory", used.ru_maxrss < MEMORY_KIB_MAX, True)
+    os.remove("heads.tpa")
+
+
 def main():
     os.environ["PATH"] = os.path.abspath(sys.argv[1]) + ":" + os.environ["PATH"]
     wrong = asked = 0
@@ -86,6 +121,8 @@ def main():
             kept = code == "0" and seen_code != "0" and nonce != "-"
             check(name + ", kept", len(forks), 2 if kept else 0)
         killed(check)
+        cut_while_read(check)
+        hostile_counts(check)
     print(f"{asked} verdicts, {wrong} wrong")
     return 1 if wrong or asked < 70 else 0
 

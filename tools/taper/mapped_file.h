@@ -1,4 +1,6 @@
-// A large file looked at where it is, so that its size costs no memory.
+// A large file as it was at one moment, so that its size costs no memory. It is copied first, to a
+// file without a name: whoever may write the original could otherwise cut it short (SIGBUS) or
+// change it between two looks, and what is kept as evidence would not be what was judged.
 #pragma once
 
 #include <string>
@@ -10,9 +12,9 @@ namespace taper::tools {
 
 class MappedFile {
  public:
-  // What open_input opens; a pipe is read into memory. A regular file above `max_bytes` is refused
-  // unread; one that is cut short while it is looked at ends the process (SIGBUS).
-  // Errors: those of read_file; os_failure.
+  // What open_input opens. Up to 1 MiB lies in memory; what is larger in $TMPDIR, or else in
+  // /var/tmp, which needs that room. A regular file above `max_bytes` is refused unread.
+  // Errors: those of read_file; store_full; os_failure.
   static Result<MappedFile> open(const std::string& path, std::size_t max_bytes);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
@@ -28,7 +30,7 @@ class MappedFile {
 
  private:
   MappedFile() = default;
-  void* at_ = nullptr;  // null: it was read
+  void* at_ = nullptr;  // null: it is small
   std::size_t size_ = 0;
   Bytes read_;
 };
