@@ -102,6 +102,7 @@ void add_audit_verbs(Command& command) {
                    "told. Without, at "
                    "the log's beginning, or at the end of what was released");
   take->add_option("--nonce", options->nonce, "The centre's nonce, 64 hex digits: proves recency");
+  take->get_option("--from")->check(CLI::NonNegativeNumber.description(""));
 
   CLI::App* verify =
       command.verb(audit, "verify", "Check every byte of a log against the node's record",

@@ -74,24 +74,25 @@ bool is_of(const capsules::Value& body, const Tasks& tasks) {
          });
 }
 
-Status show_whole(const Show& options, Output& out) {
+// Both answer how many were printed.
+Result<std::uint64_t> show_whole(const Show& options, Output& out) {
   TAPER_TRY(const Tasks tasks, tasks_of(options));
-  return options.source.read([&](const store::LogRecord& record) {
+  std::uint64_t shown = 0;
+  TAPER_CHECK(options.source.read([&](const store::LogRecord& record) {
     capsules::Value body = body_of(record);
-    if (is_of(body, tasks)) print(record, std::move(body), out);
+    if (!is_of(body, tasks)) return success();
+    print(record, std::move(body), out);
+    ++shown;
     return success();
-  });
+  }));
+  return shown;
 }
 
-Status audit_show(const Show& options, Output& out) {
-  out.note(std::string(kUnverified));
-  TAPER_CHECK(LogMatcher::make(options.filter));  // before anything is printed
-  TAPER_CHECK(forgotten(options.source, out));
-  out.begin_stream();
-  if (options.whole) return show_whole(options, out);
+Result<std::uint64_t> show_matching(const Show& options, Output& out) {
   TAPER_TRY(LogMatcher matcher, LogMatcher::make(options.filter));
   const bool all = options.filter.empty();
-  return options.source.read([&](const store::LogRecord& record) -> Status {
+  std::uint64_t shown = 0;
+  TAPER_CHECK(options.source.read([&](const store::LogRecord& record) -> Status {
     if (!matcher.may_match(record.body)) return success();
     capsules::Value body = body_of(record);
     if (!all) {
@@ -99,8 +100,24 @@ Status audit_show(const Show& options, Output& out) {
       if (!matches) return success();
     }
     print(record, std::move(body), out);
+    ++shown;
     return success();
-  });
+  }));
+  return shown;
+}
+
+Status audit_show(const Show& options, Output& out) {
+  out.note(std::string(kUnverified));
+  TAPER_CHECK(LogMatcher::make(options.filter));  // before anything is printed
+  TAPER_CHECK(forgotten(options.source, out));
+  out.begin_stream();
+  TAPER_TRY(const std::uint64_t shown,
+            options.whole ? show_whole(options, out) : show_matching(options, out));
+  if (shown > 0) return success();
+  const bool arguments = !options.filter.resource.empty() || !options.filter.arguments.empty();
+  out.note(std::string("0 records match") +
+           (arguments ? R"(; of arguments, digests are kept unless log.arguments = "all")" : ""));
+  return success();
 }
 
 Status audit_explain(const Explained& options, Output& out) {
