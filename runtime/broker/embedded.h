@@ -139,11 +139,13 @@ Result<TaskResult> task_result(const ResultQuery& query);
 // read. Without, it lies there, read by nobody, until its retention is over.
 Status erase_read_result(const std::string& state, const TaskId& task, const TaskResult& result);
 
-// What the node refuses by itself, by its file as it stands now; an owner goes by the one that it
-// read at its start or at its last SIGHUP.
+// What the node refuses by itself: where a daemon owns the state, by the policy that it read at its
+// start or at its last SIGHUP, else by its file as it stands now.
 struct OwnPolicy {
   authority::NodePolicy policy;  // of one that cannot be read: nothing is allowed
-  std::optional<Error> unread;
+  std::string text;              // of its file; empty: none, or unread
+  std::optional<Error> unread;   // why
+  bool waits = false;  // the file says something else, which the daemon has not taken over
 };
 OwnPolicy own_policy(const std::string& state);
 

@@ -22,6 +22,7 @@ wire::Request kind_of(ControlVerb verb) {
     case ControlVerb::kill: return wire::Request::kill;
     case ControlVerb::import_order: return wire::Request::import_order;
     case ControlVerb::import_release: return wire::Request::import_release;
+    case ControlVerb::policy: return wire::Request::policy;
     case ControlVerb::unset: break;
   }
   return wire::Request::none;
@@ -41,6 +42,7 @@ Result<ControlVerb> verb_of(flatbuffers::Optional<wire::Request> request) {
     case wire::Request::kill: return ControlVerb::kill;
     case wire::Request::import_order: return ControlVerb::import_order;
     case wire::Request::import_release: return ControlVerb::import_release;
+    case wire::Request::policy: return ControlVerb::policy;
     case wire::Request::none: break;
   }
   return malformed("a known request kind");

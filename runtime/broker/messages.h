@@ -31,6 +31,7 @@ enum class ControlVerb : std::uint8_t {
   kill,            // as cancel; the task ends as revoked, by its operator
   import_order,    // obey a signed order; the reply comes when that is durable
   import_release,  // take in a release of the log; the reply comes when it is durable
+  policy,  // the node's own policy that is in force: its text, where there is one, is a part
 };
 
 // Of the other fields those that the verb's line in messages.fbs names; all else stays as it is

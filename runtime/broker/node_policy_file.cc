@@ -1,7 +1,8 @@
 #include "runtime/broker/node_policy_file.h"
 
 #include "runtime/base/limits.h"
-#include "runtime/broker/embedded.h"
+#include "runtime/broker/control_client.h"
+#include "runtime/broker/messages.h"
 #include "runtime/broker/tool_files.h"
 #include "runtime/broker/tool_keys.h"
 
@@ -49,21 +50,43 @@ Result<authority::NodePolicy> parse_node_policy(std::string_view toml) {
   return policy;
 }
 
-Result<authority::NodePolicy> load_node_policy(const std::string& state) {
-  TAPER_TRY(const auto text, read_owned_file(state, kFile, limits::kToolFileBytesMax));
-  if (!text) return authority::NodePolicy{};
-  Result<authority::NodePolicy> policy = parse_node_policy(*text);
-  if (policy.ok()) return policy;
+OwnPolicy read_policy(const std::string& state) {
+  const auto unread = [](Error why) {
+    return OwnPolicy{authority::nothing_at_all(), "", std::move(why)};
+  };
+  auto text = read_owned_file(state, kFile, limits::kToolFileBytesMax);
+  if (!text.ok()) return unread(text.error());
+  if (!*text) return {};
+  Result<authority::NodePolicy> policy = parse_node_policy(**text);
+  if (policy.ok()) return {std::move(*policy), std::move(**text), std::nullopt};
   ErrorDetail detail = policy.error().detail();
-  detail.fix = "mend the node's policy; until then nothing runs that has not begun";
+  detail.fix =
+      "mend the node's policy; a daemon that has read another goes by that, and else nothing runs";
   detail.field = state + "/" + kFile + (detail.field.empty() ? "" : ": " + detail.field);
-  return Error(policy.error().code(), std::move(detail));
+  return unread(Error(policy.error().code(), std::move(detail)));
 }
 
 OwnPolicy own_policy(const std::string& state) {
-  Result<authority::NodePolicy> policy = load_node_policy(state);
-  if (policy.ok()) return {std::move(*policy), std::nullopt};
-  return {authority::nothing_at_all(), policy.error()};
+  OwnPolicy file = read_policy(state);
+  const Result<ControlTalk> owner = ControlTalk::with_owner(state);
+  if (!owner.ok() || !owner->send({.verb = ControlVerb::policy}).ok()) return file;
+  const Result<ControlAnswer> answer = owner->next(limits::kControlTimeoutMs);
+  if (!answer.ok()) return file;
+  OwnPolicy in_force;
+  if (const auto* part = std::get_if<ControlPart>(&*answer)) {
+    in_force.text = as_text(part->bytes);
+    Result<authority::NodePolicy> policy = parse_node_policy(in_force.text);
+    if (!policy.ok()) return file;
+    in_force.policy = std::move(*policy);
+  } else if (const auto* reply = std::get_if<ControlReply>(&*answer);
+             reply == nullptr || reply->code == Code::state_locked) {
+    return file;  // no daemon: it has read the file just now
+  } else if (reply->code != Code::ok) {
+    in_force.policy = authority::nothing_at_all();
+    in_force.unread = Error(reply->code, reply->detail);
+  }
+  in_force.waits = file.policy.hash != in_force.policy.hash;
+  return in_force;
 }
 
 }  // namespace taper::broker

@@ -11,7 +11,11 @@ namespace taper::broker {
 
 OperatorDesk::OperatorDesk(const OwnedState& owned, TaskHost& tasks, std::string state,
                            ServeChannel serve)
-    : owned_(owned), tasks_(tasks), state_(std::move(state)), serve_(std::move(serve)) {}
+    : owned_(owned),
+      tasks_(tasks),
+      state_(std::move(state)),
+      own_(owned.own),
+      serve_(std::move(serve)) {}
 
 void OperatorDesk::take(ControlServer::Peer& peer, ControlRequest request) {
   // Nothing begins any more: the loop would end around it.
@@ -24,6 +28,7 @@ void OperatorDesk::take(ControlServer::Peer& peer, ControlRequest request) {
     case ControlVerb::time_challenge: return time_challenge(peer);
     case ControlVerb::import_time: return import_time(peer, request);
     case ControlVerb::import_release: return import_release(peer, request);
+    case ControlVerb::policy: return tell_policy(peer);
     default: return peer.end(ControlReply{Code::message_malformed});
   }
 }
@@ -72,10 +77,18 @@ void OperatorDesk::import_release(ControlServer::Peer& peer, const ControlReques
 }
 
 Status OperatorDesk::follow_policy() {
-  TAPER_TRY(authority::NodePolicy policy, load_node_policy(state_));
-  authority().follow(std::move(policy));
+  OwnPolicy read = read_policy(state_);
+  if (read.unread) return std::move(*read.unread);
+  own_ = std::move(read);
+  authority().follow(own_.policy);
   tasks_.look_at_time();
   return success();
+}
+
+void OperatorDesk::tell_policy(ControlServer::Peer& peer) {
+  if (own_.unread) return peer.end(reply_of(*own_.unread));
+  if (!own_.text.empty()) peer.tell(ControlPart{to_bytes(as_bytes(own_.text))});
+  peer.end(ControlReply{Code::ok});
 }
 
 Status OperatorDesk::erase_over() {

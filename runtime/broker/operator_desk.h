@@ -54,6 +54,7 @@ class OperatorDesk final : public ControlServer::Host, public Guest {
   void time_challenge(ControlServer::Peer& peer);
   void import_time(ControlServer::Peer& peer, const ControlRequest& request);
   void import_release(ControlServer::Peer& peer, const ControlRequest& request);
+  void tell_policy(ControlServer::Peer& peer);
   void read(ControlServer::Peer& peer, const ControlRequest& request);
   void run(ControlServer::Peer& peer, ControlRequest request);
   Result<authority::Activation> activate(ControlRequest request);
@@ -63,6 +64,7 @@ class OperatorDesk final : public ControlServer::Host, public Guest {
   const OwnedState& owned_;
   TaskHost& tasks_;
   std::string state_;
+  OwnPolicy own_;  // in force
   ServeChannel serve_;
   std::map<ControlServer::Peer*, Nonce> asked_;
   std::list<Run> runs_;  // the one whose turn is next first

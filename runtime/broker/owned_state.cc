@@ -17,6 +17,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/broker/diagnostics.h"
 #include "runtime/broker/embedded.h"
+#include "runtime/broker/node_policy_file.h"
 #include "runtime/broker/tool_files.h"
 #include "store/results.h"
 
@@ -159,15 +160,14 @@ Status look_at_host(const std::string& state, const std::vector<std::string>& ke
 
 Result<authority::NodeFacts> node_facts(const std::string& state,
                                         const authority::NodeRecord& record,
-                                        const std::string& holder_key) {
+                                        const std::string& holder_key, const OwnPolicy& own) {
   authority::NodeFacts facts;
   facts.node = record.sign;
   facts.incarnation = record.incarnation;
   facts.name = record.name;
   facts.tier = capsules::Tier::t2;
   // Without it nothing runs; ending, showing and importing never need it.
-  OwnPolicy own = own_policy(state);
-  facts.policy = std::move(own.policy);
+  facts.policy = own.policy;
   if (own.unread) warn(to_line(*own.unread));
   TAPER_TRY(const std::vector<std::string> keys, keys_of_holder(holder_key));
   TAPER_CHECK(look_at_host(state, keys, facts));
@@ -178,7 +178,8 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
                              const Now& now) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
   OwnedState owned;
-  TAPER_TRY(owned.facts, node_facts(state, record, holder_key));
+  owned.own = read_policy(state);
+  TAPER_TRY(owned.facts, node_facts(state, record, holder_key, owned.own));
   // Without it, only capsules with sealed secrets are refused; ending a task never needs it.
   Result<crypto::UnsealingKey> unseal = authority::read_unsealing_key(state, record);
   if (unseal.ok())

@@ -9,6 +9,7 @@
 #include "runtime/authority/authority.h"
 #include "runtime/authority/node.h"
 #include "runtime/broker/control_client.h"
+#include "runtime/broker/embedded.h"
 #include "store/results.h"
 #include "store/store.h"
 
@@ -27,13 +28,14 @@ Status look_at_host(const std::string& state, const std::vector<std::string>& ke
 // What the authority is told about this host. `holder_key` may be empty. Errors: those of both.
 Result<authority::NodeFacts> node_facts(const std::string& state,
                                         const authority::NodeRecord& record,
-                                        const std::string& holder_key);
+                                        const std::string& holder_key, const OwnPolicy& own);
 
 // Beside whoever owns it. Errors: not_a_state, node_record_malformed, those of store::open_state.
 Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state);
 
 struct OwnedState {
   authority::NodeFacts facts;
+  OwnPolicy own;                        // as it was read at the start
   std::unique_ptr<store::Store> store;  // outlives the authority
   std::unique_ptr<authority::Authority> authority;
   // The node's signing key, which answers sessions. Null until it is taken.

@@ -99,7 +99,7 @@ Status write_checked(const std::string& path, const Pins& pins) {
 
 Result<Pinning> pin_tools(const PinOptions& options) {
   TAPER_TRY(const authority::NodeRecord record, node_record(options.state));
-  TAPER_TRY(const authority::NodeFacts facts, node_facts(options.state, record, ""));
+  TAPER_TRY(const authority::NodeFacts facts, node_facts(options.state, record, "", {}));
   TAPER_TRY(const std::optional<ServerFile> file,
             load_server(tool_directories(options.state), options.name));
   if (!file)

@@ -157,11 +157,17 @@ void say_store(const broker::Posture& posture, Output& out) {
 }
 
 void say_policy(const broker::OwnPolicy& own, Output& out) {
+  if (own.waits)
+    out.line(
+        marked("policy      node.toml says something else than the policy in force, which is told "
+               "here: SIGHUP makes the daemon read it",
+               false));
   if (own.unread) {
     out.line(marked(
         "policy      cannot be read, so nothing is allowed: " + escape_text(to_line(*own.unread)),
         false));
-    out.set("policy", Object{{"read", false}, {"error", error_value(*own.unread)}});
+    out.set("policy",
+            Object{{"read", false}, {"waits", own.waits}, {"error", error_value(*own.unread)}});
     return;
   }
   const authority::NodePolicy& policy = own.policy;
@@ -179,6 +185,7 @@ void say_policy(const broker::OwnPolicy& own, Output& out) {
                  "; effects up to " + std::string(capsules::word(policy.most_effect)) +
                  ", leases up to " + format_duration_ms(policy.most_ttl_ms)));
   out.set("policy", Object{{"read", true},
+                           {"waits", own.waits},
                            {"own", !policy.hash.is_zero()},
                            {"denied_tools", std::move(denied)},
                            {"most_effect", capsules::word(policy.most_effect)},

@@ -39,6 +39,7 @@ std::vector<ControlRequest> all_requests() {
           {.verb = ControlVerb::import_time, .file = Bytes(10, 3)},
           {.verb = ControlVerb::import_order, .file = Bytes(10, 3)},
           {.verb = ControlVerb::time_challenge},
+          {.verb = ControlVerb::policy},
           {.verb = ControlVerb::import_release, .file = Bytes(10, 3)},
           result,
           run};

@@ -46,15 +46,20 @@ TEST_CASE("a policy that says what nobody knows is refused", "[broker]") {
 TEST_CASE("a policy that others can write is none", "[broker]") {
   const ScratchDirectory folder;
   const std::string path = folder.path() + "/node.toml";
-  const auto none = broker::load_node_policy(folder.path());
-  REQUIRE(none.ok());
-  CHECK(none->hash.is_zero());
+  const auto none = broker::read_policy(folder.path());
+  REQUIRE_FALSE(none.unread);
+  CHECK(none.policy.hash.is_zero());
   REQUIRE(create_file(path, as_bytes("[most]\nttl_s = 60\n"), 0644).ok());
-  REQUIRE(broker::load_node_policy(folder.path()).ok());
+  const auto own = broker::read_policy(folder.path());
+  REQUIRE_FALSE(own.unread);
+  CHECK(own.policy.most_ttl_ms == 60'000);
+  CHECK(own.text == "[most]\nttl_s = 60\n");
   REQUIRE(::chmod(path.c_str(), 0666) == 0);
-  const auto loose = broker::load_node_policy(folder.path());
-  REQUIRE(loose.code() == Code::tool_file_malformed);
-  CHECK(loose.error().detail().field.find(path) != std::string::npos);
+  const auto loose = broker::read_policy(folder.path());
+  REQUIRE(loose.unread);
+  CHECK(loose.unread->code() == Code::tool_file_malformed);
+  CHECK(loose.unread->detail().field.find(path) != std::string::npos);
+  CHECK(loose.policy.hash == authority::nothing_at_all().hash);
 }
 
 }  // namespace
