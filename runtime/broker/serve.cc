@@ -1,3 +1,4 @@
+#include <csignal>
 #include <filesystem>
 
 #include "runtime/broker/diagnostics.h"
@@ -11,6 +12,11 @@
 
 namespace taper::broker {
 namespace {
+
+// A SIGHUP before the loop takes them: it must neither end the daemon nor be forgotten. (A handler
+// does not pass to programs that are started, unlike a signal that is blocked or ignored.)
+volatile std::sig_atomic_t asked_early = 0;
+void ask_early(int) { asked_early = 1; }
 
 // Every call reads its tool anew, so there is nothing to take over: a file that is wrong is told of
 // now, and not first by the call that needs it. A policy that is wrong leaves the one before. Kept
@@ -41,6 +47,7 @@ Status check_apart(const std::string& agents, const std::string& state) {
 }  // namespace
 
 Status serve(ServeOptions options) {
+  if (!options.stop) std::signal(SIGHUP, ask_early);
   const ServiceManager manager = ServiceManager::from_environment();
   TAPER_CHECK(check_boot_clock());
   TAPER_TRY(const std::string spawnd, sibling_program("taper-spawnd"));
@@ -79,6 +86,7 @@ Status serve(ServeOptions options) {
       look_again(options.state, desk);
       manager.ready();
     }));
+    if (asked_early != 0) look_again(options.state, desk);
   }
   Status driven = loop->drive(tasks, both,
                               {.started =
