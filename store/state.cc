@@ -29,6 +29,19 @@ Status check_marker(const Marker& marker, const LoadedLog& loaded) {
                                          std::to_string(loaded.state.commit), ""});
 }
 
+// A twin is written after the state's own commit is durable, so the same state is never older.
+Status check_twin(const StateOptions& options, const std::optional<Marker>& twin,
+                  const LoadedLog& loaded) {
+  if (!twin || loaded.state.commit >= twin->commit) return success();
+  return Error(Code::store_rolled_back,
+               {"commit",
+                "at least " + std::to_string(twin->commit) + ", as " + twin_path(options) +
+                    " says that this boot has seen",
+                std::to_string(loaded.state.commit),
+                "the whole directory was put back, or a copy of it went on elsewhere on this host; "
+                "'taper node renew' makes a new incarnation with the same keys"});
+}
+
 Result<LoadedLog> load(const Engine& engine) {
   TAPER_TRY(const std::unique_ptr<EngineTxn> txn, engine.begin(Access::read));
   return load_log(*txn);
@@ -42,14 +55,16 @@ Status check_origin(const StateOptions& options, const LoadedLog& loaded) {
 
 Result<std::unique_ptr<Store>> open_for_reading(const StateOptions& options) {
   const std::string& directory = options.directory;
-  // The marker first: it may only be older than what the owner commits meanwhile.
+  // The marker and its twin first: they may only be older than what the owner commits meanwhile.
   const Result<Marker> marker = read_marker(directory);
+  const std::optional<Marker> twin = look_at_twin(options);
   TAPER_TRY(std::unique_ptr<Engine> engine,
             open_lmdb_engine(directory, OpenMode::read, limits::kStoreMapBytes));
   if (!marker.ok()) return Error(marker.error());
   TAPER_TRY(LoadedLog loaded, load(*engine));
   TAPER_CHECK(check_marker(*marker, loaded));
   TAPER_CHECK(check_origin(options, loaded));
+  TAPER_CHECK(check_twin(options, twin, loaded));
   return std::unique_ptr<Store>(
       std::make_unique<NodeStore>(std::move(engine), nullptr, std::move(loaded), std::nullopt));
 }
@@ -82,12 +97,21 @@ Result<std::unique_ptr<Store>> open_state(const StateOptions& options) {
   TAPER_CHECK(check_origin(options, loaded));
   TAPER_TRY(LogSeed stored, read_seed(directory));
   TAPER_TRY(LogSeed seed, ratchet_to(std::move(stored), loaded.state.epoch, loaded.state.key));
+  const Marker here{loaded.identity.incarnation, loaded.state.commit};
   TAPER_CHECK(files->open_files());
+  if (!options.twins.empty()) {
+    TAPER_TRY(const auto twin, files->take_twin(twin_path(options), here));
+    TAPER_CHECK(check_twin(options, twin, loaded));
+  }
   TAPER_CHECK(files->overwrite_seed(seed));
-  TAPER_CHECK(files->write_marker({loaded.identity.incarnation, loaded.state.commit}));
+  TAPER_CHECK(files->write_marker(here));
   TAPER_CHECK(files->sync_marker());
   return std::unique_ptr<Store>(std::make_unique<NodeStore>(
       std::move(engine), std::move(files), std::move(loaded), LogKeys(std::move(seed))));
+}
+
+std::string twin_in_force(const StateOptions& options) {
+  return look_at_twin(options) ? twin_path(options) : "";
 }
 
 }  // namespace taper::store

@@ -51,6 +51,16 @@ crypto::Secret encode(const LogSeed& seed) {
   return secret;
 }
 
+Result<Marker> decode_marker(ByteSpan file, std::string_view what) {
+  if (!open_sealed(file, kMarkerMagic, Incarnation::kSize + 8)) return corrupt(what);
+  ByteReader reader(file);
+  reader.take(kMarkerMagic.size());
+  Marker marker;
+  marker.incarnation = Incarnation::from(reader.take(Incarnation::kSize)).value_or(Incarnation{});
+  marker.commit = reader.u64();
+  return marker;
+}
+
 Status overwrite(const Fd& file, const std::string& path, ByteSpan bytes) {
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t count =
@@ -91,13 +101,27 @@ Status create_marker(const std::string& directory, const Marker& marker) {
 Result<Marker> read_marker(const std::string& directory) {
   const Result<Bytes> file = read_file(marker_path(directory), kSmallFileBytesMax);
   if (!file.ok()) return corrupt("its marker");
-  if (!open_sealed(*file, kMarkerMagic, Incarnation::kSize + 8)) return corrupt("its marker");
-  ByteReader reader(*file);
-  reader.take(kMarkerMagic.size());
-  Marker marker;
-  marker.incarnation = Incarnation::from(reader.take(Incarnation::kSize)).value_or(Incarnation{});
-  marker.commit = reader.u64();
-  return marker;
+  return decode_marker(*file, "its marker");
+}
+
+std::string twin_path(const StateOptions& options) {
+  return options.twins + "/" + crypto::hash(as_bytes(options.origin)).hex();
+}
+
+std::optional<Marker> look_at_twin(const StateOptions& options) {
+  if (options.twins.empty()) return std::nullopt;
+  const std::string path = twin_path(options);
+  const Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  struct stat state{};
+  struct stat found{};
+  if (!file || ::stat(options.directory.c_str(), &state) != 0 || ::fstat(file.get(), &found) != 0 ||
+      !S_ISREG(found.st_mode) || found.st_uid != state.st_uid || (found.st_mode & 077) != 0) {
+    return std::nullopt;
+  }
+  const Result<Bytes> bytes = read_fd(file.get(), path, kSmallFileBytesMax);
+  if (!bytes.ok()) return std::nullopt;
+  const Result<Marker> twin = decode_marker(*bytes, path);
+  return twin.ok() ? std::optional(*twin) : std::nullopt;
 }
 
 Status create_seed(const std::string& directory, const LogSeed& seed) {
@@ -154,8 +178,27 @@ Status StateFiles::open_files() {
   return success();
 }
 
+Result<std::optional<Marker>> StateFiles::take_twin(const std::string& path, const Marker& ours) {
+  constexpr int kNew = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const Fd made(::open(path.c_str(), kNew, S_IRUSR | S_IWUSR));
+  if (!made && errno != EEXIST) return std::optional<Marker>();
+  TAPER_TRY(Fd twin, open_private(path, O_RDWR));
+  if (::flock(twin.get(), LOCK_EX | LOCK_NB) != 0)
+    return Error(Code::state_locked, {path, "one copy of a state in use", "another", ""});
+  TAPER_TRY(const Bytes said, read_fd(twin.get(), path, kSmallFileBytesMax));
+  // New, or whoever made it was killed before he wrote. A full disk there stops nothing here.
+  if (said.empty() && !overwrite(twin, path, encode(ours)).ok()) return std::optional<Marker>();
+  twin_ = std::move(twin);
+  twin_path_ = path;
+  if (said.empty()) return std::optional<Marker>();
+  TAPER_TRY(const Marker marker, decode_marker(said, "its marker's twin " + path));
+  return std::optional(marker);
+}
+
 Status StateFiles::write_marker(const Marker& marker) {
-  return overwrite(marker_, marker_path(directory_), encode(marker));
+  const Bytes bytes = encode(marker);
+  TAPER_CHECK(overwrite(marker_, marker_path(directory_), bytes));
+  return twin_ ? overwrite(twin_, twin_path_, bytes) : success();
 }
 
 Status StateFiles::sync_marker() {

@@ -2,6 +2,8 @@
 //   lock      held by the process that may write
 //   marker    {incarnation, last commit}: shows an older data.mdb put back
 //   log.seed  the log's secret, never inside LMDB, whose freed pages would keep old seeds
+// and one outside the state, in a directory that lives no longer than the boot:
+//   twin      as the marker: shows a whole state put back, marker and all
 #pragma once
 
 #include <memory>
@@ -24,6 +26,10 @@ Status create_marker(const std::string& directory, const Marker& marker);
 // Errors: store_corrupt.
 Result<Marker> read_marker(const std::string& directory);
 
+std::string twin_path(const StateOptions& options);
+// For whoever only reads the state. Empty: none that its owner could have written.
+std::optional<Marker> look_at_twin(const StateOptions& options);
+
 Status create_seed(const std::string& directory, const LogSeed& seed);
 // Errors: store_corrupt, key_file_exposed, file_unreadable.
 Result<LogSeed> read_seed(const std::string& directory);
@@ -41,7 +47,11 @@ class StateFiles {
 
   // The files must exist by now.
   Status open_files();
-  Status write_marker(const Marker& marker);  // not synced
+  // Opens the twin and keeps it from others; what it said. Where there was none it is made, and
+  // where it cannot be made there is none. Errors: state_locked (who owns a copy of this state has
+  // it), store_corrupt, key_file_exposed, os_failure.
+  Result<std::optional<Marker>> take_twin(const std::string& path, const Marker& ours);
+  Status write_marker(const Marker& marker);  // and the twin; not synced
   Status sync_marker();
   Status overwrite_seed(const LogSeed& seed);  // in place, synced
 
@@ -52,6 +62,8 @@ class StateFiles {
   Fd lock_;
   Fd marker_;
   Fd seed_;
+  Fd twin_;
+  std::string twin_path_;
 };
 
 }  // namespace taper::store

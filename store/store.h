@@ -166,6 +166,9 @@ struct StateOptions {
   std::string directory;   // holds data.mdb, marker, lock, log.seed, results/
   std::string origin;      // of the node's record; a state of another origin is refused
   bool read_only = false;  // no lock taken, write() refuses
+  // Holds the twins of markers: a directory that others cannot write and that the next boot does
+  // not find. With it, a state that was put back whole within one boot is refused. Empty: none.
+  std::string twins = {};
 };
 
 // Makes a new, empty state (directory 0700) with `incarnation` and log key 0. Error: file_exists
@@ -181,6 +184,9 @@ Status create_state(const std::string& directory, const StateIdentity& identity,
 // may be met only later, inside LMDB: the process then says store_corrupt on stderr and exits with
 // that code's exit status.
 Result<std::unique_ptr<Store>> open_state(const StateOptions& options);
+
+// Path of the twin that a state put back whole would be refused by now; empty: there is none.
+std::string twin_in_force(const StateOptions& options);
 
 // The same rules in memory (tests, simulation). Never durable; `Committed` still only follows
 // success.

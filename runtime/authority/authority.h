@@ -364,6 +364,8 @@ class Authority {
   // time_nonce_stale, time_beyond_root; time_conflict, which is in the log and changes nothing else
   // but that the nonce is used.
   Status import_time(ByteSpan file, const Now& now);
+  // The node's life before this one had a signed lower bound: it is this one's too. Durable.
+  Status inherit_time(std::int64_t signed_s, const Now& now);
 
   // Takes in an auditor's release of this log (capsules/signed_release.h): what lies below it may
   // be forgotten from then on. One that releases no more than the last is fine. Never depends on

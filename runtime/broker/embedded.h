@@ -25,15 +25,18 @@ Result<authority::NodeRecord> node_record(const std::string& state);
 
 // A new incarnation of the node in the same place, with its keys, tools and trust roots: live tasks
 // are ended, every capsule of the old incarnation is refused from then on, and the old state lies
-// beside the new one without keys, its log exported as log.tpa where it could be opened. Also the
-// way out where the store is refused as older than its marker, or damaged: then nothing of it is
-// read, and the trust roots must be imported again. The parent directory must be writable; atomic,
-// and a call that was broken off is finished by the next. Errors: state_locked, not_a_state,
-// node_record_malformed, control_unreachable (another user's), key_file_exposed, os_failure.
+// beside the new one without keys, its log exported as log.tpa where it could be opened. What signed
+// time had proven stays proven. Also the way out where the store is refused as older than its
+// marker, or damaged: then nothing of it is read, and the trust roots must be imported again. The
+// parent directory must be writable and the state no mount point; atomic, and a call that was
+// broken off is finished by the next. Before anything is ended it is refused where that is seen not
+// to go. Errors: state_locked, not_a_state, node_record_malformed, control_unreachable (another
+// user's), key_file_exposed, file_exists (what stands beside the state is not of a renewal of it),
+// tool_file_malformed (node.toml, or what tools.d holds, would be another's no more), os_failure.
 struct Renewed {
   authority::NodeRecord record;
   Incarnation before;
-  std::uint64_t ended = 0;        // live tasks
+  std::uint64_t ended = 0;        // live tasks, where the store was taken up in this call
   std::uint64_t roots = 0;        // versions carried over
   bool exported = false;          // the old log
   std::optional<Error> unread;    // why the old store was not taken up
@@ -154,6 +157,7 @@ struct Posture {
   authority::NodeRecord node;
   bool owned = false;          // by a process that answers on control.sock
   std::optional<Error> store;  // why it does not open
+  std::string twin;            // of the marker; empty: none
   store::LogHead log;
   std::optional<capsules::TrustRoot> root;  // the newest
   std::vector<authority::TaskView> tasks;

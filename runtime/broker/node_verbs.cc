@@ -8,6 +8,7 @@
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/owned_state.h"
+#include "runtime/broker/twins.h"
 #include "store/audit_export.h"
 #include "store/results.h"
 
@@ -36,8 +37,10 @@ Status check_size(const std::string& what, ByteSpan file, std::size_t bytes_max)
 
 Result<std::unique_ptr<store::Store>> open_for_reading(const std::string& state) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
-  return store::open_state(
-      {.directory = state, .origin = authority::log_origin(record), .read_only = true});
+  return store::open_state({.directory = state,
+                            .origin = authority::log_origin(record),
+                            .read_only = true,
+                            .twins = twins_of(state)});
 }
 
 Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name) {

@@ -19,6 +19,7 @@
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/node_policy_file.h"
 #include "runtime/broker/tool_files.h"
+#include "runtime/broker/twins.h"
 #include "store/results.h"
 
 namespace taper::broker {
@@ -184,9 +185,10 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   Result<crypto::UnsealingKey> unseal = authority::read_unsealing_key(state, record);
   if (unseal.ok())
     owned.facts.unseal = std::make_shared<const crypto::UnsealingKey>(std::move(*unseal));
-  TAPER_TRY(owned.store,
-            store::open_state(
-                {.directory = state, .origin = authority::log_origin(record), .read_only = false}));
+  TAPER_TRY(owned.store, store::open_state({.directory = state,
+                                            .origin = authority::log_origin(record),
+                                            .read_only = false,
+                                            .twins = twins_of(state)}));
   TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
   TAPER_TRY(std::vector<TaskId> kept, owned.authority->kept_results(now));
   for (const TaskId& task : owned.authority->live_tasks()) kept.push_back(task);

@@ -2,6 +2,7 @@
 #include "runtime/broker/control_client.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/owned_state.h"
+#include "runtime/broker/twins.h"
 
 namespace taper::broker {
 
@@ -15,6 +16,9 @@ Result<Posture> posture(const std::string& state, const Now& now) {
     out.store = store.error();
     return out;
   }
+  out.twin = store::twin_in_force({.directory = state,
+                                   .origin = authority::log_origin(out.node),
+                                   .twins = twins_of(state)});
   TAPER_TRY(out.log, (*store)->log_head());
   Bytes root;
   TAPER_CHECK((*store)->read([&root](const store::ReadTxn& txn) {

@@ -3,7 +3,8 @@
 
 usage: transcript.py BIN_DIRECTORY TRANSCRIPT...
 
-A transcript runs in an empty directory of its own, with `taper` first on PATH. Its lines:
+A transcript runs in an empty directory of its own, with `taper` first on PATH, and in a boot of its own: what is in
+$TAPER_RUNTIME_DIR. Its lines:
   # text             says why
   @ NAME             plays another transcript first, in the same directory
   + FILE             writes a file: the lines after it that begin with '| '
@@ -199,6 +200,7 @@ def main():
     for name in sys.argv[2:]:
         player = Player(bin_directory)
         here = os.path.realpath(tempfile.mkdtemp(prefix="taper-cli-"))
+        boot = player.environment["TAPER_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="taper-boot-")
         os.chdir(here)
         try:
             player.play(os.path.abspath(os.path.join(player.folder, name)))
@@ -213,6 +215,7 @@ def main():
             end_all(0)
             os.chdir("/")
             shutil.rmtree(here, ignore_errors=True)
+            shutil.rmtree(boot, ignore_errors=True)
     return 1 if bad else 0
 
 

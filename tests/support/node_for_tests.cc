@@ -39,10 +39,15 @@ std::string make_folder(const std::string& parent) {
 
 constexpr std::int64_t kDayS = 86'400;
 
+// Tests put states back as they like, and leave nothing in /run.
+void no_twins() {
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);  // NOLINT(concurrency-mt-unsafe): before any thread
+}
+
 }  // namespace
 
 NodeForTests::NodeForTests(const std::string& state_parent)
-    : folder_(make_folder("/tmp")),
+    : folder_((no_twins(), make_folder("/tmp"))),
       state_folder_(state_parent == "/tmp" ? folder_ : make_folder(state_parent)),
       state_(state_folder_ + "/state"),
       data_(folder_ + "/data"),

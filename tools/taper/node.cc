@@ -62,7 +62,7 @@ Status import_release(const Import& options, ByteSpan file, Output& out) {
   return success();
 }
 
-// Of the text form; a root's, where it is none that is known.
+// What the text form says that it is; a trust root where it does not.
 std::string_view label_of(std::string_view said) {
   for (const std::string_view label : {kTimeLabel, kOrderLabel, kReleaseLabel})
     if (said.starts_with("-----BEGIN TAPER " + std::string(label) + "-----")) return label;
@@ -97,8 +97,10 @@ Status node_renew(const std::string& state, Output& out) {
   if (renewed.finished_earlier) out.line("an earlier renewal was finished; nothing else was done");
   out.line("node " + escape_text(renewed.record.name) + " " +
            crypto::public_key_text(renewed.record.sign) + " is incarnation " + incarnation);
-  out.line("ended " + std::to_string(renewed.ended) +
-           " live tasks; every capsule for incarnation " + renewed.before.hex() + " is refused");
+  out.line((renewed.finished_earlier ? "live tasks: ended by the earlier renewal"
+            : renewed.unread         ? "live tasks: unknown, the store was not read"
+                                     : "ended " + std::to_string(renewed.ended) + " live tasks") +
+           "; every capsule for incarnation " + renewed.before.hex() + " is refused");
   if (renewed.unread)
     out.line("the old store was not taken up: " + escape_text(to_line(*renewed.unread)));
   out.line("the old state lies in " + escape_text(renewed.aside) +
@@ -112,7 +114,9 @@ Status node_renew(const std::string& state, Output& out) {
   out.set("key", crypto::public_key_text(renewed.record.sign));
   out.set("incarnation", incarnation);
   out.set("before", renewed.before.hex());
-  out.set("ended", static_cast<std::int64_t>(renewed.ended));
+  const bool counted = !renewed.finished_earlier && !renewed.unread;
+  out.set("ended",
+          counted ? capsules::Value(static_cast<std::int64_t>(renewed.ended)) : capsules::Value());
   out.set("roots", static_cast<std::int64_t>(renewed.roots));
   out.set("exported", renewed.exported);
   out.set("unread", renewed.unread ? error_value(*renewed.unread) : capsules::Value());
@@ -144,12 +148,12 @@ void add_node_verbs(Command& command) {
       ->required();
 
   auto taken = std::make_shared<Import>();
-  CLI::App* bring = command.verb(
-      &command.app, "import",
-      "Take in a trust root, of which the first pins this node's fleet, a signed time, an "
-      "order, or a release of the log",
-      "taper import --state ./state root.tpr --fleet 1f0c…",
-      [&command, taken] { return import_file(*taken, command.out); });
+  CLI::App* bring = command.verb(&command.app, "import",
+                                 "Take in a trust root, of which the first pins this node's fleet, "
+                                 "a signed time, an order, or "
+                                 "a release of the log",
+                                 "taper import --state ./state root.tpr --fleet 1f0c…",
+                                 [&command, taken] { return import_file(*taken, command.out); });
   bring
       ->add_option("FILE", taken->file,
                    "The trust root, the signed time, the order, or the release")

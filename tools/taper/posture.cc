@@ -124,8 +124,8 @@ void say_time(const Result<authority::TimeReport>& report, Output& out) {
     std::string state(authority::time_standing_name(known.standing));
     for (char& c : state) c = static_cast<char>(c - 'a' + 'A');
     out.line(marked("time        " + state + ": " + authority::told_time(known.s, known.source) +
-                        "; at least " + authority::told_time(known.least_s, known.least_source) +
-                        "; the wall clock shows " + format_utc_s(report->wall_s),
+                        "; at least " + told_bound(*report) + "; the wall clock shows " +
+                        format_utc_s(report->wall_s),
                     state != "BEHIND"));
   }
   out.line(marked("boot clock  " + (boot.ok() ? std::string("this host's own: leases count by it")
@@ -145,15 +145,24 @@ void say_store(const broker::Posture& posture, Output& out) {
   }
   out.line("store       opens, no older than its marker; " + std::to_string(posture.log.size) +
            " log records, log key " + std::to_string(posture.log.epoch));
+  const std::string& twin = posture.twin;
   out.line(
-      "restore     the database alone put back is refused (E804); the whole directory put back is "
-      "noticed by nothing on this host: it has no witness and no TPM; a witness at the centre sees "
-      "it ('taper audit witness')");
-  out.set("store", Object{{"opens", true},
-                          {"records", static_cast<std::int64_t>(posture.log.size)},
-                          {"log_key", static_cast<std::int64_t>(posture.log.epoch)},
-                          {"database_restore", "refused"},
-                          {"directory_restore", "seen only by a witness outside this host"}});
+      "restore     the database alone put back is refused (E804); the whole directory put "
+      "back " +
+      (twin.empty()
+           ? "is seen only by a witness at the centre ('taper audit witness'): "
+             "there is no twin of its marker here"
+           : "too, until this host starts again: the twin of its marker is " + escape_text(twin) +
+                 "; after that a witness at the centre sees it ('taper audit "
+                 "witness')"));
+  out.set("store",
+          Object{{"opens", true},
+                 {"records", static_cast<std::int64_t>(posture.log.size)},
+                 {"log_key", static_cast<std::int64_t>(posture.log.epoch)},
+                 {"database_restore", "refused"},
+                 {"directory_restore", twin.empty() ? "seen only by a witness outside this host"
+                                                    : "refused within one boot"},
+                 {"twin", twin.empty() ? Value() : text_value(twin)}});
 }
 
 void say_policy(const broker::OwnPolicy& own, Output& out) {
@@ -288,7 +297,9 @@ void say_sandbox(Output& out) {
 }
 
 constexpr std::string_view kNotCovered[] = {
-    "the whole state directory put back from a copy: only a witness outside this host sees it",
+    "the whole state directory put back from a copy after this host was started again, or where "
+    "its "
+    "marker has no twin: only a witness outside this host sees it",
     "root on this host, a kernel exploit, hardware side channels, physical access",
     "an issuer that signs too much, within its limits in the trust root",
     "a wall clock set forward: it may deny, and never lengthens a lease",

@@ -91,13 +91,28 @@ void add_telling_options(Command& command, CLI::App* verb, Telling& options) {
 
 }  // namespace
 
+namespace {
+
+bool knows_bound(const authority::TimeReport& report) {
+  return report.estimate.least_source != authority::TimeSource::signed_bound ||
+         report.signed_s > limits::kWallAheadS;
+}
+
+}  // namespace
+
+std::string told_bound(const authority::TimeReport& report) {
+  const authority::Estimate& known = report.estimate;
+  return knows_bound(report) ? authority::told_time(known.least_s, known.least_source)
+                             : "no bound yet";
+}
+
 void show_time(const authority::TimeReport& report, Output& out) {
   const authority::Estimate& known = report.estimate;
   std::string state = "time " + std::string(authority::time_standing_name(known.standing));
   if (known.anchored_ms > 0) state += ", for " + format_duration_ms(known.anchored_ms) + " more";
   out.line(state);
   out.line("estimate  " + authority::told_time(known.s, known.source));
-  out.line("at least  " + authority::told_time(known.least_s, known.least_source));
+  out.line("at least  " + told_bound(report));
   const std::int64_t ahead_s = authority::saturating_subtract(report.wall_s, known.s);
   out.line("wall      " + format_utc_s(report.wall_s) +
            (ahead_s == 0 ? ""
@@ -107,13 +122,16 @@ void show_time(const authority::TimeReport& report, Output& out) {
 
 capsules::Value time_value(const authority::TimeReport& report) {
   const authority::Estimate& known = report.estimate;
-  capsules::Object out{{"state", authority::time_standing_name(known.standing)},
-                       {"estimate", format_utc_s(known.s)},
-                       {"estimate_source", authority::time_source_name(known.source)},
-                       {"at_least", format_utc_s(known.least_s)},
-                       {"at_least_source", authority::time_source_name(known.least_source)},
-                       {"wall", format_utc_s(report.wall_s)},
-                       {"wall_ahead_s", authority::saturating_subtract(report.wall_s, known.s)}};
+  const bool bound = knows_bound(report);
+  capsules::Object out{
+      {"state", authority::time_standing_name(known.standing)},
+      {"estimate", format_utc_s(known.s)},
+      {"estimate_source", authority::time_source_name(known.source)},
+      {"at_least", bound ? capsules::Value(format_utc_s(known.least_s)) : capsules::Value()},
+      {"at_least_source", bound ? capsules::Value(authority::time_source_name(known.least_source))
+                                : capsules::Value()},
+      {"wall", format_utc_s(report.wall_s)},
+      {"wall_ahead_s", authority::saturating_subtract(report.wall_s, known.s)}};
   const bool signed_time = report.signed_s > limits::kWallAheadS;
   out.emplace_back("signed_bound", signed_time ? capsules::Value(format_utc_s(report.signed_s))
                                                : capsules::Value());

@@ -457,6 +457,8 @@ Status in_directory(const Options& options, Output& out) {
   std::error_code failed;
   directory = std::filesystem::canonical(directory, failed).string();
   if (failed || ::chdir(directory.c_str()) != 0) return os_error("chdir " + directory, errno);
+  // It goes on with copies of its nodes on purpose, which their markers' twins would show.
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);  // NOLINT(concurrency-mt-unsafe): no thread reads it
   Status played = ZspCheck(options, out).play();
   if (options.keep) {
     out.line("kept: " + escape_text(directory));

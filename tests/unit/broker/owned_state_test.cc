@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
 
 #include "crypto/crypto.h"
@@ -56,6 +57,7 @@ TEST_CASE("another node's record beside the store is refused", "[broker][R8]") {
   const std::filesystem::path base = std::filesystem::canonical(scratch.path());
   REQUIRE(authority::create_node(base / "old", "n").ok());
   REQUIRE(authority::create_node(base / "new", "n").ok());
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);
   REQUIRE(broker::own_state(base / "new", "", Now{}).ok());
   std::filesystem::copy_file(base / "old/node.pub", base / "new/node.pub",
                              std::filesystem::copy_options::overwrite_existing);
@@ -83,6 +85,7 @@ TEST_CASE("the node's own key answers sessions, no other", "[broker][session]") 
   const std::filesystem::path base = std::filesystem::canonical(scratch.path());
   REQUIRE(authority::create_node(base / "state", "n").ok());
   REQUIRE(authority::create_node(base / "other", "n").ok());
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);
   Result<broker::OwnedState> owned = broker::own_state(base / "state", "", Now{});
   REQUIRE(owned.ok());
   CHECK(owned->signer == nullptr);

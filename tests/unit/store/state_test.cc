@@ -167,6 +167,81 @@ TEST_CASE("readers stand beside the owner and write nothing", "[store]") {
   commit_records(*owner, 1);
 }
 
+TEST_CASE("a state put back whole is older than its marker's twin", "[store][R10][R50]") {
+  const DiskState state;
+  const std::string twins = state.directory / "twins";
+  std::filesystem::create_directory(twins);
+  StateOptions options = state.options(false);
+  options.twins = twins;
+  StateOptions reading = options;
+  reading.read_only = true;
+  const std::string kept = state.directory / "kept";
+  const auto put_back = [&] {
+    std::filesystem::remove_all(state.path());
+    std::filesystem::copy(kept, state.path(), std::filesystem::copy_options::recursive);
+  };
+  CHECK(twin_in_force(options).empty());
+  const auto use = [&] {
+    auto owner = open_state(options);
+    REQUIRE(owner.ok());
+    commit_records(**owner, 3);
+  };
+  use();
+  const std::string twin = twin_in_force(options);
+  REQUIRE(twin.starts_with(twins + "/"));
+  std::filesystem::copy(state.path(), kept, std::filesystem::copy_options::recursive);
+  use();  // and what goes on stays in force
+  use();
+  put_back();
+  CHECK(state.open_code() == Code::ok);  // nobody asked for twins
+  put_back();
+  CHECK(open_state(options).code() == Code::store_rolled_back);
+  CHECK(open_state(reading).code() == Code::store_rolled_back);
+
+  SECTION("another boot has none") {
+    std::filesystem::remove(twin);
+    CHECK(open_state(options).ok());
+  }
+  SECTION("where none can be made there is none") {
+    options.twins = reading.twins = twins + "/gone";
+    CHECK(open_state(options).ok());
+    CHECK(open_state(reading).ok());
+  }
+  SECTION("what is no twin is not taken for one, and hinders no reader") {
+    std::filesystem::remove(twin);
+    SECTION("a link") { std::filesystem::create_symlink(state / "marker", twin); }
+    SECTION("a folder") { std::filesystem::create_directory(twin); }
+    SECTION("garbage") { REQUIRE(create_file(twin, Bytes(76, 7), 0600).ok()); }
+    SECTION("for others to read") { REQUIRE(create_file(twin, Bytes(), 0644).ok()); }
+    CHECK_FALSE(open_state(options).ok());
+    CHECK(open_state(reading).ok());
+    CHECK(twin_in_force(options).empty());
+  }
+  SECTION("one that was made and not written is none yet") {
+    std::filesystem::remove(twin);
+    REQUIRE(create_file(twin, Bytes(), 0600).ok());
+    CHECK(open_state(reading).ok());
+    CHECK(open_state(options).ok());
+    CHECK(twin_in_force(options) == twin);
+  }
+}
+
+TEST_CASE("of two copies of one state only one is in use", "[store][R10]") {
+  const DiskState state;
+  StateOptions options = state.options(false);
+  options.twins = state.directory / "twins";
+  std::filesystem::create_directory(options.twins);
+  StateOptions copy = options;
+  copy.directory = state.directory / "copy";
+  std::filesystem::copy(state.path(), copy.directory, std::filesystem::copy_options::recursive);
+  {
+    const auto owner = open_state(options);
+    REQUIRE(owner.ok());
+    CHECK(open_state(copy).code() == Code::state_locked);
+  }
+  CHECK(open_state(copy).ok());
+}
+
 TEST_CASE("readers of other processes see what is committed", "[store]") {
   const DiskState state;
   int ready[2];

@@ -1,4 +1,11 @@
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
 
 #include "capsules/open.h"
@@ -6,6 +13,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "runtime/broker/owned_state.h"
+#include "runtime/broker/twins.h"
 #include "store/audit_verify.h"
 #include "tests/support/node_for_tests.h"
 
@@ -124,7 +132,7 @@ TEST_CASE("A renewal that was broken off leaves the old state or the new one", "
   const std::string beside = node.state() + ".renewing";
   // While the new state was built: it is built anew.
   fs::create_directory(beside);
-  const std::string mark = "unfinished";
+  const std::string mark = node.record().incarnation.hex();
   REQUIRE(create_file(beside + "/renews", as_bytes(mark), 0600).ok());
   REQUIRE(create_file(beside + "/node.pub", file_of(node.state() + "/node.pub"), 0600).ok());
   const Result<Renewed> first = node_renew(node.state());
@@ -149,6 +157,167 @@ TEST_CASE("A renewal that was broken off leaves the old state or the new one", "
   const Result<Renewed> third = node_renew(node.state());
   REQUIRE(third.ok());
   CHECK_FALSE(fs::exists(third->aside + "/renews"));
+}
+
+TEST_CASE("What a renewal did not leave beside the state is not removed", "[tools][R50]") {
+  NodeForTests node;
+  const std::string beside = node.state() + ".renewing";
+  const auto refused = [&](const std::string& kept) {
+    CHECK(node_renew(node.state()).code() == Code::file_exists);
+    CHECK(fs::exists(beside + kept));
+    CHECK(node_record(node.state())->incarnation == node.record().incarnation);
+    fs::remove_all(beside);
+  };
+  SECTION("another node") {
+    REQUIRE(node_init(beside, "other").ok());
+    // Even where the state seems to have replaced it.
+    const std::string mark = node_record(beside)->incarnation.hex();
+    REQUIRE(create_file(node.state() + "/renews", as_bytes(mark), 0600).ok());
+    refused("/keys/node.key");
+  }
+  SECTION("a copy of this one") {
+    fs::copy(node.state(), beside, fs::copy_options::recursive);
+    refused("/keys/node.key");
+  }
+  SECTION("a state built for another") {
+    fs::copy(node.state(), beside, fs::copy_options::recursive);
+    const std::string mark = "00112233";
+    REQUIRE(create_file(beside + "/renews", as_bytes(mark), 0600).ok());
+    refused("/keys/node.key");
+  }
+  SECTION("a folder of somebody's") {
+    fs::create_directory(beside);
+    REQUIRE(create_file(beside + "/renews", as_bytes(std::string()), 0600).ok());
+    REQUIRE(create_file(beside + "/paper", as_bytes(std::string("work")), 0600).ok());
+    refused("/paper");
+  }
+  SECTION("a file") {
+    REQUIRE(create_file(beside, as_bytes(std::string("work")), 0600).ok());
+    refused("");
+  }
+  SECTION("what lies where the old state is to go") {
+    const std::string aside =
+        node.state() + ".ended-" + node.record().incarnation.hex().substr(0, 16);
+    fs::create_directory(aside);
+    CHECK(node_renew(node.state()).code() == Code::file_exists);
+    CHECK_FALSE(fs::exists(beside));
+  }
+  SECTION("but what it began with is") {
+    fs::create_directory(beside);
+    SECTION("empty") {}
+    SECTION("half a mark") {
+      const std::string mark = node.record().incarnation.hex().substr(0, 5);
+      REQUIRE(create_file(beside + "/renews", as_bytes(mark), 0600).ok());
+    }
+    CHECK(node_renew(node.state()).ok());
+  }
+}
+
+TEST_CASE("What denied everything is neither dropped nor mended by a renewal",
+          "[tools][R50][R67]") {
+  NodeForTests node;
+  node.write("a", "hello");
+  const TaskId task = leave_a_live_task(node, sample(node));
+  const std::string policy = node.state() + "/node.toml";
+  const auto refused = [&] {
+    CHECK(node_renew(node.state()).code() == Code::tool_file_malformed);
+    CHECK_FALSE(fs::exists(node.state() + ".renewing"));
+    CHECK(task_show(node.state(), task)->state == authority::TaskState::active);
+  };
+  SECTION("a pipe") {
+    REQUIRE(::mkfifo(policy.c_str(), 0600) == 0);
+    refused();
+  }
+  SECTION("what is no policy") {
+    REQUIRE(create_file(policy, as_bytes(std::string("deny = 1\n")), 0600).ok());
+    refused();
+  }
+  SECTION("a stranger's") {
+    if (::geteuid() != 0) return;
+    REQUIRE(
+        create_file(policy, as_bytes(std::string("[deny]\ntools = [\"file.read\"]\n")), 0600).ok());
+    REQUIRE(::chown(policy.c_str(), 1000, 1000) == 0);
+    refused();
+  }
+  SECTION("a stranger's tool") {
+    if (::geteuid() != 0) return;
+    node.put_tool("x", "kind = \"command\"\n");
+    REQUIRE(::chown((node.state() + "/tools.d/x.toml").c_str(), 1000, 1000) == 0);
+    refused();
+  }
+}
+
+TEST_CASE("A renewal keeps what signed time had proven", "[tools][R50][R55]") {
+  NodeForTests node;
+  const Result<Bytes> challenge = time_challenge(node.state());
+  REQUIRE(challenge.ok());
+  REQUIRE(import_time(node.state(), node.answer(*challenge)).ok());
+  const std::int64_t before = time_report(node.state())->signed_s;
+  REQUIRE(node_renew(node.state()).ok());
+  CHECK(time_report(node.state())->signed_s >= before);
+}
+
+TEST_CASE("A damaged page ends the store and not the renewal", "[tools][R50]") {
+  NodeForTests node;
+  fs::resize_file(node.state() + "/data.mdb", 8192);
+  const Result<Renewed> renewed = node_renew(node.state());
+  REQUIRE(renewed.ok());
+  REQUIRE(renewed->unread);
+  CHECK(renewed->unread->code() == Code::store_corrupt);
+  CHECK(import_root(node.state(), node.root_file(), std::nullopt).ok());
+}
+
+// In a child, whose mounts are its own. 0: refused with everything as it was; 77: it may not mount.
+int renew_a_mount_point(const std::string& state) {
+  if (::unshare(CLONE_NEWNS) != 0) return 77;
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
+  if (::mount(state.c_str(), state.c_str(), nullptr, MS_BIND, nullptr) != 0) return 77;
+  if (node_renew(state).code() != Code::os_failure) return 1;
+  return fs::exists(state + ".renewing") ? 2 : 0;
+}
+
+TEST_CASE("A state that is a mount point is refused before anything ends", "[tools][R50]") {
+  NodeForTests node;
+  node.write("a", "hello");
+  const TaskId task = leave_a_live_task(node, sample(node));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(renew_a_mount_point(node.state()));
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) return;
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(task_show(node.state(), task)->state == authority::TaskState::active);
+}
+
+// Where the twins of `state` lie with these in the environment.
+std::string twins_with(const std::string& state, const char* chosen, const char* session) {
+  if (chosen != nullptr) ::setenv("TAPER_RUNTIME_DIR", chosen, 1);
+  if (chosen == nullptr) ::unsetenv("TAPER_RUNTIME_DIR");
+  ::setenv("XDG_RUNTIME_DIR", session, 1);
+  std::string found = twins_of(state);
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);
+  return found;
+}
+
+TEST_CASE("A directory of twins is the owner's, and nobody else's to write", "[tools][R10]") {
+  NodeForTests node;
+  const std::string chosen = node.folder() + "/boot";
+  CHECK(twins_with(node.state(), chosen.c_str(), "").empty());
+  fs::create_directory(chosen);
+  CHECK(twins_with(node.state(), chosen.c_str(), "") == chosen);
+  fs::permissions(chosen, fs::perms::all);
+  CHECK(twins_with(node.state(), chosen.c_str(), "").empty());
+  fs::permissions(chosen, fs::perms::owner_all);
+  fs::create_directory_symlink(chosen, chosen + "-link");
+  CHECK(twins_with(node.state(), (chosen + "-link").c_str(), "").empty());
+  if (::geteuid() == 0) {
+    REQUIRE(::chown(chosen.c_str(), 1000, 1000) == 0);
+    CHECK(twins_with(node.state(), chosen.c_str(), "").empty());
+  } else if (!fs::exists("/run/taper")) {
+    CHECK(twins_with(node.state(), nullptr, node.folder().c_str()) == node.folder() + "/taper");
+    CHECK(twins_with(node.state(), nullptr, "").empty());
+  }
 }
 
 TEST_CASE("A state that somebody owns is not renewed", "[tools][R50]") {

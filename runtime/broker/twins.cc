@@ -1,0 +1,42 @@
+#include "runtime/broker/twins.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace taper::broker {
+namespace {
+
+// Null where it is not set. The environment is the operator's own: no tool or agent is given it.
+const char* setting(const char* name) {
+  return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here sets one
+}
+
+bool is_owned(const std::string& path, uid_t owner) {
+  struct stat found{};
+  return ::lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == owner &&
+         (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+bool is_there(const std::string& path, uid_t owner) {
+  if (owner == ::geteuid()) (void)::mkdir(path.c_str(), S_IRWXU);
+  return is_owned(path, owner);
+}
+
+}  // namespace
+
+std::string twins_of(const std::string& state) {
+  constexpr const char* kOfHost = "/run/taper";
+  struct stat its{};
+  if (::stat(state.c_str(), &its) != 0) return "";
+  if (const char* chosen = setting("TAPER_RUNTIME_DIR"))
+    return is_owned(chosen, its.st_uid) ? chosen : "";
+  if (is_there(kOfHost, its.st_uid)) return kOfHost;
+  const char* session = setting("XDG_RUNTIME_DIR");
+  if (session == nullptr || *session != '/') return "";
+  std::string own = std::string(session) + "/taper";
+  return is_there(own, its.st_uid) ? own : "";
+}
+
+}  // namespace taper::broker
