@@ -23,16 +23,16 @@ namespace taper::broker {
 Result<authority::NodeRecord> node_init(const std::string& state, const std::string& name);
 Result<authority::NodeRecord> node_record(const std::string& state);
 
-// A new incarnation of the node in the same place, with its keys, tools and trust roots: live tasks
-// are ended, every capsule of the old incarnation is refused from then on, and the old state lies
-// beside the new one without keys, its log exported as log.tpa where it could be opened. What signed
-// time had proven stays proven. Also the way out where the store is refused as older than its
-// marker, or damaged: then nothing of it is read, and the trust roots must be imported again. The
-// parent directory must be writable and the state no mount point; atomic, and a call that was
-// broken off is finished by the next. Before anything is ended it is refused where that is seen not
-// to go. Errors: state_locked, not_a_state, node_record_malformed, control_unreachable (another
-// user's), key_file_exposed, file_exists (what stands beside the state is not of a renewal of it),
-// tool_file_malformed (node.toml, or what tools.d holds, would be another's no more), os_failure.
+// A new incarnation of the node in the same place, with its keys, tools, policy and trust roots:
+// live tasks are ended, every capsule of the old incarnation is refused from then on, and the old
+// state lies beside the new one without keys, its log exported as log.tpa where it could be opened.
+// What signed time had proven stays proven. Also the way out where the store is refused as older
+// than its marker, or damaged: then nothing of it is read, and the trust roots must be imported
+// again. The parent directory must be writable and the state no mount point. Atomic, and a call
+// that was broken off is finished by the next. Errors, before anything is ended where that can be
+// seen: state_locked, not_a_state, node_record_malformed, control_unreachable (another user's),
+// key_file_exposed, file_exists (what stands beside the state is not of a renewal of it),
+// tool_file_malformed (node.toml is no policy, or tools.d holds another user's), os_failure.
 struct Renewed {
   authority::NodeRecord record;
   Incarnation before;
