@@ -182,7 +182,7 @@ void use_items(World& world) {
 }
 
 // What the event loop does every so often while a task runs, and when the clock was set; a
-// challenge, and its answer.
+// challenge, and its answer; and what a renewal hands on.
 Status keep_time(World& world) {
   const SystemClock clock;
   TAPER_TRY(const broker::OwnedState owned, broker::own_state(world.state(), "", clock.now()));
@@ -192,6 +192,7 @@ Status keep_time(World& world) {
   TAPER_CHECK(owned.authority->note_clock(stepped));
   TAPER_TRY(const Bytes challenge, owned.authority->time_challenge(clock.now()));
   TAPER_CHECK(owned.authority->import_time(world.node().answer(challenge), clock.now()));
+  TAPER_CHECK(owned.authority->inherit_time(1, clock.now()));
   return owned.store->sync_marker();
 }
 
