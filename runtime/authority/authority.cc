@@ -117,15 +117,16 @@ capsules::Object step_body(std::int64_t stepped_s, const TimeState& time, const 
 
 Result<store::Committed> Authority::State::commit(
     const Now& now, const std::function<Status(store::WriteTxn&)>& change,
-    const std::optional<TimeState>& then) {
+    const std::optional<TimeState>& then, Telling telling) {
   const TimeState carried = then.value_or(carry(time, now));
+  const bool tells = telling != Telling::later;
   const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
-  const bool due = !refused.empty() &&
+  const bool due = tells && !refused.empty() &&
                    (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
   auto committed = store.write([&](store::WriteTxn& txn) -> Status {
     TAPER_CHECK(change(txn));
     TAPER_CHECK(put_time(txn, carried));
-    if (step != 0)
+    if (tells && step != 0)
       TAPER_CHECK(txn.append(store::LeafType::time_step,
                              capsules::write_canonical(step_body(step, carried, now))));
     if (!due) return success();
@@ -138,33 +139,18 @@ Result<store::Committed> Authority::State::commit(
     TAPER_CHECK(txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
     return success();
   });
+  if (telling == Telling::may && committed.code() == Code::store_full && (step != 0 || due))
+    return commit(now, change, carried, Telling::later);
   if (committed.ok()) {
     time = carried;
     kept_hard_ms = carried.hard_ms;
-    stepped_s = 0;
+    stepped_s = tells ? 0 : step;
   }
   if (committed.ok() && due) {
     refused.clear();
     refusals_logged = now;
   }
   return committed;
-}
-
-Status Authority::State::commit_untold(const Now& now,
-                                       const std::function<Status(store::WriteTxn&)>& change) {
-  const auto committed = commit(now, change);
-  if (committed.code() != Code::store_full)
-    return committed ? success() : Status(committed.error());
-  const TimeState carried = carry(time, now);
-  const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
-  TAPER_CHECK(store.write([&](store::WriteTxn& txn) -> Status {
-    TAPER_CHECK(change(txn));
-    return put_time(txn, carried);
-  }));
-  time = carried;
-  kept_hard_ms = carried.hard_ms;
-  stepped_s = step;
-  return success();
 }
 
 Error Authority::State::not_live(const TaskId& task) const {
@@ -238,10 +224,11 @@ Status Authority::persist_time(const Now& now) {
     next[id] = task.record;
     task.bring(next[id], now);
   }
-  TAPER_CHECK(state_->commit_untold(now, [&](store::WriteTxn& txn) -> Status {
+  const auto change = [&](store::WriteTxn& txn) -> Status {
     for (const auto& [id, record] : next) TAPER_CHECK(put_task(txn, id, record));
     return success();
-  }));
+  };
+  TAPER_CHECK(state_->commit(now, change, {}, State::Telling::may));
   for (const auto& [id, record] : next) state_->live.at(id).record = record;
   return success();
 }

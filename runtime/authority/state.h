@@ -31,14 +31,14 @@ struct Authority::State {
   Surroundings around() const;
   LiveTask* find(const TaskId& task);
   // One transaction: `change`, the time known, which is `then` where that is given, a step of the
-  // wall clock, and the counted refusals when they are due.
+  // wall clock, and the counted refusals when they are due. Where a full disk has no room for the
+  // last two, `may` leaves them for later, so that what counts is kept all the same; for a change
+  // that appends no record and may be made twice.
+  enum class Telling : std::uint8_t { must, may, later };
   Result<store::Committed> commit(const Now& now,
                                   const std::function<Status(store::WriteTxn&)>& change,
-                                  const std::optional<TimeState>& then = {});
-  // The same for a change that appends no record and may be made twice: where a full disk has no
-  // room for what a commit tells besides, that waits, and what counts (how long tasks were active)
-  // is kept all the same.
-  Status commit_untold(const Now& now, const std::function<Status(store::WriteTxn&)>& change);
+                                  const std::optional<TimeState>& then = {},
+                                  Telling telling = Telling::must);
   // What admit asks before the holder is known to be there. Fills `candidate`.
   struct Candidate {
     std::optional<Branch> branch;   // as it would be attached
