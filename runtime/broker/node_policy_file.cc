@@ -85,7 +85,8 @@ OwnPolicy own_policy(const std::string& state) {
     in_force.policy = authority::nothing_at_all();
     in_force.unread = Error(reply->code, reply->detail);
   }
-  in_force.waits = file.policy.hash != in_force.policy.hash;
+  in_force.waits =
+      file.text != in_force.text || file.unread.has_value() != in_force.unread.has_value();
   return in_force;
 }
 

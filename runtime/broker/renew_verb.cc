@@ -200,11 +200,11 @@ Status copy_tree(const std::string& from, const std::string& to) {
 // What this node denies, it denies in every life; a policy that cannot be read denies all, and no
 // new life may begin without it.
 Status copy_policy(const Places& places) {
-  const Result<authority::NodePolicy> policy = load_node_policy(places.state);
-  if (!policy.ok()) {
-    ErrorDetail detail = policy.error().detail();
+  const OwnPolicy policy = read_policy(places.state);
+  if (policy.unread) {
+    ErrorDetail detail = policy.unread->detail();
     detail.fix = "mend or remove the node's policy; nothing was ended";
-    return Error(policy.code(), std::move(detail));
+    return Error(policy.unread->code(), std::move(detail));
   }
   TAPER_TRY(const auto text,
             read_owned_file(places.state, kNodePolicyFile, limits::kToolFileBytesMax));
