@@ -30,7 +30,7 @@ Answer look(const std::string& state, const std::string& whole, const std::strin
       ::mount((state + "/keys").c_str(), keys.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return could_not;
   }
-  const auto facts = broker::node_facts(state, {}, "");
+  const auto facts = broker::node_facts(state, {}, "", {});
   if (!facts.ok()) return could_not;
   const auto has = [&facts](const std::string& path) {
     return std::ranges::find(facts->forbidden_trees, path) != facts->forbidden_trees.end();
