@@ -113,44 +113,47 @@ capsules::Object step_body(std::int64_t stepped_s, const TimeState& time, const 
   return body;
 }
 
+Status append_refusals(store::WriteTxn& txn, const std::map<Code, std::uint64_t>& refused,
+                       const Now& now) {
+  capsules::Object numbers;
+  for (const auto& [code, count] : refused)
+    numbers.emplace_back(std::to_string(describe(code).number), count_value(count));
+  capsules::Object body{{"verb", "activate"}, {"refused", std::move(numbers)}};
+  add_clocks(body, now);
+  TAPER_TRY(const auto number,
+            txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
+  static_cast<void>(number);
+  return success();
+}
+
 }  // namespace
 
 Result<store::Committed> Authority::State::commit(
     const Now& now, const std::function<Status(store::WriteTxn&)>& change,
     const std::optional<TimeState>& then, Telling telling) {
   const TimeState carried = then.value_or(carry(time, now));
-  const bool tells = telling != Telling::later;
   const std::int64_t step = stepped_s != 0 ? stepped_s : step_s(time.at, now);
-  const bool due = tells && !refused.empty() &&
+  const bool due = !refused.empty() &&
                    (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
-  auto committed = store.write([&](store::WriteTxn& txn) -> Status {
-    TAPER_CHECK(change(txn));
-    TAPER_CHECK(put_time(txn, carried));
-    if (tells && step != 0)
-      TAPER_CHECK(txn.append(store::LeafType::time_step,
-                             capsules::write_canonical(step_body(step, carried, now))));
-    if (!due) return success();
-    capsules::Object numbers;
-    for (const auto& [code, count] : refused) {
-      numbers.emplace_back(std::to_string(describe(code).number), count_value(count));
-    }
-    capsules::Object body{{"verb", "activate"}, {"refused", std::move(numbers)}};
-    add_clocks(body, now);
-    TAPER_CHECK(txn.append(store::LeafType::refusals, capsules::write_canonical(body)));
-    return success();
-  });
-  if (telling == Telling::may && committed.code() == Code::store_full && (step != 0 || due))
-    return commit(now, change, carried, Telling::later);
-  if (committed.ok()) {
+  for (bool tells = step != 0 || due;; tells = false) {
+    auto committed = store.write([&](store::WriteTxn& txn) -> Status {
+      TAPER_CHECK(change(txn));
+      TAPER_CHECK(put_time(txn, carried));
+      if (tells && step != 0)
+        TAPER_CHECK(txn.append(store::LeafType::time_step,
+                               capsules::write_canonical(step_body(step, carried, now))));
+      return tells && due ? append_refusals(txn, refused, now) : success();
+    });
+    if (committed.code() == Code::store_full && tells && telling == Telling::may) continue;
+    if (!committed.ok()) return committed;
     time = carried;
     kept_hard_ms = carried.hard_ms;
     stepped_s = tells ? 0 : step;
-  }
-  if (committed.ok() && due) {
+    if (!tells || !due) return committed;
     refused.clear();
     refusals_logged = now;
+    return committed;
   }
-  return committed;
 }
 
 Error Authority::State::not_live(const TaskId& task) const {

@@ -34,7 +34,7 @@ struct Authority::State {
   // wall clock, and the counted refusals when they are due. Where a full disk has no room for the
   // last two, `may` leaves them for later, so that what counts is kept all the same; for a change
   // that appends no record and may be made twice.
-  enum class Telling : std::uint8_t { must, may, later };
+  enum class Telling : std::uint8_t { must, may };
   Result<store::Committed> commit(const Now& now,
                                   const std::function<Status(store::WriteTxn&)>& change,
                                   const std::optional<TimeState>& then = {},

@@ -83,6 +83,7 @@ inline constexpr std::int64_t kBrokerSilenceMs = 3'000;  // after which spawnd k
 inline constexpr std::int64_t kKillConfirmMs = 5'000;
 inline constexpr std::int64_t kKillLookMs = 20;  // how often an ending task's cells are looked at
 inline constexpr std::int64_t kControlTimeoutMs = 5'000;
+inline constexpr std::int64_t kOwnerLookMs = 250;  // whoever only reads asks a busy owner no longer
 // Time that was signed.
 inline constexpr std::size_t kTimeFileBytesMax = 4096;             // a challenge, a signed time
 inline constexpr std::size_t kTimeNoncesMax = 16;                  // of one boot, answered or not

@@ -70,7 +70,7 @@ OwnPolicy own_policy(const std::string& state) {
   OwnPolicy file = read_policy(state);
   const Result<ControlTalk> owner = ControlTalk::with_owner(state);
   if (!owner.ok() || !owner->send({.verb = ControlVerb::policy}).ok()) return file;
-  const Result<ControlAnswer> answer = owner->next(limits::kControlTimeoutMs);
+  const Result<ControlAnswer> answer = owner->next(limits::kOwnerLookMs);
   if (!answer.ok()) return file;
   OwnPolicy in_force;
   if (const auto* part = std::get_if<ControlPart>(&*answer)) {
