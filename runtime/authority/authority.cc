@@ -128,6 +128,16 @@ Status append_refusals(store::WriteTxn& txn, const std::map<Code, std::uint64_t>
 
 }  // namespace
 
+namespace {
+
+// Not in the loop below: the compiler would make two places of it, and the crash tests break each.
+[[gnu::noinline]] Result<store::Committed> write(
+    store::Store& store, const std::function<Status(store::WriteTxn&)>& change) {
+  return store.write(change);
+}
+
+}  // namespace
+
 Result<store::Committed> Authority::State::commit(
     const Now& now, const std::function<Status(store::WriteTxn&)>& change,
     const std::optional<TimeState>& then, Telling telling) {
@@ -136,7 +146,7 @@ Result<store::Committed> Authority::State::commit(
   const bool due = !refused.empty() &&
                    (!refusals_logged || elapsed_ms(*refusals_logged, now) >= limits::kRefusalLogMs);
   for (bool tells = step != 0 || due;; tells = false) {
-    auto committed = store.write([&](store::WriteTxn& txn) -> Status {
+    auto committed = write(store, [&](store::WriteTxn& txn) -> Status {
       TAPER_CHECK(change(txn));
       TAPER_CHECK(put_time(txn, carried));
       if (tells && step != 0)

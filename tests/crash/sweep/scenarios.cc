@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
+#include <string>
 
 #include "crypto/crypto.h"
 #include "runtime/base/file.h"
@@ -28,6 +30,17 @@ Status run_capsule(World& world, const std::string& capsule) {
 
 Status run_sample(World& world) { return run_capsule(world, world.capsule()); }
 
+// Whether a process has a handler for SIGTERM: one that is on its way out has none any more, and
+// would die of it before it has closed what it owns.
+bool takes_sigterm(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("SigCgt:")) continue;
+    return (std::stoull(line.substr(line.find('\t') + 1), nullptr, 16) >> (SIGTERM - 1U) & 1U) != 0;
+  }
+  return false;
+}
+
 // Asks the daemon for the run, then stops it.
 int ask_for_run(World& world, pid_t daemon, const Fd& heard) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -37,7 +50,7 @@ int ask_for_run(World& world, pid_t daemon, const Fd& heard) {
   char byte = 0;
   if (::read(heard.get(), &byte, 1) != 1) return 1;
   const Status run = run_sample(world);
-  ::kill(daemon, SIGTERM);
+  if (takes_sigterm(daemon)) ::kill(daemon, SIGTERM);
   return run.ok() ? 0 : 1;
 }
 
