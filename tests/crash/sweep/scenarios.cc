@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ namespace taper::crash {
 namespace {
 
 constexpr std::int64_t kLongMs = 3'600'000;
+constexpr int kHungUpMs = 30;
 
 Status run_capsule(World& world, const std::string& capsule) {
   const Result<broker::RunReport> report = broker::run(world.options(capsule));
@@ -50,6 +52,8 @@ int ask_for_run(World& world, pid_t daemon, const Fd& heard) {
   char byte = 0;
   if (::read(heard.get(), &byte, 1) != 1) return 1;
   const Status run = run_sample(world);
+  // One that hung up may be about to take its handlers away.
+  if (!run.ok()) ::poll(nullptr, 0, kHungUpMs);
   if (takes_sigterm(daemon)) ::kill(daemon, SIGTERM);
   return run.ok() ? 0 : 1;
 }
