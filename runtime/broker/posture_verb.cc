@@ -16,9 +16,8 @@ Result<Posture> posture(const std::string& state, const Now& now) {
     out.store = store.error();
     return out;
   }
-  out.twin = store::twin_in_force({.directory = state,
-                                   .origin = authority::log_origin(out.node),
-                                   .twins = twins_of(state)});
+  out.twin = store::twin_in_force(
+      {.directory = state, .origin = authority::log_origin(out.node), .twins = twins_of(state)});
   TAPER_TRY(out.log, (*store)->log_head());
   Bytes root;
   TAPER_CHECK((*store)->read([&root](const store::ReadTxn& txn) {
