@@ -43,6 +43,17 @@ Status check_time_and_window(const Capsule& capsule, const Terms& limits, const 
   return check_not_after(limits, time, now);
 }
 
+Status check_kept(std::uint32_t all, std::uint32_t issuers) {
+  const auto too_many = [](const std::string& whose, std::uint32_t most) {
+    return refusal(Code::activations_kept, "activations",
+                   "fewer than " + std::to_string(most) + whose, std::to_string(most));
+  };
+  if (issuers >= limits::kIssuerActivationsMax)
+    return too_many(" by capsules of one issuer", limits::kIssuerActivationsMax);
+  if (all >= limits::kKeptActivationsMax) return too_many(" in all", limits::kKeptActivationsMax);
+  return success();
+}
+
 Status check_inputs(const Capsule& capsule, const std::map<std::string, std::string>& inputs) {
   const std::vector<std::string>& wanted = capsule.plan.inputs;
   for (const auto& [name, value] : inputs) {
@@ -153,6 +164,8 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
     TAPER_TRY(const auto found, txn.get(store::Table::serials, key));
     if (found) known = Hash::from(*found).value_or(Hash{});
     TAPER_TRY(candidate.activations, read_activations(txn, capsule.id()));
+    TAPER_TRY(candidate.kept, read_kept(txn, Hash{}));
+    TAPER_TRY(candidate.issuers, read_kept(txn, root_block.issuer));
     return success();
   }));
   if (known && *known != capsule.id()) {
@@ -175,6 +188,7 @@ Status Authority::State::admit(const VerifiedCapsule& capsule, const Tools& tool
                    candidate.activations < limits::kActivationsMax
                        ? std::to_string(candidate.activations) + " spent"
                        : "a task of it was cancelled or revoked, which spends them all");
+  if (candidate.joins == nullptr) TAPER_CHECK(check_kept(candidate.kept, candidate.issuers));
   if (node.tier < root_block.min_tier)
     return refusal(Code::tier_unreachable, "tier", tier_name(root_block.min_tier),
                    tier_name(node.tier));
@@ -250,11 +264,14 @@ Result<Activation> Authority::State::make_task(Candidate candidate,
   body.emplace_back("activation", count_value(candidate.activations + 1));
   body.emplace_back("ttl_ms", record.ttl_ms);
   body.emplace_back("not_after", format_utc_s(record.not_after_s));
-  const Bytes spent = ByteWriter().u32(candidate.activations + 1).bytes();
+  const auto one_more = [](std::uint32_t count) { return ByteWriter().u32(count + 1).bytes(); };
   auto committed = commit(now, [&](store::WriteTxn& txn) -> Status {
     using store::Table;
     TAPER_CHECK(append_for(txn, store::LeafType::activation, body, record));
-    TAPER_CHECK(txn.put(Table::activations, record.capsule.span(), spent));
+    TAPER_CHECK(
+        txn.put(Table::activations, record.capsule.span(), one_more(candidate.activations)));
+    TAPER_CHECK(txn.put(Table::activations, kept_key(Hash{}), one_more(candidate.kept)));
+    TAPER_CHECK(txn.put(Table::activations, kept_key(record.issuer), one_more(candidate.issuers)));
     TAPER_CHECK(
         txn.put(Table::serials, serial_key(record.issuer, record.serial), record.capsule.span()));
     TAPER_CHECK(

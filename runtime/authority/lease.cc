@@ -50,7 +50,8 @@ Lapse lapse(const Aging& task, const Terms& limits, const Surroundings& around, 
   if (const Now& seen = task.record.seen; clock != EndReason::none && set_back(seen, now)) {
     const std::int64_t due_s = saturating_subtract(now.wall_s, step_s(seen, now));
     return told(Question::time,
-                time_denial(Code::time_behind, "time", "as the clocks went on from the last look",
+                time_denial(Code::time_behind, "time",
+                            format_utc_s(due_s) + ", as the clocks went on from the last look",
                             due_s, now.wall_s, TimeSource::wall, now),
                 clock);
   }

@@ -302,13 +302,29 @@ Bytes serial_key(const Hash& issuer, std::uint64_t serial) {
   return ByteWriter().raw(issuer.span()).raw(big_endian(serial)).bytes();
 }
 
-Result<std::uint32_t> read_activations(const store::ReadTxn& txn, const Hash& capsule) {
-  TAPER_TRY(const auto found, txn.get(store::Table::activations, capsule.span()));
+namespace {
+
+Result<std::uint32_t> read_count(const store::ReadTxn& txn, ByteSpan key) {
+  TAPER_TRY(const auto found, txn.get(store::Table::activations, key));
   if (!found) return std::uint32_t{0};
   ByteReader in(*found);
-  const std::uint32_t spent = in.u32();
+  const std::uint32_t count = in.u32();
   if (!in.done()) return corrupt("activations");
-  return spent;
+  return count;
+}
+
+}  // namespace
+
+Result<std::uint32_t> read_activations(const store::ReadTxn& txn, const Hash& capsule) {
+  return read_count(txn, capsule.span());
+}
+
+Bytes kept_key(const Hash& issuer) {
+  return ByteWriter().raw(as_bytes("kept")).raw(issuer.span()).bytes();
+}
+
+Result<std::uint32_t> read_kept(const store::ReadTxn& txn, const Hash& issuer) {
+  return read_count(txn, kept_key(issuer));
 }
 
 Result<std::optional<TaskRecord>> read_task(const store::ReadTxn& txn, const TaskId& task) {

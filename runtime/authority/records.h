@@ -131,6 +131,9 @@ Bytes serial_key(const Hash& issuer, std::uint64_t serial);
 
 // Reading. Errors: store_corrupt and the store's.
 Result<std::uint32_t> read_activations(const store::ReadTxn& txn, const Hash& capsule);
+// How many the node ever made: of the issuer's capsules; of all, where that is zero.
+Bytes kept_key(const Hash& issuer);
+Result<std::uint32_t> read_kept(const store::ReadTxn& txn, const Hash& issuer);
 Result<std::optional<TaskRecord>> read_task(const store::ReadTxn& txn, const TaskId& task);
 Status visit_tasks(const store::ReadTxn& txn,
                    const std::function<Status(const TaskId&, const TaskRecord&)>& visit);

@@ -40,29 +40,30 @@ Status read_found(const store::ReadTxn& txn, const std::optional<capsules::Trust
 
 // The process that died may have worked on for up to one interval after its last write, and in this
 // boot until now: the larger is charged. Then whether the task may go on.
-EndReason charge(Found& found, const Surroundings& around, const Now& now) {
+Lapse charge(Found& found, const Surroundings& around, const Now& now) {
   TaskRecord& record = found.task ? found.task->record : found.record;
   // Against the clocks of the last write, before they are replaced.
-  const EndReason stepped =
-      found.task ? lapse(*found.task, around, now).ends_task : EndReason::revocation;
+  const Lapse stepped =
+      found.task ? lapse(*found.task, around, now) : Lapse{.ends_task = EndReason::revocation};
   const std::int64_t seen_ms = elapsed_ms(record.seen, now);
   const std::int64_t more_ms = std::max<std::int64_t>(0, limits::kPersistIntervalMs - seen_ms);
   found.task ? found.task->bring(record, now) : advance(record, false, now);
   record.active_ms = saturating_add(record.active_ms, more_ms);
   record.idle_used_ms = saturating_add(record.idle_used_ms, more_ms);
   if (found.task) found.record = record;
-  if (stepped != EndReason::none) return stepped;
+  if (stepped.ends_task != EndReason::none) return stepped;
   const auto most = static_cast<std::uint64_t>(record.end_on.denials);
-  if (record.denials >= most) return EndReason::denials;
-  return lapse(*found.task, around, now).ends_task;
+  if (record.denials >= most) return {.ends_task = EndReason::denials};
+  return lapse(*found.task, around, now);
 }
 
 Result<capsules::Value> recover_task(store::WriteTxn& txn, Found& found, const Surroundings& around,
                                      const Now& now) {
   capsules::Object told{{"task", found.id.hex()}, {"was", task_state_name(found.record.state)}};
   TaskRecord& record = found.record;
-  const EndReason reason =
-      record.state == TaskState::ending ? record.reason : charge(found, around, now);
+  const Lapse over = record.state == TaskState::ending ? Lapse{.ends_task = record.reason}
+                                                       : charge(found, around, now);
+  const EndReason reason = over.ends_task;
   const Waiting waiting = reason == EndReason::none ? Waiting::stays : Waiting::ends;
   const capsules::Capsule* root = found.task ? &found.task->root() : nullptr;
   TAPER_TRY(
@@ -70,7 +71,7 @@ Result<capsules::Value> recover_task(store::WriteTxn& txn, Found& found, const S
       write_interrupted(txn, found.id, root, now, found.chains, waiting, record, found.calls));
   if (reason != EndReason::none) {
     if (record.state == TaskState::active)
-      TAPER_CHECK(write_ending(txn, found.id, reason, now, record));
+      TAPER_CHECK(write_ending(txn, found.id, reason, now, record, over));
     if (found.task) TAPER_CHECK(write_kept(txn, *found.task, around.time, now));
     TAPER_CHECK(write_terminal(txn, found.id, now, record));
   }

@@ -44,6 +44,7 @@ struct Authority::State {
     std::optional<Branch> branch;   // as it would be attached
     LiveTask* joins = nullptr;      // to the live task of its root payload; null: to a new one
     std::uint32_t activations = 0;  // spent before
+    std::uint32_t kept = 0, issuers = 0;  // by this node: of all capsules, of this issuer's
   };
   Status admit(const capsules::VerifiedCapsule& capsule, const Tools& tools, const Now& now,
                Candidate& candidate);
@@ -117,7 +118,7 @@ Status put_task(store::WriteTxn& txn, const TaskId& task, const TaskRecord& reco
 Status append_for(store::WriteTxn& txn, store::LeafType type, const capsules::Object& body,
                   TaskRecord& record);
 Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
-                    TaskRecord& record, const EndedBy& by = {});
+                    TaskRecord& record, const Lapse& over = {}, const EndedBy& by = {});
 // The outcome of a call that no sandbox reported. `root` is null where the capsule opens no more.
 Status write_outcome(store::WriteTxn& txn, const TaskId& task, const capsules::Capsule* root,
                      std::size_t number, const CallRecord& call, const Now& now,

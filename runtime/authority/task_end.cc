@@ -112,7 +112,7 @@ Status write_order(store::WriteTxn& txn, const TaskId& task, const capsules::Ord
 }  // namespace
 
 Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, const Now& now,
-                    TaskRecord& record, const EndedBy& by) {
+                    TaskRecord& record, const Lapse& over, const EndedBy& by) {
   if (by.order) TAPER_CHECK(write_order(txn, task, *by.order, now, record));
   record.state = TaskState::ending;
   record.reason = reason;
@@ -120,6 +120,10 @@ Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, 
   body.emplace_back("reason", end_reason_name(reason));
   body.emplace_back("active_ms", record.active_ms);
   if (by.uid) body.emplace_back("uid", count_value(*by.uid));
+  if (over.ends_task == reason && !over.expected.empty()) {
+    body.emplace_back("expected", over.expected);
+    body.emplace_back("got", over.got);
+  }
   TAPER_CHECK(append_for(txn, store::LeafType::ending, body, record));
   return put_task(txn, task, record);
 }
@@ -270,6 +274,7 @@ Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& 
   TAPER_ASSERT(!by.order || by.order->task == task);
   LiveTask* live = state_->find(task);
   if (live == nullptr) return state_->not_live(task);
+  const Lapse over = lapse(*live, state_->around(), now);
   // In memory it stops at once, whatever becomes of the write.
   if (!live->stopped()) {
     live->stopping = reason;
@@ -280,8 +285,9 @@ Status Authority::begin_ending(const TaskId& task, EndReason reason, const Now& 
   const EndedBy& who = live->stopping == reason ? live->stopped_by : by;
   TaskRecord next = live->record;
   live->bring(next, now);
-  TAPER_CHECK(state_->commit(
-      now, [&](store::WriteTxn& txn) { return write_ending(txn, task, reason, now, next, who); }));
+  TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) {
+    return write_ending(txn, task, reason, now, next, over, who);
+  }));
   live->record = next;
   return success();
 }

@@ -53,7 +53,10 @@ inline constexpr std::size_t kSecretBoxBytesMax = kCapsuleBytesMax;
 inline constexpr std::size_t kIssuersMax = 64;
 inline constexpr std::size_t kRootKeysMax = 64;  // of each role
 inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
-inline constexpr std::uint32_t kActivationsMax = 1'000'000;
+inline constexpr std::uint32_t kActivationsMax = 1'000'000;  // of one capsule
+// That a node keeps, none of which is ever forgotten: in all, and by capsules of one issuer.
+inline constexpr std::uint32_t kKeptActivationsMax = 4'000'000;
+inline constexpr std::uint32_t kIssuerActivationsMax = 2'000'000;
 inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
 inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
 inline constexpr std::size_t kChallengesMax = 128;          // given out and not yet answered

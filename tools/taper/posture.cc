@@ -144,7 +144,9 @@ void say_store(const broker::Posture& posture, Output& out) {
     return;
   }
   out.line("store       opens, no older than its marker; " + std::to_string(posture.log.size) +
-           " log records, log key " + std::to_string(posture.log.epoch));
+           " log records, log key " + std::to_string(posture.log.epoch) + "; " +
+           std::to_string(posture.tasks.size()) + " of " +
+           std::to_string(limits::kKeptActivationsMax) + " activations kept");
   const std::string& twin = posture.twin;
   out.line(
       "restore     the database alone put back is refused (E804); the whole directory put "
@@ -159,6 +161,8 @@ void say_store(const broker::Posture& posture, Output& out) {
           Object{{"opens", true},
                  {"records", static_cast<std::int64_t>(posture.log.size)},
                  {"log_key", static_cast<std::int64_t>(posture.log.epoch)},
+                 {"activations", static_cast<std::int64_t>(posture.tasks.size())},
+                 {"activations_max", std::int64_t{limits::kKeptActivationsMax}},
                  {"database_restore", "refused"},
                  {"directory_restore", twin.empty() ? "seen only by a witness outside this host"
                                                     : "refused within one boot"},

@@ -239,7 +239,7 @@ Object Story::value() const {
     Object one{{"record", static_cast<std::int64_t>(event->number)},
                {"at", std::string(member(event->body, "wall"))}};
     for (const std::string_view name :
-         {"verb", "state", "reason", "calls", "denials", "active_ms", "uid"})
+         {"verb", "state", "reason", "calls", "denials", "active_ms", "uid", "expected", "got"})
       if (const Value* found = event->body.find(name)) one.emplace_back(std::string(name), *found);
     return Value(std::move(one));
   };
@@ -284,6 +284,8 @@ void Story::tell_events(const Output& out) const {
     } else if (event.type == "ending") {
       words = "ending  by " + word_of(body, "reason") + " (" + word_of(body, "verb") + ")";
       add(words, ", said by uid ", word_of(body, "uid"));
+      add(words, ": asked ", word_of(body, "expected"));
+      add(words, ", was ", word_of(body, "got"));
     } else if (event.type == "order") {
       words = "order  to end it, by revoker " + word_of(body, "signer") + " of " +
               word_of(body, "issued_at") + ": " + word_of(body, "why");

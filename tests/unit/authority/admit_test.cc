@@ -54,6 +54,33 @@ TEST_CASE("a capsule of the fleet is activated once", "[authority][R1]") {
   CHECK(refused_without_trace(node, file, node.fleet.holder_key) == Code::activations_spent);
 }
 
+// As a node that has made so many activations in all, or of the issuer's capsules.
+void keep_activations(Node& node, const Hash& issuer, std::uint32_t count) {
+  const Bytes key = ByteWriter().raw(as_bytes("kept")).raw(issuer.span()).bytes();
+  REQUIRE(node.store
+              ->write([&](store::WriteTxn& txn) {
+                return txn.put(store::Table::activations, key, ByteWriter().u32(count).bytes());
+              })
+              .ok());
+}
+
+TEST_CASE("a node keeps so many activations and no more, and forgets none", "[authority][R10]") {
+  Node node;
+  Capsule capsule = sample_capsule(node.fleet);
+  capsule.activations = 3;
+  const auto make = [&] { node.end(node.activated(capsule), EndReason::completion); };
+  make();
+  SECTION("of one issuer, so that none takes the room of others") {
+    keep_activations(node, capsule.issuer, limits::kIssuerActivationsMax - 1);
+  }
+  SECTION("in all") { keep_activations(node, Hash{}, limits::kKeptActivationsMax - 1); }
+  const TaskId last = node.activated(capsule);
+  // Who goes on with a task, or joins it, makes none.
+  CHECK(node.activate(sign_capsule(node.fleet, capsule)).code() == Code::ok);
+  node.end(last, EndReason::completion);
+  CHECK(refused(node, capsule) == Code::activations_kept);
+}
+
 TEST_CASE("another key's proof is refused with its own number", "[authority][R3][R9]") {
   Node node;
   const Bytes file = sign_capsule(node.fleet, sample_capsule(node.fleet));

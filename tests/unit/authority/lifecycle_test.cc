@@ -159,6 +159,16 @@ TEST_CASE("not_after ends a running lease", "[authority][R16]") {
   CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::window);
 }
 
+// The last ending, which a clock's step brought: what the clock should have shown, what it showed,
+// and how far apart that is.
+void tells_both_times(const Node& node) {
+  const auto endings = node.store->records(store::LeafType::ending);
+  REQUIRE_FALSE(endings.empty());
+  CHECK_THAT(member(endings.back(), "expected"), Catch::Contains("20"));
+  CHECK_THAT(member(endings.back(), "got"), Catch::Contains("before"));
+  CHECK_THAT(member(endings.back(), "got"), Catch::Contains("wall clock"));
+}
+
 TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][R13]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
@@ -172,6 +182,7 @@ TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][
     CHECK(denial.error.code() == Code::time_behind);
     CHECK(denial.ends_task == EndReason::clock);
     CHECK(node.end(task, EndReason::clock) == TaskState::revoked);
+    tells_both_times(node);
   }
   SECTION("a small correction is borne") {
     const TaskId task = node.activated(capsule);
@@ -196,6 +207,7 @@ TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][
     node.restart();
     CHECK(node.show(task).state == TaskState::revoked);
     CHECK(node.show(task).reason == EndReason::clock);
+    tells_both_times(node);
   }
 }
 
