@@ -109,6 +109,7 @@ struct Authority::State::Staged {
   Bytes view;
   std::optional<Error> denied;
   EndReason ends_task = EndReason::none;
+  Lapse over;                             // what brings that end, where it is more than a count
   std::optional<StagedCall> call;         // where one was allowed
   std::size_t number = 0, grant = 0;      // of a handle's call; by which it is shown
   std::optional<CallRecord> call_before;  // where it is cancelled, or goes on
@@ -175,6 +176,9 @@ Status Authority::State::Staged::write(store::WriteTxn& txn, const Now& now) con
                            task->record);
     return txn.put(Table::calls, call_key(task->id, number), encode_call(cancelled));
   }
+  // One commit: no crash leaves the refusal that ends a task without its end.
+  if (ends_task != EndReason::none)
+    return write_ending(txn, task->id, ends_task, now, task->record, over);
   if (!call) return success();
   const Bytes key = call_key(task->id, call->number);
   const Bytes record = encode_call(call->record);
@@ -231,6 +235,8 @@ void Authority::State::stage_denial(LiveTask& task, Case& c, Staged& staged) {
   body.emplace_back("denials", count_value(next.denials));
   if (ends != EndReason::none) body.emplace_back("ends_task", end_reason_name(ends));
   staged.ends_task = ends;
+  const ErrorDetail& why = c.ruling.error->detail();
+  staged.over = {.ends_task = c.ruling.ends_task, .expected = why.expected, .got = why.got};
   staged.write_down(body, explain(task, around(), c.request, c.ruling, c.now));
   if (ends != EndReason::none) task.stopping = ends;
 }

@@ -228,6 +228,11 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
   const std::vector<Spent> spent = settled_line(run, outcome);
   TaskRecord next = task.record;
   advance(next, true, now);
+  EndReason reason = EndReason::none;
+  if (!task.stopped() && next.state == TaskState::active)
+    reason = reason_of(outcome, task.root().end_on);
+  if (reason == EndReason::failure && no_failure(task, record, state_->around(), now))
+    reason = EndReason::none;
   TAPER_CHECK(state_->commit(now, [&](store::WriteTxn& txn) -> Status {
     auto body =
         task_body("outcome", task.id, task.record, now, caller_of(task.chains, record.chain));
@@ -237,17 +242,15 @@ Result<EndReason> Authority::settle(const CallId& call, const Outcome& outcome, 
     for (std::size_t i = 0; i < spent.size(); ++i) {
       TAPER_CHECK(txn.put(store::Table::budgets, run.line[i]->budget_key, encode_spent(spent[i])));
     }
+    // One commit: no crash leaves the outcome that ends a task without its end.
+    if (reason != EndReason::none) return write_ending(txn, task.id, reason, now, next);
     return put_task(txn, task.id, next);
   }));
   for (std::size_t i = 0; i < spent.size(); ++i) *run.line[i]->spent = spent[i];
   task.keep_call(run.number, record);
   task.record = next;
   task.running.erase(call);
-  if (task.stopped() || next.state != TaskState::active) return EndReason::none;
-  const EndReason reason = reason_of(outcome, task.root().end_on);
-  if (reason == EndReason::failure && no_failure(task, record, state_->around(), now))
-    return EndReason::none;
-  task.stopping = reason;
+  if (reason != EndReason::none) task.stopping = reason;
   return reason;
 }
 

@@ -21,20 +21,25 @@ std::int64_t step_s(Dice& dice) {
 void History::step_clock(Watched& w) {
   if (!right_clock(w) && dice_.percent(60)) {
     tell("clock set right");
-    return w.host.set_wall(true_s());
+    return set_wall(w, true_s());
   }
   fault("clock_step");
   if (dice_.percent(35) && !centre_.issued().empty()) return suit_clock(w);
   const std::int64_t by = step_s(dice_);
   tell("clock stepped by " + std::to_string(by) + " s");
-  w.host.set_wall(std::max<std::int64_t>(0, w.host.now().wall_s + by));
+  set_wall(w, std::max<std::int64_t>(0, w.host.now().wall_s + by));
+}
+
+void History::set_wall(Watched& w, std::int64_t wall_s) {
+  w.host.set_wall(wall_s);
+  w.ahead = w.ahead || is_ahead(w);
 }
 
 // To where an old capsule is in its window, which then comes again.
 void History::suit_clock(Watched& w) {
   const std::size_t capsule = dice_.below(centre_.issued().size());
   const capsules::Capsule& said = centre_.issued()[capsule].said;
-  w.host.set_wall(said.not_before_s + dice_.roll(0, said.not_after_s - said.not_before_s));
+  set_wall(w, said.not_before_s + dice_.roll(0, said.not_after_s - said.not_before_s));
   tell("clock set to suit an old capsule");
   fault("replayed_capsule");
   give_chain(w, capsule, 0);

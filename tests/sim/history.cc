@@ -13,7 +13,6 @@ constexpr std::uint64_t kOperations = 220;
 constexpr std::size_t kKindsLeast = 5;
 constexpr std::uint64_t kOperationsMost = 600;
 constexpr int kStepsMost = 400;
-constexpr std::int64_t kAheadS = 5;  // as finely as judge.cc looks at a right clock
 
 }  // namespace
 
@@ -115,7 +114,7 @@ void History::advance(std::int64_t ms, const Watched* asleep) {
     true_ms_ += step;
     for (Watched& w : hosts_) {
       w.host.pass(step);
-      w.ahead = w.ahead || w.host.now().wall_s > true_s() + kAheadS;
+      w.ahead = w.ahead || is_ahead(w);
       if (!w.host.powered() || !w.served) continue;
       w.metered_ms += step;
       w.floor_ms += step - step / 1000 - 1;

@@ -119,6 +119,7 @@ class History {
   // faults.cc: what befalls a host.
   void step_clock(Watched& w);
   void suit_clock(Watched& w);
+  void set_wall(Watched& w, std::int64_t wall_s);
   void suspend(Watched& w);
   void go_down(Watched& w);
   void trouble_disk(Watched& w);
@@ -147,6 +148,7 @@ class History {
   bool healthy(const Watched& w) const;
   bool anchored(const Watched& w) const;
   bool right_clock(const Watched& w) const;
+  bool is_ahead(const Watched& w) const;
 
   void fault(const std::string& kind, std::uint64_t count = 1);
   void tell(const std::string& what) const;

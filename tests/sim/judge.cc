@@ -37,6 +37,10 @@ bool History::right_clock(const Watched& w) const {
   return std::abs(w.host.now().wall_s - true_s()) <= 2;
 }
 
+bool History::is_ahead(const Watched& w) const {
+  return w.host.now().wall_s > true_s() + kClockMarginS;
+}
+
 bool History::healthy(const Watched& w) const {
   return w.host.up() && w.host.trouble.quiet() && !w.suspect && !w.ahead && right_clock(w) &&
          w.root_version == centre_.version() &&

@@ -46,7 +46,7 @@ bool History::import_time(Watched& w, const Told& told) {
   if (open && (unsure || taken.ok())) w.anchored_boot_ms = now.boot_ms;
   if (open && unsure) w.ahead = true;
   if (unsure || !taken.ok()) return false;
-  if (open) w.ahead = true_s() - asked_s > kPromptS;
+  if (open) w.ahead = is_ahead(w) || true_s() - asked_s > kPromptS;
   w.floor_ms = std::max(w.floor_ms, told.least_s * 1000);
   w.floor_kept_ms = std::max(w.floor_kept_ms, told.least_s * 1000);
   return true;

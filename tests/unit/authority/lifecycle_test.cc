@@ -211,6 +211,35 @@ TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][
   }
 }
 
+TEST_CASE("what ends a task and the end are one commit", "[authority][R10][R51]") {
+  // The process is gone before it says any more, and nothing tells the next one of the cause.
+  Node node;
+  Capsule capsule = sample_capsule(node.fleet);
+  SECTION("a refusal: the clock") {
+    const TaskId task = node.activated(capsule);
+    node.clock.step_wall_s(-limits::kClockStepToleranceS - 1);
+    CHECK(node.denied(task, "file.read", kRead).ends_task == EndReason::clock);
+    node.restart();
+    CHECK(node.show(task).reason == EndReason::clock);
+  }
+  SECTION("a refusal: the policy, which is another again") {
+    const TaskId task = node.activated(capsule);
+    node.authority->follow(authority::nothing_at_all());
+    CHECK(node.denied(task, "file.read", kRead).ends_task == EndReason::drift);
+    node.authority->follow({});
+    node.restart();
+    CHECK(node.show(task).reason == EndReason::drift);
+  }
+  SECTION("an outcome") {
+    const TaskId task = node.activated(capsule);
+    const auto call = node.allowed(task, "file.read", kRead);
+    CHECK(node.settle(call.call, CallState::killed, Code::violation) == EndReason::violation);
+    node.restart();
+    CHECK(node.show(task).reason == EndReason::violation);
+    CHECK(node.show(task).state == TaskState::revoked);
+  }
+}
+
 TEST_CASE("news that grows too old ends the task", "[authority][R25]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);

@@ -169,9 +169,11 @@ TEST_CASE("a task shows what ends it, by the clocks of its node", "[authority][R
 TEST_CASE("showing asks for no right clock and no trust", "[authority][R2]") {
   Node node;
   const TaskId task = node.activated(staged(node));
+  authority::TaskState state = authority::TaskState::active;
   SECTION("a clock set back years") {
     node.clock.step_wall_s(-100'000'000);
     CHECK(node.refused(task, "file.read", kRead) == Code::time_behind);
+    state = authority::TaskState::ending;
   }
   SECTION("a clock far ahead") { node.clock.step_wall_s(100'000'000); }
   SECTION("another boot") { node.clock.reboot(Node::boot(2)); }
@@ -191,7 +193,7 @@ TEST_CASE("showing asks for no right clock and no trust", "[authority][R2]") {
     return;
   }
   const TaskView view = node.show(task);
-  CHECK(view.state == authority::TaskState::active);
+  CHECK(view.state == state);
   CHECK(view.active_ms >= 0);
   CHECK(view.grants.size() == 3);
   const auto list = authority::list_tasks(*node.store, node.clock.now());
