@@ -213,7 +213,10 @@ void advance(TaskRecord& record, bool busy, const Now& now) {
   const std::int64_t passed = elapsed_ms(record.seen, now);
   record.active_ms = saturating_add(record.active_ms, passed);
   record.idle_used_ms = busy ? 0 : saturating_add(record.idle_used_ms, passed);
+  const std::int64_t due_s = saturating_add(record.seen.wall_s, passed / 1000);
   record.seen = now;
+  // To look at a clock that was set back is not to forget it, and small steps add up.
+  if (record.end_on.clock_step) record.seen.wall_s = std::max(now.wall_s, due_s);
 }
 
 Status load_branch(const store::ReadTxn& txn, LiveTask& task, Branch& branch, const Now& now) {

@@ -40,10 +40,16 @@ struct NewRoot {
   std::uint32_t issuer_threshold = 1;
 };
 
+// Key files of one role.
+struct KeyChange {
+  std::vector<std::string> added, dropped;
+};
+
 struct NextRoot {
   std::string from;
   NewIssuers added;
-  std::vector<std::string> dropped, times, revokers, auditors, dropped_auditors;
+  std::vector<std::string> dropped;
+  KeyChange times, revokers, auditors;
   bool reset_time = false;
   std::optional<std::uint32_t> issuer_threshold;
   RootSigning signing;
@@ -166,15 +172,26 @@ Status drop_issuers(const NextRoot& options, const capsules::TrustRoot& before,
   return success();
 }
 
-Status change_auditors(const NextRoot& options, capsules::TrustRootData& data) {
-  for (const std::string& given : options.dropped_auditors) {
-    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::auditor));
-    if (std::erase(data.auditors, key) == 0)
-      return usage_error("--drop-auditor", "an auditor that 'taper root show' lists", given);
+Status change_keys(const KeyChange& change, crypto::Role role, const std::string& drop,
+                   std::vector<PublicKey>& keys) {
+  for (const std::string& given : change.dropped) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, role));
+    if (std::erase(keys, key) == 0)
+      return usage_error(drop, "one that 'taper root show' lists", given);
   }
-  for (const std::string& given : options.auditors) {
-    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::auditor));
-    data.auditors.push_back(key);
+  for (const std::string& given : change.added) {
+    TAPER_TRY(const PublicKey key, public_key_option(given, role));
+    keys.push_back(key);
+  }
+  return success();
+}
+
+// Files that a key of before signed about the time must not count again.
+Status check_reset(const capsules::TrustRootData& before, const capsules::TrustRootData& data) {
+  for (const PublicKey& key : data.time_keys) {
+    if (data.time_reset && std::ranges::find(before.time_keys, key) != before.time_keys.end())
+      return usage_error("--add-time", "with --reset-time a key that the root before does not list",
+                         crypto::public_key_text(key));
   }
   return success();
 }
@@ -200,15 +217,11 @@ Result<capsules::TrustRootData> next_data(const NextRoot& options,
                        "an end at " + format_utc_s(*data.expires_s));
   TAPER_CHECK(drop_issuers(options, before, data));
   TAPER_CHECK(add_issuers(options.added, data));
-  for (const std::string& given : options.times) {
-    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::time));
-    data.time_keys.push_back(key);
-  }
-  for (const std::string& given : options.revokers) {
-    TAPER_TRY(const PublicKey key, public_key_option(given, crypto::Role::revoker));
-    data.revokers.push_back(key);
-  }
-  TAPER_CHECK(change_auditors(options, data));
+  using crypto::Role;
+  TAPER_CHECK(change_keys(options.times, Role::time, "--drop-time", data.time_keys));
+  TAPER_CHECK(change_keys(options.revokers, Role::revoker, "--drop-revoker", data.revokers));
+  TAPER_CHECK(change_keys(options.auditors, Role::auditor, "--drop-auditor", data.auditors));
+  TAPER_CHECK(check_reset(before.data(), data));
   data.issuer_threshold = options.issuer_threshold.value_or(data.issuer_threshold);
   return data;
 }
@@ -310,13 +323,18 @@ void add_next_options(CLI::App* next, NextRoot& options) {
   CLI::Option* added = each(next, "--add-issuer", options.added.issuers,
                             "One more issuer that may sign capsules: F.pub or tpk:…");
   each(next, "--drop-issuer", options.dropped, "An issuer whose signatures no longer count");
-  each(next, "--add-time", options.times, "One more time key");
+  each(next, "--add-time", options.times.added, "One more time key");
+  each(next, "--drop-time", options.times.dropped,
+       "A time key whose signatures no longer count; what it said before stays");
   next->add_flag("--reset-time", options.reset_time,
                  "A signer's clock was wrong: nodes forget what was signed about the time before, "
                  "and the time keys of before are dropped");
-  each(next, "--add-revoker", options.revokers, "One more revoker, who may order the end of tasks");
-  each(next, "--add-auditor", options.auditors, "One more auditor, who may release archived logs");
-  each(next, "--drop-auditor", options.dropped_auditors,
+  each(next, "--add-revoker", options.revokers.added,
+       "One more revoker, who may order the end of tasks");
+  each(next, "--drop-revoker", options.revokers.dropped, "A revoker whose orders no longer count");
+  each(next, "--add-auditor", options.auditors.added,
+       "One more auditor, who may release archived logs");
+  each(next, "--drop-auditor", options.auditors.dropped,
        "An auditor whose releases no longer count");
   next->add_option("--issuer-threshold", options.issuer_threshold,
                    "Issuer signatures that a capsule needs (default: as before)");

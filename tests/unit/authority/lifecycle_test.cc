@@ -184,6 +184,26 @@ TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][
     CHECK(node.end(task, EndReason::clock) == TaskState::revoked);
     tells_both_times(node);
   }
+  SECTION("also where something else is written first") {
+    const TaskId task = node.activated(capsule);
+    const auto call = node.allowed(task, "file.read", kRead);
+    node.clock.step_wall_s(-limits::kClockStepToleranceS - 1);
+    SECTION("an outcome") {
+      CHECK(node.settle(call.call, CallState::done) == EndReason::none);
+    }
+    SECTION("the time") { CHECK(node.authority->persist_time(node.clock.now()).ok()); }
+    CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::clock);
+    CHECK(node.denied(task, "file.read", kRead).ends_task == EndReason::clock);
+  }
+  SECTION("by steps of which none is large") {
+    const TaskId task = node.activated(capsule);
+    for (int step = 0; step < 3; ++step) {
+      CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::none);
+      node.clock.step_wall_s(-limits::kClockStepToleranceS / 2);
+      CHECK(node.authority->persist_time(node.clock.now()).ok());
+    }
+    CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::clock);
+  }
   SECTION("a small correction is borne") {
     const TaskId task = node.activated(capsule);
     node.clock.step_wall_s(-limits::kClockStepToleranceS + 1);
