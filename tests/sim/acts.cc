@@ -241,12 +241,13 @@ void History::settle(Watched& w) {
 }
 
 // True: it has ended.
-bool History::end_task(Watched& w, const TaskId& task, EndReason reason) {
+bool History::end_task(Watched& w, const TaskId& task, EndReason reason,
+                       const authority::EndedBy& by) {
   Status begun = success();
   Result<authority::TaskState> ended;
   const bool finishes = dice_.percent(80);
   if (!w.host.run([&](authority::Authority& authority) {
-        begun = authority.begin_ending(task, reason, w.host.now());
+        begun = authority.begin_ending(task, reason, w.host.now(), by);
         if (begun.ok() && finishes) ended = authority.finish(task, w.host.now());
       }))
     return false;

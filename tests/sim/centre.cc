@@ -45,11 +45,18 @@ std::vector<capsules::Grant> grants(Dice& dice) {
 }  // namespace
 
 Centre::Centre(std::int64_t now_s)
-    : root_key_(make_key()), time_key_(make_key()), holder_(make_key()), helper_(make_key()) {
+    : root_key_(make_key()),
+      time_key_(make_key()),
+      revoker_(make_key()),
+      auditor_(make_key()),
+      holder_(make_key()),
+      helper_(make_key()) {
   issuers_ = {make_key(), make_key()};
   data_.root_keys = {root_key_->public_key()};
   data_.root_threshold = 1;
   data_.time_keys = {time_key_->public_key()};
+  data_.revokers = {revoker_->public_key()};
+  data_.auditors = {auditor_->public_key()};
   data_.issuer_threshold = 1;
   publish(now_s, false);
 }
@@ -85,6 +92,21 @@ const Told& Centre::tell_time(std::int64_t now_s, std::int64_t radius_s,
                                              time_key_->sign(crypto::statement::kTime, *payload)};
   times_.push_back({capsules::frame_time(*payload, signature), now_s - radius_s, said.answers});
   return times_.back();
+}
+
+Bytes Centre::order(const capsules::Order& order, bool forged) const {
+  const Key& key = forged ? auditor_ : revoker_;
+  const Result<Bytes> payload = capsules::encode_order(order);
+  TAPER_ASSERT(payload.ok());
+  return capsules::frame_order(*payload, {crypto::key_id(key->public_key()),
+                                          key->sign(crypto::statement::kOrder, *payload)});
+}
+
+Bytes Centre::release(const capsules::LogRelease& release) const {
+  const Result<Bytes> payload = capsules::encode_release(release);
+  TAPER_ASSERT(payload.ok());
+  return capsules::frame_release(*payload, {crypto::key_id(auditor_->public_key()),
+                                            auditor_->sign(crypto::statement::kRelease, *payload)});
 }
 
 bool Centre::lists(std::uint64_t version, const Key& issuer) const {

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "capsules/open.h"
+#include "capsules/order.h"
+#include "capsules/signed_release.h"
 #include "capsules/signed_time.h"
 #include "crypto/sign.h"
 #include "tests/sim/dice.h"
@@ -68,6 +70,9 @@ class Centre {
   const Told& tell_time(std::int64_t now_s, std::int64_t radius_s,
                         std::optional<capsules::TimeChallenge> challenge);
   const std::vector<Told>& times() const { return times_; }
+  // Signed by a revoker; forged: by an auditor. And by an auditor.
+  Bytes order(const capsules::Order& order, bool forged) const;
+  Bytes release(const capsules::LogRelease& release) const;
 
   // Signs a capsule that the dice have drawn; it is kept.
   std::size_t issue(Dice& dice, std::size_t number, const Address& to, std::int64_t now_s);
@@ -82,7 +87,7 @@ class Centre {
   capsules::Capsule blank(const Address& to, std::int64_t now_s);
   std::size_t sign(capsules::Capsule capsule, std::size_t number, const Key& key);
 
-  Key root_key_, time_key_, holder_, helper_;
+  Key root_key_, time_key_, revoker_, auditor_, holder_, helper_;
   std::deque<Key> issuers_;
   capsules::TrustRootData data_;
   Hash fleet_;

@@ -123,7 +123,7 @@ bool History::storage_error(Watched& w, const Error& error) {
 void History::roll_back(Watched& w) {
   if (!w.snapshot || dice_.percent(30)) {
     const Result<Bytes> log = w.host.export_log();
-    const auto known = log.ok() ? store::verify_log(*log, w.host.trust()) : Error(log.error());
+    const auto known = log.ok() ? store::verify_log(*log, trust(w, *log)) : Error(log.error());
     if (!known.ok()) return;
     w.snapshot = w.host.snapshot();
     w.snapshot->records = known->records;
@@ -159,7 +159,7 @@ void History::roll_back_directory(Watched& w) {
   tell("old directory put back");
   w.host.put_back(*w.snapshot, false);
   const Result<Bytes> log = w.host.export_log();
-  const auto told = log.ok() ? store::verify_log(*log, w.host.trust()) : Error(log.error());
+  const auto told = log.ok() ? store::verify_log(*log, trust(w, *log)) : Error(log.error());
   check(Invariant::i2, !told.ok() || told->records < w.witnessed,
         "the centre does not see that a whole directory was put back", Row::replayed);
   renew(w);
@@ -175,6 +175,7 @@ void History::renew(Watched& w) {
   w.used.clear();
   w.snapshot.reset();
   w.decisions.clear();
+  w.archived.clear();
   w.witnessed = w.root_version = 0;
   w.floor_ms = w.floor_kept_ms = 0;
   w.anchored_boot_ms.reset();
@@ -208,31 +209,6 @@ void History::repair(Watched& w) {
   // And what the wall clock once showed is replaced by an answer.
   if (w.host.up())
     check(Invariant::i5, set_by_answer(w), "an answer is refused by a host that is well");
-}
-
-// The centre asks for the log: it verifies, goes on from what it has seen, and tells every call.
-void History::witness(Watched& w) {
-  const Result<Bytes> log = w.host.export_log();
-  if (!log.ok()) return check(Invariant::i4, false, "the log cannot be exported");
-  const auto verified = store::verify_log(*log, w.host.trust());
-  check(Invariant::i4, verified.ok(), "the log does not verify");
-  if (!verified.ok()) return;
-  std::set<std::string> missing = w.decisions;
-  Hash sum, before;
-  const Status read = store::read_log(*log, [&](const store::LogRecord& record) {
-    sum = crypto::hash({sum.span(), as_bytes(record.body)});
-    if (record.number + 1 == w.witnessed) before = sum;
-    constexpr std::string_view kName = R"("decision":")";
-    const std::size_t at = record.body.find(kName);
-    if (at == std::string_view::npos || record.type_name != "decision") return;
-    missing.erase(std::string(record.body.substr(at + kName.size(), 2 * DecisionId::kSize)));
-  });
-  check(Invariant::i4, read.ok() && missing.empty(), "a call that was allowed is not in the log");
-  if (w.witnessed > 0)
-    check(Invariant::i4, verified->records >= w.witnessed && before == w.witnessed_hash,
-          "the log is not what it was, and more");
-  w.witnessed = verified->records;
-  w.witnessed_hash = sum;
 }
 
 }  // namespace taper::sim

@@ -71,7 +71,7 @@ void History::one_of_many(Watched& w) {
     std::int64_t share;
     void (History::*act)(Watched&);
   };
-  static constexpr std::array<Choice, 17> kChoices = {{{30, &History::call},
+  static constexpr std::array<Choice, 18> kChoices = {{{30, &History::call},
                                                        {10, &History::settle},
                                                        {10, &History::give_capsule},
                                                        {5, &History::give_old_capsule},
@@ -85,9 +85,10 @@ void History::one_of_many(Watched& w) {
                                                        {6, &History::go_down},
                                                        {5, &History::trouble_disk},
                                                        {2, &History::roll_back},
-                                                       {1, &History::witness},
+                                                       {2, &History::witness},
                                                        {2, &History::duties},
-                                                       {6, &History::give_time}}};
+                                                       {6, &History::give_time},
+                                                       {2, &History::give_order}}};
   std::int64_t all = 0;
   for (const Choice& choice : kChoices) all += choice.share;
   if (healthy(w) && dice_.percent(4)) {

@@ -37,6 +37,12 @@ struct Asked {
   std::int64_t true_s = 0;
 };
 
+// The log's first records, which the centre keeps: where a reader of them stands, and their hash.
+struct Archived {
+  store::LogPosition end;
+  Hash sum;
+};
+
 // A host and what is known of it from outside.
 struct Watched {
   Watched(const std::string& folder, std::size_t its_number, Dice& dice, std::int64_t true_s)
@@ -64,6 +70,7 @@ struct Watched {
   std::set<std::string> decisions;  // calls that were allowed, by the name of the decision
   std::uint64_t witnessed = 0;      // records that the centre has seen, and their hash
   Hash witnessed_hash;
+  std::vector<Archived> archived;                  // of which an auditor's release was brought here
   std::vector<authority::ActivationRequest> used;  // with proofs that count no more
 };
 
@@ -113,7 +120,8 @@ class History {
                  const authority::Activation& made);
   void allowed(Watched& w, const TaskId& task, std::size_t chain, const std::string& tool,
                const authority::Allowed& made);
-  bool end_task(Watched& w, const TaskId& task, authority::EndReason reason);
+  bool end_task(Watched& w, const TaskId& task, authority::EndReason reason,
+                const authority::EndedBy& by = {});
   authority::ActivationRequest request_for(Watched& w, const Issued& issued, const Chain& chain);
 
   // faults.cc: what befalls a host.
@@ -128,10 +136,16 @@ class History {
   void roll_back_directory(Watched& w);
   void renew(Watched& w);
   void repair(Watched& w);
-  void witness(Watched& w);
   void count_trouble(Watched& w);
   // Whether it was the disk's.
   bool storage_error(Watched& w, const Error& error);
+
+  // archive.cc: what the centre does with logs, and orders of its own.
+  void witness(Watched& w);
+  static store::LogTrust trust(const Watched& w, ByteSpan log);
+  void release(Watched& w, ByteSpan log, const store::VerifiedLog& whole);
+  void prune(Watched& w);
+  void give_order(Watched& w);
 
   // judge.cc: what the model says.
   Verdict against_time(const Watched& w, const Issued& issued, const Chain& chain) const;
