@@ -440,6 +440,20 @@ TEST_CASE("a time of day holds only while the time is anchored", "[authority][R2
   }
 }
 
+TEST_CASE("a time of day begins when it surely has", "[authority][R29]") {
+  TimedNode node;
+  Capsule capsule = sample_capsule(node.fleet);
+  constexpr std::int32_t kOfDay = kNowS % limits::kDayS;
+  capsule.grants[0].args[0].all.emplace_back(capsules::TimeOfDay{kOfDay + 1, kOfDay + 120, 0});
+  const TaskId task = node.activated(capsule);
+  REQUIRE(node.import(node.answer(node.challenge(), kNowS)) == Code::ok);
+  // At the latest it has begun, at the earliest it has not.
+  node.clock.advance_ms(2'000);
+  CHECK(node.refused(task, "file.read", kRead) == Code::argument_refused);
+  node.clock.advance_ms(58'000);
+  CHECK(node.refused(task, "file.read", kRead) == Code::ok);
+}
+
 TEST_CASE("a step of the clock keeps no full disk from counting a lease", "[authority][R13][R50]") {
   Node node;
   Capsule capsule = sample_capsule(node.fleet);
