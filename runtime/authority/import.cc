@@ -13,10 +13,14 @@ Status check_next(const capsules::TrustRoot& root, const capsules::TrustRoot* cu
   if (root.fleet() != wanted || (fleet && *fleet != wanted))
     return Error(Code::fleet_pinned, {"fleet", wanted.hex(), root.fleet().hex(), ""});
   const std::uint64_t next = current != nullptr ? current->data().version + 1 : 1;
-  const bool follows = current == nullptr || root.data().previous == current->hash();
-  if (root.data().version != next || !follows)
+  if (root.data().version != next)
     return Error(Code::root_version, {"version", std::to_string(next) + ", after the one before",
                                       std::to_string(root.data().version), ""});
+  if (current != nullptr && root.data().previous != current->hash())
+    return Error(Code::root_version,
+                 {"previous", current->hash().hex(), root.data().previous.value_or(Hash{}).hex(),
+                  "it follows another version " + std::to_string(next - 1) +
+                      " than this node's: import what was made from this one"});
   return success();
 }
 

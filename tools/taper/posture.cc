@@ -294,8 +294,8 @@ void say_sandbox(Output& out) {
   out.line(
       "offline     no rule needs a network, and no tool of this version has one; each capsule's "
       "own "
-      "lease, idle time and news limit hold, and while no signed time anchors this node's, its "
-      "shorter ones for that");
+      "lease, idle time and news limit hold, and without an anchor of this boot the shorter ones "
+      "that it names for 'offline'");
   out.set("sandbox", Object{{"tier", std::int64_t{report.tier}},
                             {"next_blocker", text_value(report.next_blocker)}});
 }

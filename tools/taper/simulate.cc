@@ -76,9 +76,11 @@ class Report {
                                          {"not_as_recorded", differs_}});
   }
 
-  bool all_allowed() const { return denied_ + unknown_ == 0; }
+  // A log without calls is no proof.
+  bool all_allowed() const { return denied_ + unknown_ == 0 && allowed_ > 0; }
   std::string counts() const {
-    return std::to_string(denied_) + " denied, " + std::to_string(unknown_) + " unknown";
+    return std::to_string(allowed_) + " allowed, " + std::to_string(denied_) + " denied, " +
+           std::to_string(unknown_) + " unknown";
   }
 
  private:

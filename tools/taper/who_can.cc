@@ -125,7 +125,8 @@ Status answer(const Asked& options, Output& out) {
     list.push_back(holding_value(holding));
   }
   if (found.empty())
-    out.line("nobody: no live task here has a grant of " + escape_text(options.tool));
+    out.line("nobody: no live task here has a grant of the tool named exactly " +
+             escape_text(options.tool));
   out.set("tool", text_value(options.tool));
   out.set("who", std::move(list));
   return success();
