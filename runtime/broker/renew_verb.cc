@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,6 +46,7 @@ struct Places {
   std::string state;  // real path
   std::string parent;
   std::string other;  // beside it: the new state while it is built, then the old one
+  Fd alone;           // locked for the whole renewal, so that nothing here is another one's
 
   std::string aside(const authority::NodeRecord& old) const {
     return state + ".ended-" + old.incarnation.hex().substr(0, kShownDigits);
@@ -96,7 +98,7 @@ Result<Places> places_of(const std::string& state) {
   char real[PATH_MAX];
   if (::realpath(state.c_str(), real) == nullptr)
     return Error(Code::not_a_state, {state, "a directory with node.pub", "", ""});
-  Places places{.state = real, .parent = {}, .other = std::string(real) + ".renewing"};
+  Places places{.state = real, .parent = {}, .other = std::string(real) + ".renewing", .alone = {}};
   places.parent = places.state.substr(0, places.state.rfind('/') + 1);
   struct stat found{};
   if (::stat(real, &found) != 0) return os_error("stat " + places.state, errno);
@@ -151,6 +153,20 @@ Error in_the_way(const std::string& path) {
   return {Code::file_exists,
           {path, "nothing there, or what a renewal of this very state left", "something else",
            "look at what it is, and move it away"}};
+}
+
+// What is done here goes by path, and paths change under whoever is not alone. The file stays: two
+// could hold two locks of one name where one of them removed it.
+Result<Fd> lock_renewals(const std::string& state) {
+  const std::string path = state + ".renew-lock";
+  Fd file(
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kPrivateFile));
+  if (!file && !exists(path)) return os_error("open " + path, errno);
+  if (!file || !is_private_file(path)) return in_the_way(path);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+  if (errno != EWOULDBLOCK) return os_error("lock " + path, errno);
+  return Error(Code::state_locked, {path, "no other renewal of this state", "one is under way",
+                                    "wait for its end, then look at the state"});
 }
 
 // A copy belongs to whoever copies, so what would be refused for its owner must not become ours.
@@ -333,6 +349,7 @@ Result<Rehearsed> rehearse_in_child(const Places& places, const authority::NodeR
     // It holds the state: it must not outlive who would go on.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(kRefused);
+    ::close(places.alone.get());  // whoever finishes what is broken off waits for no child
     const Fd silence(::open("/dev/null", O_WRONLY | O_CLOEXEC));
     ::dup2(silence.get(), STDERR_FILENO);
     std::uint64_t ended = 0;
@@ -481,7 +498,8 @@ Result<Renewed> renew(const Places& places, const authority::NodeRecord& record)
 }  // namespace
 
 Result<Renewed> node_renew(const std::string& state) {
-  TAPER_TRY(const Places places, places_of(state));
+  TAPER_TRY(Places places, places_of(state));
+  TAPER_TRY(places.alone, lock_renewals(places.state));
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(places.state));
   const Beside beside = look_beside(places, record);
   if (beside == Beside::ended) return finish_earlier(places, record);

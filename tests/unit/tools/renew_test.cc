@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -318,6 +320,45 @@ TEST_CASE("A directory of twins is the owner's, and nobody else's to write", "[t
     CHECK(twins_with(node.state(), nullptr, node.folder().c_str()) == node.folder() + "/taper");
     CHECK(twins_with(node.state(), nullptr, "").empty());
   }
+}
+
+TEST_CASE("Beside a renewal that is under way a second one touches nothing", "[tools][R50]") {
+  NodeForTests node;
+  node.write("a", "hello");
+  const TaskId task = leave_a_live_task(node, sample(node));
+  const std::string beside = node.state() + ".renewing";
+  const std::string lock = node.state() + ".renew-lock";
+  SECTION("held by another") {
+    const std::string mark = node.record().incarnation.hex();
+    fs::create_directory(beside);
+    REQUIRE(create_file(beside + "/renews", as_bytes(mark), 0600).ok());
+    REQUIRE(create_file(node.state() + "/renews", as_bytes(mark), 0600).ok());
+    Fd held(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    REQUIRE(::flock(held.get(), LOCK_EX | LOCK_NB) == 0);
+    const Result<Renewed> second = node_renew(node.state());
+    CHECK(second.code() == Code::state_locked);
+    CHECK(second.error().detail().got == "one is under way");
+    CHECK(fs::exists(beside + "/renews"));
+    CHECK(fs::exists(node.state() + "/renews"));
+    CHECK(node_record(node.state())->incarnation == node.record().incarnation);
+    CHECK(task_show(node.state(), task)->state == authority::TaskState::active);
+    held.reset();
+    CHECK(node_renew(node.state()).ok());
+    CHECK(fs::exists(lock));
+    CHECK(node_renew(node.state()).ok());
+    return;
+  }
+  SECTION("a link") { fs::create_symlink(node.data() + "/a", lock); }
+  SECTION("a folder") { fs::create_directory(lock); }
+  SECTION("a pipe") { REQUIRE(::mkfifo(lock.c_str(), 0600) == 0); }
+  SECTION("everybody's") { REQUIRE(create_file(lock, {}, 0666).ok()); }
+  SECTION("a stranger's") {
+    if (::geteuid() != 0) return;
+    REQUIRE(create_file(lock, {}, 0600).ok());
+    REQUIRE(::chown(lock.c_str(), 1000, 1000) == 0);
+  }
+  CHECK(node_renew(node.state()).code() == Code::file_exists);
+  CHECK(task_show(node.state(), task)->state == authority::TaskState::active);
 }
 
 TEST_CASE("A state that somebody owns is not renewed", "[tools][R50]") {
