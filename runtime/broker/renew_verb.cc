@@ -296,9 +296,11 @@ Result<Known> known_to(const OwnedState& owned) {
   return known;
 }
 
-// Its tasks ended, its results erased, its log closed and exported into it. How many tasks.
+// Its tasks ended, its results erased, its log closed and exported into it. How many tasks. What
+// this host cannot export it should not be able to before a task ends, so that is tried first.
 Result<std::uint64_t> close(const OwnedState& owned, const std::string& state,
                             const authority::NodeRecord& record) {
+  TAPER_CHECK(store::export_log(state, authority::log_origin(record), {}));
   store::ResultFiles results(state);
   std::uint64_t ended = 0;
   for (const TaskId& task : owned.authority->live_tasks()) {
@@ -336,8 +338,21 @@ bool rehearse(const Places& places, const authority::NodeRecord& record, std::ui
   return closed.ok();
 }
 
+// What killed the child may be short memory or somebody's signal: no sign of damage, on which an
+// intact store would be given up.
+Error died(int status) {
+  return {Code::os_failure,
+          {"the process that reads the old state first", "an answer",
+           WIFSIGNALED(status) ? "its death by signal " + std::to_string(WTERMSIG(status))
+                               : "exit " + std::to_string(WEXITSTATUS(status)),
+           "nothing was removed; see that this host has memory for the whole log, and renew again; "
+           "a store that nobody can read is given up by moving its data.mdb away"}};
+}
+
 Result<Rehearsed> rehearse_in_child(const Places& places, const authority::NodeRecord& record) {
-  constexpr int kDone = 0, kRefused = 99;  // apart from the exits of the store's last words
+  // Apart from the exit of the store's last words.
+  constexpr int kDone = 0, kRefused = 99;
+  const int kDamaged = exit_code(Code::store_corrupt);
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return os_error("pipe", errno);
   const Fd from(ends[0]);
@@ -361,12 +376,11 @@ Result<Rehearsed> rehearse_in_child(const Places& places, const authority::NodeR
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return os_error("waitpid", errno);
-  Rehearsed out;
-  out.survived =
-      WIFEXITED(status) && (WEXITSTATUS(status) == kDone || WEXITSTATUS(status) == kRefused);
+  const int left = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (left != kDone && left != kRefused && left != kDamaged) return died(status);
+  Rehearsed out{.survived = left != kDamaged};
   std::uint64_t ended = 0;
-  if (out.survived && WEXITSTATUS(status) == kDone &&
-      ::read(from.get(), &ended, sizeof(ended)) == sizeof(ended))
+  if (left == kDone && ::read(from.get(), &ended, sizeof(ended)) == sizeof(ended))
     out.ended = ended;
   return out;
 }
@@ -386,12 +400,12 @@ bool is_beyond_repair(Code code, const std::string& state) {
     case Code::store_rolled_back:
     case Code::store_corrupt:
     case Code::store_version:
-    case Code::store_failure:
     case Code::node_record_malformed:
     case Code::key_file_exposed:  // log.seed: those of keys/ were looked at before
     case Code::not_a_state: return true;
     // This host may only be short of something.
     case Code::os_failure:
+    case Code::store_failure:
     case Code::file_missing:
     case Code::file_unreadable: return !are_fit(state);
     default: return false;

@@ -2,11 +2,13 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -267,6 +269,53 @@ TEST_CASE("A damaged page ends the store and not the renewal", "[tools][R50]") {
   REQUIRE(renewed->unread);
   CHECK(renewed->unread->code() == Code::store_corrupt);
   CHECK(import_root(node.state(), node.root_file(), std::nullopt).ok());
+}
+
+// Renews in a child, and kills whatever that one forks at its birth. The code; unset: this process
+// may not look into others.
+Code renew_with_its_child_killed(const std::string& state, int signal) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(77);
+    ::raise(SIGSTOP);
+    const Result<Renewed> renewed = node_renew(state);
+    const bool said =
+        renewed.ok() || renewed.error().detail().field.find("process") != std::string::npos;
+    ::_exit(renewed.ok() ? 1 : said && renewed.code() == Code::os_failure ? 2 : 3);
+  }
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) return Code::unset;
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL);
+  ::ptrace(PTRACE_CONT, child, nullptr, nullptr);
+  for (pid_t from = 0; (from = ::waitpid(-1, &status, __WALL)) > 0;) {
+    if (from == child && WIFEXITED(status)) break;
+    if (!WIFSTOPPED(status)) continue;
+    const bool born = from != child && WSTOPSIG(status) == SIGSTOP;
+    const bool passed_on = from != child || WSTOPSIG(status) != SIGTRAP;
+    const long sent = born ? signal : passed_on ? WSTOPSIG(status) : 0;
+    ::ptrace(PTRACE_CONT, from, nullptr, sent);
+  }
+  const int left = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return left == 1 ? Code::ok : left == 2 ? Code::os_failure : Code::internal;
+}
+
+TEST_CASE("A death in a renewal is no sign of damage", "[tools][R50]") {
+  NodeForTests node;
+  node.write("a", "hello");
+  const TaskId task = leave_a_live_task(node, sample(node));
+  for (const int signal : {SIGKILL, SIGXCPU}) {
+    const Code code = renew_with_its_child_killed(node.state(), signal);
+    if (code == Code::unset) return;
+    CHECK(code == Code::os_failure);
+    CHECK(node_record(node.state())->incarnation == node.record().incarnation);
+    CHECK(task_show(node.state(), task)->state == authority::TaskState::active);
+    CHECK_FALSE(fs::exists(node.state() + ".renewing"));
+  }
+  const Result<Renewed> renewed = node_renew(node.state());
+  REQUIRE(renewed.ok());
+  CHECK(renewed->exported);
+  CHECK(renewed->ended == 1);
+  CHECK(renewed->roots == 1);
 }
 
 // In a child, whose mounts are its own. 0: refused with everything as it was; 77: it may not mount.
