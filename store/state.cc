@@ -1,4 +1,5 @@
 // Making and opening a state: the engine and the files beside it must tell the same story.
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -111,7 +112,20 @@ Result<std::unique_ptr<Store>> open_state(const StateOptions& options) {
 }
 
 std::string twin_in_force(const StateOptions& options) {
-  return look_at_twin(options) ? twin_path(options) : "";
+  constexpr int kAttempts = 4;  // its owner may be between a commit and the twin
+  constexpr int kPauseMs = 5;
+  for (int left = kAttempts; left > 0; --left) {
+    const auto engine = open_lmdb_engine(options.directory, OpenMode::read, limits::kStoreMapBytes);
+    if (!engine.ok()) return "";
+    const Result<LoadedLog> loaded = load(**engine);
+    const std::optional<Marker> twin = look_at_twin(options);
+    if (!loaded.ok() || !twin) return "";
+    // An older one is what an owner left who wrote none, and what was put back may be as new.
+    if (twin->incarnation == loaded->identity.incarnation && twin->commit >= loaded->state.commit)
+      return twin_path(options);
+    ::poll(nullptr, 0, kPauseMs);
+  }
+  return "";
 }
 
 }  // namespace taper::store

@@ -83,6 +83,11 @@ Result<Fd> open_private(const std::string& path, int access) {
   return file;
 }
 
+// Never an error that speaks of the state itself, which may be whole.
+Error unfit(const std::string& path, const std::string& what) {
+  return {Code::twin_unfit, {path, "a marker, in a private file of the state's owner", what, ""}};
+}
+
 }  // namespace
 
 bool has_state(const std::string& directory) {
@@ -182,17 +187,24 @@ Result<std::optional<Marker>> StateFiles::take_twin(const std::string& path, con
   constexpr int kNew = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const Fd made(::open(path.c_str(), kNew, S_IRUSR | S_IWUSR));
   if (!made && errno != EEXIST) return std::optional<Marker>();
-  TAPER_TRY(Fd twin, open_private(path, O_RDWR));
+  Result<Fd> opened = open_private(path, O_RDWR);
+  if (!opened.ok())
+    return unfit(path, opened.code() == Code::key_file_exposed ? "another file"
+                                                               : opened.error().detail().got);
+  Fd twin = std::move(opened).value();
   if (::flock(twin.get(), LOCK_EX | LOCK_NB) != 0)
     return Error(Code::state_locked, {path, "one copy of a state in use", "another", ""});
-  TAPER_TRY(const Bytes said, read_fd(twin.get(), path, kSmallFileBytesMax));
+  const Result<Bytes> read = read_fd(twin.get(), path, kSmallFileBytesMax);
+  if (!read.ok()) return unfit(path, read.error().detail().got);
+  const Bytes& said = *read;
   // New, or whoever made it was killed before he wrote. A full disk there stops nothing here.
   if (said.empty() && !overwrite(twin, path, encode(ours)).ok()) return std::optional<Marker>();
   twin_ = std::move(twin);
   twin_path_ = path;
   if (said.empty()) return std::optional<Marker>();
-  TAPER_TRY(const Marker marker, decode_marker(said, "its marker's twin " + path));
-  return std::optional(marker);
+  const Result<Marker> marker = decode_marker(said, path);
+  if (!marker.ok()) return unfit(path, "another content");
+  return std::optional(*marker);
 }
 
 Status StateFiles::write_marker(const Marker& marker) {

@@ -49,7 +49,7 @@ class StateFiles {
   Status open_files();
   // Opens the twin and keeps it from others; what it said. Where there was none it is made, and
   // where it cannot be made there is none. Errors: state_locked (who owns a copy of this state has
-  // it), store_corrupt, key_file_exposed, os_failure.
+  // it), twin_unfit.
   Result<std::optional<Marker>> take_twin(const std::string& path, const Marker& ours);
   Status write_marker(const Marker& marker);  // and the twin; not synced
   Status sync_marker();

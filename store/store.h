@@ -179,7 +179,7 @@ struct StateIdentity {
 };
 Status create_state(const std::string& directory, const StateIdentity& identity, LogSeed log_seed);
 
-// Errors: not_a_state, state_locked, store_version, store_rolled_back, store_corrupt,
+// Errors: not_a_state, state_locked, store_version, store_rolled_back, store_corrupt, twin_unfit,
 // node_record_malformed (another origin), os_failure. A page of data.mdb that is damaged or cut off
 // may be met only later, inside LMDB: the process then says store_corrupt on stderr and exits with
 // that code's exit status.

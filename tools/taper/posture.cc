@@ -153,7 +153,7 @@ void say_store(const broker::Posture& posture, Output& out) {
       "back " +
       (twin.empty()
            ? "is seen only by a witness at the centre ('taper audit witness'): "
-             "there is no twin of its marker here"
+             "no twin of its marker here is as new as the state"
            : "too, until this host starts again: the twin of its marker is " + escape_text(twin) +
                  "; after that a witness at the centre sees it ('taper audit "
                  "witness')"));

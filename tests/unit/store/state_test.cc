@@ -212,10 +212,21 @@ TEST_CASE("a state put back whole is older than its marker's twin", "[store][R10
     SECTION("a link") { std::filesystem::create_symlink(state / "marker", twin); }
     SECTION("a folder") { std::filesystem::create_directory(twin); }
     SECTION("garbage") { REQUIRE(create_file(twin, Bytes(76, 7), 0600).ok()); }
+    SECTION("too much") { REQUIRE(create_file(twin, Bytes(4096, 7), 0600).ok()); }
+    SECTION("half of one") { REQUIRE(create_file(twin, Bytes(20, 7), 0600).ok()); }
+    SECTION("a pipe") { REQUIRE(::mkfifo(twin.c_str(), 0600) == 0); }
     SECTION("for others to read") { REQUIRE(create_file(twin, Bytes(), 0644).ok()); }
-    CHECK_FALSE(open_state(options).ok());
+    CHECK(open_state(options).code() == Code::twin_unfit);
     CHECK(open_state(reading).ok());
     CHECK(twin_in_force(options).empty());
+  }
+  SECTION("one that was left behind is not in force") {
+    put_back();
+    CHECK(twin_in_force(options) == twin);
+    commit_records(*state.open(), 12);
+    CHECK(twin_in_force(options).empty());
+    CHECK(open_state(options).ok());
+    CHECK(twin_in_force(options) == twin);
   }
   SECTION("one that was made and not written is none yet") {
     std::filesystem::remove(twin);
