@@ -15,6 +15,7 @@
 #include "runtime/authority/profile.h"
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
+#include "runtime/broker/beside.h"
 #include "runtime/broker/diagnostics.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/node_policy_file.h"
@@ -42,6 +43,25 @@ Status add_keys_beside(const std::string& key, std::vector<std::string>& trees) 
   }
   ::closedir(listing);
   return success();
+}
+
+// What renewals put there, and where the twins of its marker lie: by either a tool could undo what
+// shows an old state.
+void add_beside(const std::string& state, std::vector<std::string>& trees) {
+  trees.push_back(state + std::string(kRenewing));
+  trees.push_back(state + std::string(kRenewLock));
+  for (const std::string& place : twin_places(state)) {
+    trees.push_back(place);
+    const Result<std::string> real = real_path(place);
+    if (real.ok() && *real != place) trees.push_back(*real);
+  }
+  const std::size_t name = state.rfind('/') + 1;
+  const std::string folder = state.substr(0, name);
+  const std::string ended = state.substr(name) + std::string(kEnded);
+  // Who may not list it has no renewal there.
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), ::closedir);
+  while (const dirent* entry = listing ? ::readdir(listing.get()) : nullptr)
+    if (std::string_view(entry->d_name).starts_with(ended)) trees.push_back(folder + entry->d_name);
 }
 
 struct MountPoint {
@@ -134,6 +154,17 @@ Status check_paths_apart(const capsules::ArgRule& rule, const std::vector<std::s
 
 }  // namespace
 
+Status check_in_place(const std::string& state) {
+  const Result<std::string> real = real_path(state);
+  if (!real.ok() || !real->ends_with(kRenewing)) return success();
+  const std::string place = real->substr(0, real->size() - kRenewing.size());
+  struct stat found{};
+  if (::lstat(place.c_str(), &found) != 0) return success();
+  return Error(Code::not_a_state,
+               {*real, "a state in its place", "what a renewal of " + place + " left beside it",
+                "'taper node renew --state " + place + "' finishes it; it can be read meanwhile"});
+}
+
 Result<std::vector<std::string>> keys_of_holder(const std::string& holder_key) {
   std::vector<std::string> keys;
   if (holder_key.empty()) return keys;
@@ -146,7 +177,8 @@ Result<std::vector<std::string>> keys_of_holder(const std::string& holder_key) {
 Status look_at_host(const std::string& state, const std::vector<std::string>& keys,
                     authority::NodeFacts& facts) {
   TAPER_TRY(std::string real_state, real_path(state));
-  facts.forbidden_trees = {std::move(real_state)};
+  facts.forbidden_trees = {real_state};
+  add_beside(real_state, facts.forbidden_trees);
   for (const std::string& directory : tool_directories(state)) {
     TAPER_TRY(std::string real, real_path(directory));
     facts.forbidden_trees.push_back(std::move(real));
@@ -177,6 +209,12 @@ Result<authority::NodeFacts> node_facts(const std::string& state,
 
 Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
                              const Now& now) {
+  TAPER_CHECK(check_in_place(state));
+  return own_state_at(state, holder_key, now, twins_of(state));
+}
+
+Result<OwnedState> own_state_at(const std::string& state, const std::string& holder_key,
+                                const Now& now, const std::string& twins) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
   OwnedState owned;
   owned.own = read_policy(state);
@@ -188,7 +226,7 @@ Result<OwnedState> own_state(const std::string& state, const std::string& holder
   TAPER_TRY(owned.store, store::open_state({.directory = state,
                                             .origin = authority::log_origin(record),
                                             .read_only = false,
-                                            .twins = twins_of(state)}));
+                                            .twins = twins}));
   TAPER_TRY(owned.authority, authority::Authority::start(*owned.store, owned.facts, now));
   TAPER_TRY(std::vector<TaskId> kept, owned.authority->kept_results(now));
   for (const TaskId& task : owned.authority->live_tasks()) kept.push_back(task);

@@ -48,6 +48,10 @@ struct OwnedState {
 Result<OwnedState> own_state(const std::string& state, const std::string& holder_key,
                              const Now& now);
 
+// As own_state, with its twin in `twins`; "": whatever twin it has is not asked. For renewals.
+Result<OwnedState> own_state_at(const std::string& state, const std::string& holder_key,
+                                const Now& now, const std::string& twins);
+
 // Fills `owned.signer`, for whoever serves sessions. Errors: those of authority::read_signing_key.
 Status take_signer(OwnedState& owned, const std::string& state);
 

@@ -19,10 +19,13 @@
 
 #include "runtime/authority/time_report.h"
 #include "runtime/base/limits.h"
+#include "runtime/broker/beside.h"
+#include "runtime/broker/diagnostics.h"
 #include "runtime/broker/embedded.h"
 #include "runtime/broker/node_policy_file.h"
 #include "runtime/broker/owned_state.h"
 #include "runtime/broker/tool_files.h"
+#include "runtime/broker/twins.h"
 #include "store/audit_export.h"
 #include "store/state_files.h"
 
@@ -49,7 +52,7 @@ struct Places {
   Fd alone;           // locked for the whole renewal, so that nothing here is another one's
 
   std::string aside(const authority::NodeRecord& old) const {
-    return state + ".ended-" + old.incarnation.hex().substr(0, kShownDigits);
+    return state + std::string(kEnded) + old.incarnation.hex().substr(0, kShownDigits);
   }
 };
 
@@ -98,7 +101,7 @@ Result<Places> places_of(const std::string& state) {
   char real[PATH_MAX];
   if (::realpath(state.c_str(), real) == nullptr)
     return Error(Code::not_a_state, {state, "a directory with node.pub", "", ""});
-  Places places{.state = real, .parent = {}, .other = std::string(real) + ".renewing", .alone = {}};
+  Places places{.state = real, .parent = {}, .other = real + std::string(kRenewing), .alone = {}};
   places.parent = places.state.substr(0, places.state.rfind('/') + 1);
   struct stat found{};
   if (::stat(real, &found) != 0) return os_error("stat " + places.state, errno);
@@ -158,7 +161,7 @@ Error in_the_way(const std::string& path) {
 // What is done here goes by path, and paths change under whoever is not alone. The file stays: two
 // could hold two locks of one name where one of them removed it.
 Result<Fd> lock_renewals(const std::string& state) {
-  const std::string path = state + ".renew-lock";
+  const std::string path = state + std::string(kRenewLock);
   Fd file(
       ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kPrivateFile));
   if (!file && !exists(path)) return os_error("open " + path, errno);
@@ -282,6 +285,15 @@ struct OldState {
   Known known;
 };
 
+// A twin that is none says nothing of the store, which is not given up for it; the next incarnation
+// has another.
+Result<OwnedState> own_old(const Places& places) {
+  Result<OwnedState> owned = own_state(places.state, "", SystemClock().now());
+  if (owned.code() != Code::twin_unfit) return owned;
+  warn(to_line(owned.error()));
+  return own_state_at(places.state, "", SystemClock().now(), "");
+}
+
 Result<Known> known_to(const OwnedState& owned) {
   Known known;
   TAPER_CHECK(owned.store->read([&known](const store::ReadTxn& txn) {
@@ -331,7 +343,7 @@ struct Rehearsed {
 
 // The child's whole life. False: refused.
 bool rehearse(const Places& places, const authority::NodeRecord& record, std::uint64_t& ended) {
-  const Result<OwnedState> owned = own_state(places.state, "", SystemClock().now());
+  const Result<OwnedState> owned = own_old(places);
   if (!owned.ok() || !known_to(*owned).ok()) return false;
   const Result<std::uint64_t> closed = close(*owned, places.state, record);
   if (closed.ok()) ended = *closed;
@@ -417,7 +429,7 @@ Result<OldState> take_old(const Places& places, const authority::NodeRecord& rec
   OldState old;
   TAPER_TRY(const Rehearsed rehearsed, rehearse_in_child(places, record));
   if (rehearsed.survived) {
-    Result<OwnedState> owned = own_state(places.state, "", SystemClock().now());
+    Result<OwnedState> owned = own_old(places);
     if (owned.ok()) {
       TAPER_TRY(old.known, known_to(*owned));
       renewed.ended = rehearsed.ended.value_or(0);
@@ -440,7 +452,8 @@ Result<OldState> take_old(const Places& places, const authority::NodeRecord& rec
 }
 
 Status hand_over(const Places& places, const Known& known) {
-  TAPER_TRY(const OwnedState owned, own_state(places.other, "", SystemClock().now()));
+  TAPER_TRY(const OwnedState owned,
+            own_state_at(places.other, "", SystemClock().now(), twins_of(places.other)));
   for (const Bytes& root : known.roots)
     TAPER_CHECK(take_in_root(owned, root, std::nullopt, SystemClock().now()));
   TAPER_CHECK(owned.authority->inherit_time(known.signed_s, SystemClock().now()));
@@ -519,6 +532,7 @@ Result<Renewed> node_renew(const std::string& state) {
   if (beside == Beside::ended) return finish_earlier(places, record);
   if (beside == Beside::foreign) return in_the_way(places.other);
   if (exists(places.aside(record))) return in_the_way(places.aside(record));
+  TAPER_CHECK(check_in_place(places.state));
   TAPER_CHECK(check_key_links(places.state));
   TAPER_CHECK(free_lock(places));
   TAPER_CHECK(check_free(places));

@@ -8,6 +8,8 @@
 namespace taper::broker {
 namespace {
 
+constexpr const char* kOfHost = "/run/taper";
+
 // Null where it is not set. The environment is the operator's own: no tool or agent is given it.
 const char* setting(const char* name) {
   return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here sets one
@@ -27,7 +29,6 @@ bool is_there(const std::string& path, uid_t owner) {
 }  // namespace
 
 std::string twins_of(const std::string& state) {
-  constexpr const char* kOfHost = "/run/taper";
   struct stat its{};
   if (::stat(state.c_str(), &its) != 0) return "";
   if (const char* chosen = setting("TAPER_RUNTIME_DIR"))
@@ -37,6 +38,18 @@ std::string twins_of(const std::string& state) {
   if (session == nullptr || *session != '/') return "";
   std::string own = std::string(session) + "/taper";
   return is_there(own, its.st_uid) ? own : "";
+}
+
+std::vector<std::string> twin_places(const std::string& state) {
+  std::vector<std::string> places = {kOfHost};
+  struct stat its{};
+  if (::stat(state.c_str(), &its) == 0)
+    places.push_back("/run/user/" + std::to_string(its.st_uid) + "/taper");
+  const char* session = setting("XDG_RUNTIME_DIR");
+  if (session != nullptr && *session == '/') places.push_back(std::string(session) + "/taper");
+  const char* chosen = setting("TAPER_RUNTIME_DIR");
+  if (chosen != nullptr && *chosen != '\0') places.emplace_back(chosen);
+  return places;
 }
 
 }  // namespace taper::broker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace taper::broker {
 
@@ -10,5 +11,9 @@ namespace taper::broker {
 // made where that can be. It must be a directory of the owner of `state`, and nobody else's to
 // write. Empty: none is.
 std::string twins_of(const std::string& state);
+
+// Wherever they may lie for this owner and these settings, whether it is there by now or not. No
+// tool may be given any of them.
+std::vector<std::string> twin_places(const std::string& state);
 
 }  // namespace taper::broker

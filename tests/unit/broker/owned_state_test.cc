@@ -51,6 +51,32 @@ TEST_CASE("the state is forbidden at every path that shows it", "[broker]") {
   CHECK(status == found_all << 8);
 }
 
+TEST_CASE("no tool is given what shows an old state, or what a renewal left",
+          "[broker][R10][R21]") {
+  const testing::ScratchDirectory scratch;
+  const std::filesystem::path base = std::filesystem::canonical(scratch.path());
+  for (const char* name : {"state", "boot", "state.ended-0011", "state.ended", "session", "run"})
+    std::filesystem::create_directories(base / name);
+  std::filesystem::create_directory_symlink(base / "boot", base / "to boot");
+  ::setenv("TAPER_RUNTIME_DIR", (base / "to boot").c_str(), 1);
+  ::setenv("XDG_RUNTIME_DIR", (base / "session").c_str(), 1);
+  authority::NodeFacts facts;
+  const Status looked = broker::look_at_host(base / "state", {}, facts);
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);
+  ::unsetenv("XDG_RUNTIME_DIR");
+  REQUIRE(looked.ok());
+  const auto has = [&facts](const std::string& path) {
+    return std::ranges::find(facts.forbidden_trees, path) != facts.forbidden_trees.end();
+  };
+  for (const char* name : {"state", "state.renewing", "state.renew-lock", "state.ended-0011",
+                           "boot", "to boot", "session/taper"})
+    CHECK(has(base / name));
+  CHECK(has("/run/taper"));
+  CHECK(has("/run/user/" + std::to_string(::geteuid()) + "/taper"));
+  for (const char* name : {"session", "state.ended", "run", ""}) CHECK_FALSE(has(base / name));
+  CHECK_FALSE(has("/run"));
+}
+
 TEST_CASE("another node's record beside the store is refused", "[broker][R8]") {
   REQUIRE(crypto::initialise().ok());
   const testing::ScratchDirectory scratch;

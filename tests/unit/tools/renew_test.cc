@@ -163,6 +163,35 @@ TEST_CASE("A renewal that was broken off leaves the old state or the new one", "
   CHECK_FALSE(fs::exists(third->aside + "/renews"));
 }
 
+TEST_CASE("What is beside its place is owned by nobody", "[tools][R10][R50]") {
+  NodeForTests node;
+  node.write("a", "hello");
+  const std::string capsule = sample(node);
+  const std::string beside = node.state() + ".renewing";
+  const std::string mark = node.record().incarnation.hex();
+  fs::copy(node.state(), beside, fs::copy_options::recursive);
+  const Result<Renewed> renewed = node_renew(node.state());
+  CHECK(renewed.code() == Code::file_exists);
+  // As a crash leaves it that comes when both have changed places.
+  fs::rename(beside, node.folder() + "/old");
+  const Result<Renewed> first = node_renew(node.state());
+  REQUIRE(first.ok());
+  fs::remove_all(first->aside);
+  fs::rename(node.folder() + "/old", beside);
+  REQUIRE(create_file(node.state() + "/renews", as_bytes(mark), 0600).ok());
+
+  RunOptions options = node.options(capsule);
+  options.state = beside;
+  CHECK(run(options).code() == Code::not_a_state);
+  fs::create_directory_symlink(beside, node.folder() + "/other");
+  options.state = node.folder() + "/other";
+  CHECK(run(options).code() == Code::not_a_state);
+  CHECK(import_root(beside, node.root_file(), std::nullopt).code() == Code::not_a_state);
+  CHECK(node_renew(beside).code() == Code::not_a_state);
+  CHECK(task_list(beside).ok());
+  CHECK(node_renew(node.state())->finished_earlier);
+}
+
 TEST_CASE("What a renewal did not leave beside the state is not removed", "[tools][R50]") {
   NodeForTests node;
   const std::string beside = node.state() + ".renewing";
@@ -316,6 +345,32 @@ TEST_CASE("A death in a renewal is no sign of damage", "[tools][R50]") {
   CHECK(renewed->exported);
   CHECK(renewed->ended == 1);
   CHECK(renewed->roots == 1);
+}
+
+TEST_CASE("A twin that nobody can read is no damage of the store", "[tools][R10][R50]") {
+  NodeForTests node;
+  node.write("a", "hello");
+  leave_a_live_task(node, sample(node));
+  const std::string twins = node.folder() + "/boot";
+  fs::create_directory(twins);
+  ::setenv("TAPER_RUNTIME_DIR", twins.c_str(), 1);
+  REQUIRE(own_state(node.state(), "", SystemClock().now()).ok());
+  const std::string twin = fs::directory_iterator(twins)->path();
+  SECTION("garbage") { REQUIRE(replace_file(twin, Bytes(76, 7), 0600).ok()); }
+  SECTION("exposed") { fs::permissions(twin, fs::perms::others_read, fs::perm_options::add); }
+  SECTION("a folder") {
+    fs::remove(twin);
+    fs::create_directory(twin);
+  }
+  CHECK(own_state(node.state(), "", SystemClock().now()).code() == Code::twin_unfit);
+  const Result<Renewed> renewed = node_renew(node.state());
+  ::setenv("TAPER_RUNTIME_DIR", "", 1);
+  REQUIRE(renewed.ok());
+  CHECK_FALSE(renewed->unread);
+  CHECK(renewed->exported);
+  CHECK(renewed->roots == 1);
+  CHECK(renewed->ended == 1);
+  CHECK(task_list(node.state())->empty());
 }
 
 // In a child, whose mounts are its own. 0: refused with everything as it was; 77: it may not mount.
