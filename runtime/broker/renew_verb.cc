@@ -526,13 +526,13 @@ Result<Renewed> renew(const Places& places, const authority::NodeRecord& record)
 
 Result<Renewed> node_renew(const std::string& state) {
   TAPER_TRY(Places places, places_of(state));
+  TAPER_CHECK(check_in_place(places.state));
   TAPER_TRY(places.alone, lock_renewals(places.state));
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(places.state));
   const Beside beside = look_beside(places, record);
   if (beside == Beside::ended) return finish_earlier(places, record);
   if (beside == Beside::foreign) return in_the_way(places.other);
   if (exists(places.aside(record))) return in_the_way(places.aside(record));
-  TAPER_CHECK(check_in_place(places.state));
   TAPER_CHECK(check_key_links(places.state));
   TAPER_CHECK(free_lock(places));
   TAPER_CHECK(check_free(places));
