@@ -111,7 +111,8 @@ Result<bool> Authority::prune(const Now& now) {
   }));
   if (!due) return false;
   bool more = false;
-  TAPER_CHECK(state.commit(now, [&](store::WriteTxn& txn) -> Status {
+  // On a full disk this is what makes room, so it waits for no room to tell of anything else.
+  const auto forget = [&](store::WriteTxn& txn) -> Status {
     TAPER_TRY(more, txn.prune([&](ByteSpan record) -> Result<bool> {
       const Result<Value> body = body_of(record);
       if (!body.ok()) return false;
@@ -123,7 +124,8 @@ Result<bool> Authority::prune(const Now& now) {
       return false;
     }));
     return success();
-  }));
+  };
+  TAPER_CHECK(state.commit(now, forget, {}, State::Telling::may));
   return more;
 }
 

@@ -8,6 +8,8 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -76,7 +78,10 @@ class Environment {
       return lmdb_error("mdb_env_open", rc);
     }
     MDB_envinfo info{};
+    MDB_stat stat{};
     mdb_env_info(env_, &info);
+    mdb_env_stat(env_, &stat);
+    page_bytes_ = stat.ms_psize;
     const void* map = map_address(info.me_mapsize);
     map_ = watch_for_damage(map, map == nullptr ? 0 : info.me_mapsize);
     writable_ = mode != OpenMode::read;
@@ -86,22 +91,36 @@ class Environment {
   }
 
   // LMDB writes each page at its place in the file and reads no file's end, so blocks allocated
-  // beyond the last page are room that no other file can take.
-  Status reserve() {
+  // beyond the last page are room that no other file can take. So are pages that were freed: the
+  // last page stays the last for ever, and they are filled first. `end` is where in the file the
+  // transaction's large values end: for them there may be pages enough and no place.
+  Status reserve(std::size_t end) {
     MDB_envinfo info{};
-    MDB_stat stat{};
     mdb_env_info(env_, &info);
-    mdb_env_stat(env_, &stat);
-    const std::size_t used = (info.me_last_pgno + 1) * stat.ms_psize;
-    if (used + limits::kStoreReserveBytes <= reserved_) return write_ahead(used, stat.ms_psize);
+    const std::size_t used = std::max((info.me_last_pgno + 1) * page_bytes_, end);
+    if (used + limits::kStoreReserveBytes <= reserved_) return write_ahead(used);
     constexpr std::size_t kStride = limits::kStoreReserveBytes / 8;  // not at every commit
-    const std::size_t end = used + limits::kStoreReserveBytes + kStride;
-    int fd = -1;
-    int rc = end > info.me_mapsize ? MDB_MAP_FULL : mdb_env_get_fd(env_, &fd);
-    if (rc == 0) rc = ::posix_fallocate(fd, 0, static_cast<off_t>(end));
-    if (rc != 0) return lmdb_error("reserve", rc);
-    reserved_ = end;
-    return write_ahead(used, stat.ms_psize);
+    constexpr std::size_t kRoom = limits::kStoreReserveBytes + kStride;
+    const auto full = [](int rc) { return lmdb_error("reserve", rc); };
+    // A disk that had no room is asked again once the free pages are used up.
+    if (!was_short_ || !has_free(kRoom)) {
+      const int rc = allocate(used + kRoom, info.me_mapsize);
+      was_short_ = rc != 0;
+      if (rc == 0) return write_ahead(used);
+      if (!has_free(kRoom)) return full(rc);
+    }
+    const int rc = allocate(used, info.me_mapsize);
+    return rc == 0 ? success() : Status(full(rc));
+  }
+
+  // A value larger than a page has pages of its own. The others find room in any free page.
+  bool is_large(const MDB_val& value) const { return value.mv_size > page_bytes_; }
+  // Where in the file the pages of a large value end: the number of the first stands before it.
+  std::size_t end_of(const MDB_val& large) const {
+    constexpr std::size_t kPageHead = 16;
+    std::size_t page = 0;
+    std::memcpy(&page, static_cast<const char*>(large.mv_data) - kPageHead, sizeof(page));
+    return (page + (kPageHead + large.mv_size + page_bytes_ - 1) / page_bytes_) * page_bytes_;
   }
 
   MDB_env* get() const { return env_; }
@@ -112,19 +131,74 @@ class Environment {
   // The sync of a block that was allocated and never written waits for the file system's journal
   // too, so they are written in advance, many at once; not by who commits only a few times. One by
   // one: what is written together the system keeps together, and then each page's write is slower.
-  Status write_ahead(std::size_t used, std::size_t page) {
+  Status write_ahead(std::size_t used) {
     constexpr std::size_t kFew = limits::kStoreReserveBytes / 128;
     constexpr std::size_t kMany = limits::kStoreReserveBytes / 8;
     if (written_ == 0) written_ = used + kFew;
     if (used + kFew / 2 <= written_) return success();
     int fd = -1;
     int rc = mdb_env_get_fd(env_, &fd);
-    const Bytes zeros(page);
+    const Bytes zeros(page_bytes_);
     written_ = std::max(used, written_);
-    for (const std::size_t end = written_ + kMany; rc == 0 && written_ < end; written_ += page) {
-      if (::pwrite(fd, zeros.data(), page, static_cast<off_t>(written_)) < 0) rc = errno;
+    for (const std::size_t end = written_ + kMany; rc == 0 && written_ < end;
+         written_ += page_bytes_) {
+      if (::pwrite(fd, zeros.data(), page_bytes_, static_cast<off_t>(written_)) < 0) rc = errno;
     }
     return rc == 0 ? success() : Status(lmdb_error("reserve", rc));
+  }
+
+  // The file's blocks up to `end`: 0, or why not.
+  int allocate(std::size_t end, std::size_t map_bytes) {
+    if (end <= reserved_) return 0;
+    int fd = -1;
+    int rc = end > map_bytes ? MDB_MAP_FULL : mdb_env_get_fd(env_, &fd);
+    if (rc == 0) rc = ::posix_fallocate(fd, 0, static_cast<off_t>(end));
+    if (rc == 0) reserved_ = end;
+    return rc;
+  }
+
+  // Whether pages of so many bytes were freed by earlier commits, and no reader looks behind those.
+  bool has_free(std::size_t bytes) const {
+    constexpr MDB_dbi kFreePages = 0;  // id of the commit → {how many, their numbers}
+    const InLmdb working;
+    MDB_envinfo info{};
+    mdb_env_info(env_, &info);
+    int dead = 0;
+    mdb_reader_check(env_, &dead);
+    std::size_t oldest = info.me_last_txnid;
+    mdb_reader_list(env_, &note_reader, &oldest);
+    MDB_txn* txn = nullptr;
+    if (mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn) != 0) return false;
+    MDB_cursor* cursor = nullptr;
+    MDB_val key{}, value{};
+    std::size_t found = 0;
+    int rc = mdb_cursor_open(txn, kFreePages, &cursor);
+    if (rc == 0) rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    for (; rc == 0 && first_word(key) < oldest && found < bytes;
+         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))
+      found += first_word(value) * page_bytes_;
+    if (cursor != nullptr) mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    return found >= bytes;
+  }
+
+  static std::size_t first_word(const MDB_val& value) {
+    std::size_t word = 0;
+    if (value.mv_size >= sizeof(word)) std::memcpy(&word, value.mv_data, sizeof(word));
+    return word;
+  }
+
+  // A line {process, thread, id of the commit that it looks at} of each reader, behind a heading;
+  // "-" where it looks at none.
+  static int note_reader(const char* line, void* oldest) {
+    std::istringstream words(line);
+    std::string process, thread;
+    std::size_t commit = 0;
+    if (words >> process >> thread >> commit) {
+      auto& least = *static_cast<std::size_t*>(oldest);
+      least = std::min(least, commit);
+    }
+    return 0;
   }
 
   Status open_tables(OpenMode mode) {
@@ -178,6 +252,8 @@ class Environment {
 
   MDB_env* env_ = nullptr;
   MapWatch map_;
+  std::size_t page_bytes_ = 0;
+  bool was_short_ = false;    // of room beyond the last page, when it was last asked for
   std::size_t reserved_ = 0;  // bytes of the file that are known to be allocated
   std::size_t written_ = 0;   // up to where they are written, or soon will be
   Handles handles_{};
@@ -277,7 +353,7 @@ class LmdbTxn final : public EngineTxn {
     return success();
   }
 
-  Status reserve() override { return environment_->reserve(); }
+  Status reserve() override { return environment_->reserve(end_); }
 
   Status commit() override {
     const InLmdb working;
@@ -298,6 +374,9 @@ class LmdbTxn final : public EngineTxn {
     MDB_val stored = to_val(value);
     const int rc = mdb_put(txn_, environment_->handle(table), &wanted, &stored, flags);
     if (rc != 0) return lmdb_error("mdb_put", rc);
+    if (environment_->is_large(stored) &&
+        mdb_get(txn_, environment_->handle(table), &wanted, &stored) == 0)
+      end_ = std::max(end_, environment_->end_of(stored));
     return success();
   }
   bool next_writer_is_taken() const {
@@ -309,6 +388,7 @@ class LmdbTxn final : public EngineTxn {
 
   std::shared_ptr<Environment> environment_;
   MDB_txn* txn_;
+  std::size_t end_ = 0;  // where in the file its large values end
 };
 
 class LmdbEngine final : public Engine {

@@ -120,6 +120,54 @@ TEST_CASE("an auditor's release is recorded, and lets go what is over", "[author
   CHECK(authority::show_task(*node.log, over, node.clock.now()).ok());
 }
 
+// Another store, but refuses whatever appends a record.
+struct FullStore : store::Store {
+  explicit FullStore(store::Store& store) : inner(store) {}
+  Status read(const std::function<Status(const store::ReadTxn&)>& look) const override {
+    return inner.read(look);
+  }
+  Result<store::LogHead> log_head() const override { return inner.log_head(); }
+  Status sync_marker() override { return inner.sync_marker(); }
+  Result<CommitFacts> commit(const std::function<Status(store::WriteTxn&)>& change) override {
+    const std::uint64_t size = inner.log_head()->size;
+    // Appending once more tells how many were; nothing of it stays.
+    const auto tried = inner.write([&](store::WriteTxn& txn) -> Status {
+      TAPER_CHECK(change(txn));
+      TAPER_TRY(const std::uint64_t next, txn.append(LeafType::evidence, "{}"));
+      return Error(next == size ? Code::key_present : Code::store_full);
+    });
+    if (tried.code() != Code::key_present) return tried.error();
+    TAPER_TRY(const store::Committed done, inner.write(change));
+    return CommitFacts{done.commit(), done.log_size()};
+  }
+  store::Store& inner;
+};
+
+TEST_CASE("what a full disk cannot tell of holds up no forgetting", "[authority][R50][R59]") {
+  AuditedNode node;
+  const TaskId over = node.activated();
+  node.work(over);
+  node.end(over, EndReason::completion);
+  const capsules::LogRelease release = node.all();
+  REQUIRE(node.take(release) == Code::ok);
+  FullStore full(*node.log);
+  node.authority.reset();
+  auto started = authority::Authority::start(full, node.facts(), node.clock.now());
+  REQUIRE(started.code() == Code::ok);
+  node.authority = std::move(started).value();
+  node.clock.step_wall_s(480);
+  node.clock.advance_ms(1'000);
+  node.prune();
+  CHECK(node.floor().kept == release.size);
+  CHECK(node.bodies(LeafType::time_step).empty());
+  // It is told when there is room again.
+  node.restart();
+  node.clock.step_wall_s(480);
+  REQUIRE(node.authority->persist_time(node.clock.now()).ok());
+  CHECK(node.bodies(LeafType::time_step).size() == 1);
+  node.authority.reset();
+}
+
 TEST_CASE("a release is an auditor's, and of this log", "[authority][R3][R59]") {
   AuditedNode node;
   const TaskId task = node.activated();

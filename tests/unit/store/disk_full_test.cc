@@ -11,6 +11,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/limits.h"
 #include "store/audit_export.h"
+#include "store/node_store.h"
 #include "tests/support/small_disk.h"
 #include "tests/support/state_for_tests.h"
 
@@ -93,6 +94,89 @@ int stop_on_a_full_disk(const std::string& disk) {
   return append(**store, {LeafType::decision}) == Code::ok ? 0 : 16;
 }
 
+Code append_large(Store& store, LeafType type) {
+  static const std::string body = R"({"text":")" + std::string(60'000, 'x') + R"("})";
+  return store
+      .write([&](WriteTxn& txn) -> Status {
+        TAPER_CHECK(txn.append(type, body));
+        return success();
+      })
+      .code();
+}
+
+// How many are taken until one is refused for want of room; -1: refused for anything else.
+int taken_until_full(Store& store) {
+  for (int taken = 0; taken < kRecords; ++taken) {
+    const Code code = append_large(store, LeafType::decision);
+    if (code != Code::ok) return code == Code::store_full ? taken : -1;
+  }
+  return -1;
+}
+
+bool release_all(Store& store) {
+  const LogHead head = store.log_head().value();
+  return store
+      .write([&](WriteTxn& txn) -> Status {
+        TAPER_TRY(const bool more, txn.release(head.size, head.root));
+        CHECK(more);
+        TAPER_CHECK(txn.append(LeafType::release, "{}"));
+        return success();
+      })
+      .ok();
+}
+
+bool forget_all(Store& store) {
+  bool more = true;
+  while (more) {
+    const auto forget = [&more](WriteTxn& txn) -> Status {
+      TAPER_TRY(more, txn.prune([](ByteSpan) -> Result<bool> { return false; }));
+      return success();
+    };
+    if (!store.write(forget).ok()) return false;
+  }
+  return true;
+}
+
+// Fills the store, makes room in it by a release, and fills it anew: 0, or what failed.
+int fill_release_fill(Store& store) {
+  const int first = taken_until_full(store);
+  if (first < 100) return 1;
+  if (!release_all(store)) return 2;
+  if (append_large(store, LeafType::import) != Code::store_full) return 3;
+  Code beside_a_reader = Code::ok;
+  const Status looked = store.read([&](const ReadTxn&) -> Status {
+    if (!forget_all(store)) return Error(Code::store_failure);
+    beside_a_reader = append_large(store, LeafType::import);
+    return success();
+  });
+  // Whoever began to read before may still look at every page that was freed.
+  if (!looked.ok() || beside_a_reader != Code::store_full) return 4;
+  if (append_large(store, LeafType::import) != Code::ok) return 5;
+  const int second = taken_until_full(store);
+  if (second < first / 4) return 6;
+  for (int i = 0; i < 300; ++i)
+    if (append(store, {LeafType::ending}) != Code::ok) return 7;
+  return release_all(store) && forget_all(store) && taken_until_full(store) >= first / 4 ? 0 : 8;
+}
+
+// The process that filled the disk goes on, and another one after it.
+int release_on_a_full_disk(const std::string& disk) {
+  StoreIdentity identity;
+  LogSeed seed = LogSeed::generate();
+  identity.log_key_0 = seed.key().public_key();
+  const StateOptions options{
+      .directory = disk + "/state", .origin = identity.state().origin, .read_only = false};
+  if (!create_state(options.directory, identity.state(), std::move(seed)).ok()) return 20;
+  {
+    const auto store = open_state(options);
+    if (!store.ok()) return 21;
+    if (const int failed = fill_release_fill(**store); failed != 0) return failed;
+    if (!release_all(**store) || !forget_all(**store)) return 22;
+  }
+  const auto store = open_state(options);
+  return store.ok() && append_large(**store, LeafType::import) == Code::ok ? 0 : 23;
+}
+
 int no_state_on_a_full_disk(const std::string& disk) {
   const StoreIdentity identity;
   if (!fill_disk(disk + "/filler")) return 1;
@@ -104,6 +188,25 @@ int no_state_on_a_full_disk(const std::string& disk) {
 
 TEST_CASE("stopping is written on a full disk, starting is refused", "[store][R50]") {
   CHECK(on_small_disk(stop_on_a_full_disk) == 0);
+}
+
+TEST_CASE("what a full disk's log forgets is room for what is written next", "[store][R50][R59]") {
+  CHECK(on_small_disk(release_on_a_full_disk) == 0);
+}
+
+TEST_CASE("and so it is at the end of the map", "[store][R50][R59]") {
+  constexpr std::size_t kMap = std::size_t{24} << 20U;
+  const ScratchDirectory directory;
+  auto engine = open_lmdb_engine(directory.path(), OpenMode::create, kMap).value();
+  LogSeed seed = LogSeed::generate();
+  const StateIdentity identity{crypto::random_id<Incarnation>(), "taper/test"};
+  auto txn = engine->begin(Access::write).value();
+  LogState state = found_log(*txn, identity, seed).value();
+  REQUIRE(txn->commit().ok());
+  txn.reset();
+  NodeStore store(std::move(engine), nullptr, LoadedLog{identity, std::move(state)},
+                  LogKeys(std::move(seed)));
+  CHECK(fill_release_fill(store) == 0);
 }
 
 TEST_CASE("a state is not made on a full disk", "[store]") {
