@@ -23,18 +23,34 @@ Result<std::vector<SignedHead>> load_heads(const ReadTxn& txn) {
   return heads;
 }
 
-Status add_records(const ReadTxn& txn, std::uint64_t from, std::uint64_t size, LogFileWriter& out) {
-  std::uint64_t number = from;
-  for (; number < size && out.size() <= limits::kLogFileBytesMax; ++number) {
-    TAPER_TRY(const std::optional<ByteSpan> record, txn.get(Table::log_leaves, big_endian(number)));
-    if (!record) return corrupt("its log records");
-    out.add(*record);
+Result<ByteSpan> kept_record(const ReadTxn& txn, std::uint64_t number) {
+  TAPER_TRY(const std::optional<ByteSpan> record, txn.get(Table::log_leaves, big_endian(number)));
+  return record ? Result<ByteSpan>(*record) : Result<ByteSpan>(corrupt("its log records"));
+}
+
+// How far a file of `bytes_max` gets: to the log's end, or else to the end of the last epoch that
+// is complete before. Drops the checkpoints above.
+Result<std::uint64_t> end_within(std::uint64_t bytes_max, const ReadTxn& txn, std::uint64_t from,
+                                 std::uint64_t size, std::vector<SignedHead>& heads) {
+  std::uint64_t end = from, bytes = LogFileWriter::kFrameBytesMax;
+  std::size_t passed = 0, fit = 0;
+  for (std::uint64_t number = from; number < size && bytes <= bytes_max; ++number) {
+    TAPER_TRY(const ByteSpan record, kept_record(txn, number));
+    bytes += sizeof(std::uint32_t) + record.size();
+    if (passed == heads.size() || heads[passed].size != number + 1) continue;
+    ++passed;
+    bytes += kSignedHeadBytes;
+    if (bytes > bytes_max) break;
+    end = number + 1;
+    fit = passed;
   }
-  if (out.size() > limits::kLogFileBytesMax) {
-    return Error(Code::too_large,
-                 {"log", "at most " + std::to_string(limits::kLogFileBytesMax) + " bytes", "", ""});
-  }
-  return success();
+  if (end == from && from != size)
+    return Error(Code::too_large, {"log",
+                                   "an epoch of at most " + std::to_string(bytes_max) +
+                                       " bytes from record " + std::to_string(from) + " on",
+                                   "more", ""});
+  heads.resize(fit);
+  return end;
 }
 
 // What was released is archived: a file without a wish of its own begins there.
@@ -69,7 +85,8 @@ Result<LogStart> start_at(std::uint64_t from, const LogState& state,
 }  // namespace
 
 Result<Bytes> export_log(const std::string& directory, const std::string& origin,
-                         const std::optional<Nonce>& nonce, std::uint64_t wanted) {
+                         const std::optional<Nonce>& nonce, std::uint64_t wanted,
+                         std::uint64_t bytes_max) {
   // The seed before the log: beside a working owner it may then only be behind, never ahead.
   Result<LogSeed> stored = read_seed(directory);
   if (stored.code() == Code::store_corrupt) stored = read_seed(directory);
@@ -84,13 +101,22 @@ Result<Bytes> export_log(const std::string& directory, const std::string& origin
     TAPER_TRY(std::vector<SignedHead> heads, load_heads(txn));
     TAPER_TRY(const std::uint64_t from, first_record(txn, wanted));
     TAPER_TRY(const LogStart start, start_at(from, state, heads));
-    LogFileWriter out(loaded.identity.origin, heads, state.tree.size() - from, start);
-    TAPER_CHECK(add_records(txn, from, state.tree.size(), out));
-    const TreeHash root = state.tree.root();
-    const std::string text = export_text(loaded.identity.origin, state.tree.size(), root,
-                                         loaded.identity.incarnation, nonce);
-    file = std::move(out).finish(
-        {nonce, root, seed.key().sign(crypto::statement::kLogExport, as_bytes(text))});
+    const std::uint64_t size = state.tree.size();
+    TAPER_TRY(const std::uint64_t end, end_within(bytes_max, txn, from, size, heads));
+    const bool goes_on = end != size;
+    LogFileWriter out(loaded.identity.origin, heads, end - from, start, goes_on);
+    for (std::uint64_t number = from; number < end; ++number) {
+      TAPER_TRY(const ByteSpan record, kept_record(txn, number));
+      out.add(record);
+    }
+    std::optional<FinalStatement> final;
+    if (!goes_on) {
+      const TreeHash root = state.tree.root();
+      const std::string text =
+          export_text(loaded.identity.origin, size, root, loaded.identity.incarnation, nonce);
+      final = {nonce, root, seed.key().sign(crypto::statement::kLogExport, as_bytes(text))};
+    }
+    file = std::move(out).finish(final);
     return success();
   }));
   return file;

@@ -50,9 +50,11 @@ struct VerifiedLog {
   std::uint64_t epochs = 0;   // log keys so far
   TreeHash root;
   bool recency_proven = false;  // it answers `LogTrust::nonce`
+  bool goes_on = false;         // the file says that it ends before the log does
   LogPosition end;
-  std::array<std::uint8_t, 64> signature{};  // of the last statement, by the key of `end`
-  std::vector<LogPosition> marked;           // where VerifyOptions::marks asked
+  // Of the last statement, by the key of `end`; none where the log goes on.
+  std::array<std::uint8_t, 64> signature{};
+  std::vector<LogPosition> marked;  // where VerifyOptions::marks asked
 };
 
 struct VerifyOptions {
@@ -78,6 +80,8 @@ Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust,
 struct LogFront {
   std::string origin;
   std::uint64_t first = 0;
+  std::uint64_t end = 0;  // behind the file's last record
+  bool goes_on = false;   // the log, there
 };
 Result<LogFront> read_log_front(ByteSpan file);
 

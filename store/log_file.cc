@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kMagic = "TPA1";
 constexpr std::string_view kMagicAbove = "TPA2";
+constexpr std::string_view kMagicGoesOn = "TPA3";
 constexpr std::uint64_t kPassedRecords = 65536;
 
 FinalStatement take_final(ByteReader& reader) {
@@ -26,13 +27,18 @@ FinalStatement take_final(ByteReader& reader) {
 Result<LogFile> take_front(ByteReader& reader) {
   LogFile log;
   const std::string_view magic = as_text(reader.take(kMagic.size()));
-  if (magic != kMagic && magic != kMagicAbove) return malformed_log("magic");
+  log.goes_on = magic == kMagicGoesOn;
+  if (magic != kMagic && magic != kMagicAbove && !log.goes_on) return malformed_log("magic");
   log.origin = as_text(reader.block(limits::kLogOriginBytesMax));
-  if (magic == kMagicAbove) {
+  if (magic != kMagic) {
     log.start.record = reader.u64();
     log.start.epoch = reader.u64();
-    if (log.start.record < kFirstBoundary) return malformed_log("first record");
+    const bool beginning = log.goes_on && log.start.record == 0 && log.start.epoch == 0;
+    if (log.start.record < kFirstBoundary && !beginning) return malformed_log("first record");
   }
+  log.head_bytes = reader.take(std::size_t{reader.u32()} * kSignedHeadBytes);
+  if (!reader.ok()) return malformed_log("checkpoints");
+  log.records = reader.u64();
   return log;
 }
 
@@ -56,7 +62,7 @@ SignedHead LogFile::head(std::size_t index) const {
 Result<LogFile> parse_log_front(ByteSpan file) {
   ByteReader reader(file);
   TAPER_TRY(LogFile log, take_front(reader));
-  if (!reader.ok()) return malformed_log("origin");
+  if (!reader.ok()) return malformed_log("records");
   return log;
 }
 
@@ -67,9 +73,6 @@ Result<LogFile> parse_log_file(ByteSpan file, const Passed& passed) {
   }
   ByteReader reader(file);
   TAPER_TRY(LogFile log, take_front(reader));
-  log.head_bytes = reader.take(std::size_t{reader.u32()} * kSignedHeadBytes);
-  if (!reader.ok()) return malformed_log("checkpoints");
-  log.records = reader.u64();
   const std::size_t start = file.size() - reader.left();
   for (std::uint64_t i = 0; i < log.records && reader.ok(); ++i) {
     take_record(reader);
@@ -77,24 +80,27 @@ Result<LogFile> parse_log_file(ByteSpan file, const Passed& passed) {
   }
   if (!reader.ok()) return malformed_log("records");
   log.record_bytes = file.subspan(start, file.size() - reader.left() - start);
-  log.final = take_final(reader);
+  if (!log.goes_on) log.final = take_final(reader);
   if (!reader.done()) return malformed_log("end");
   return log;
 }
 
 LogFileWriter::LogFileWriter(std::string_view origin, const std::vector<SignedHead>& heads,
-                             std::uint64_t records, const LogStart& start) {
-  out_.raw(as_bytes(start.record == 0 ? kMagic : kMagicAbove)).text(origin);
-  if (start.record != 0) out_.u64(start.record).u64(start.epoch);
+                             std::uint64_t records, const LogStart& start, bool goes_on) {
+  const std::string_view to_the_end = start.record == 0 ? kMagic : kMagicAbove;
+  const std::string_view magic = goes_on ? kMagicGoesOn : to_the_end;
+  out_.raw(as_bytes(magic)).text(origin);
+  if (magic != kMagic) out_.u64(start.record).u64(start.epoch);
   out_.u32(static_cast<std::uint32_t>(heads.size()));
   for (const SignedHead& head : heads) out_.raw(encode(head));
   out_.u64(records);
 }
 
-Bytes LogFileWriter::finish(const FinalStatement& final) && {
-  out_.u8(final.nonce ? 1 : 0);
-  if (final.nonce) out_.raw(final.nonce->span());
-  out_.raw(final.root.span()).raw(final.signature);
+Bytes LogFileWriter::finish(const std::optional<FinalStatement>& final) && {
+  if (!final) return std::move(out_).bytes();
+  out_.u8(final->nonce ? 1 : 0);
+  if (final->nonce) out_.raw(final->nonce->span());
+  out_.raw(final->root.span()).raw(final->signature);
   return std::move(out_).bytes();
 }
 

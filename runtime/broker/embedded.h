@@ -25,14 +25,15 @@ Result<authority::NodeRecord> node_record(const std::string& state);
 
 // A new incarnation of the node in the same place, with its keys, tools, policy and trust roots:
 // live tasks are ended, every capsule of the old incarnation is refused from then on, and the old
-// state lies beside the new one without keys, its log exported as log.tpa where it could be opened.
-// What signed time had proven stays proven. Also the way out where the store is refused as older
-// than its marker, or damaged: then nothing of it is read, and the trust roots must be imported
-// again. The parent directory must be writable and the state no mount point. Atomic, and a call
-// that was broken off is finished by the next. Errors, before anything is ended where that can be
-// seen: state_locked, not_a_state, node_record_malformed, control_unreachable (another user's),
-// key_file_exposed, file_exists (what stands beside the state is not of a renewal of it),
-// tool_file_malformed (node.toml is no policy, or tools.d holds another user's), os_failure.
+// state lies beside the new one without keys, its log exported as log.tpa (log-2.tpa, …) where it
+// could be opened. What signed time had proven stays proven. Also the way out where the store is
+// refused as older than its marker, or damaged: then nothing of it is read, and the trust roots
+// must be imported again. The parent directory must be writable and the state no mount point.
+// Atomic, and a call that was broken off is finished by the next. Errors, before anything is ended
+// where that can be seen: state_locked, not_a_state, node_record_malformed, control_unreachable
+// (another user's), key_file_exposed, file_exists (what stands beside the state is not of a renewal
+// of it), tool_file_malformed (node.toml is no policy, or tools.d holds another user's),
+// os_failure.
 struct Renewed {
   authority::NodeRecord record;
   Incarnation before;
@@ -166,9 +167,11 @@ struct Posture {
 // Errors: not_a_state, node_record_malformed, store_corrupt.
 Result<Posture> posture(const std::string& state, const Now& now);
 
-// The log from record `from` on. Errors: those of store::export_log.
+// The log from record `from` on, as one file of at most so many bytes. Errors: those of
+// store::export_log.
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce,
-                           std::uint64_t from = 0);
+                           std::uint64_t from = 0,
+                           std::uint64_t bytes_max = limits::kLogFileBytesMax);
 // That a decision stands in the log, as a file that node.pub alone verifies. Errors:
 // unknown_decision, log_pruned, those of store::make_receipt.
 Result<Bytes> audit_receipt(const std::string& state, const DecisionId& decision);

@@ -124,9 +124,9 @@ Result<authority::TaskView> task_show(const std::string& state, const TaskId& ta
 }
 
 Result<Bytes> audit_export(const std::string& state, const std::optional<Nonce>& nonce,
-                           std::uint64_t from) {
+                           std::uint64_t from, std::uint64_t bytes_max) {
   TAPER_TRY(const authority::NodeRecord record, authority::read_node(state));
-  return store::export_log(state, authority::log_origin(record), nonce, from);
+  return store::export_log(state, authority::log_origin(record), nonce, from, bytes_max);
 }
 
 namespace {

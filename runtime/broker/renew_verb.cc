@@ -27,6 +27,7 @@
 #include "runtime/broker/tool_files.h"
 #include "runtime/broker/twins.h"
 #include "store/audit_export.h"
+#include "store/audit_verify.h"
 #include "store/state_files.h"
 
 namespace taper::broker {
@@ -308,14 +309,33 @@ Result<Known> known_to(const OwnedState& owned) {
   return known;
 }
 
+// As log.tpa and, where it does not fit in one file, log-2.tpa, log-3.tpa, …
+Status export_whole(const std::string& state, const authority::NodeRecord& record) {
+  store::LogFront front;
+  front.goes_on = true;
+  for (int part = 1; front.goes_on; ++part) {
+    TAPER_TRY(const Bytes log,
+              store::export_log(state, authority::log_origin(record), {}, front.end));
+    TAPER_TRY(front, store::read_log_front(log));
+    const std::string exported =
+        state + (part == 1 ? kExported : "/log-" + std::to_string(part) + ".tpa");
+    if (exists(exported) && !is_file(exported) &&
+        ::rename(exported.c_str(), (exported + ".aside").c_str()) != 0)
+      return os_error("rename " + exported, errno);
+    TAPER_CHECK(replace_file(exported, log, kPrivateFile));
+  }
+  return success();
+}
+
 // Its tasks ended, its results erased, its log closed and exported into it. How many tasks. What
 // this host cannot export it should not be able to before a task ends, so that is tried first.
 Result<std::uint64_t> close(const OwnedState& owned, const std::string& state,
                             const authority::NodeRecord& record) {
-  TAPER_CHECK(store::export_log(state, authority::log_origin(record), {}));
   store::ResultFiles results(state);
   std::uint64_t ended = 0;
-  for (const TaskId& task : owned.authority->live_tasks()) {
+  const std::vector<TaskId> live = owned.authority->live_tasks();
+  if (!live.empty()) TAPER_CHECK(export_whole(state, record));  // what may fail, first
+  for (const TaskId& task : live) {
     const Now now = SystemClock().now();
     TAPER_CHECK(owned.authority->begin_ending(task, authority::EndReason::operator_kill, now,
                                               {.uid = ::geteuid()}));
@@ -326,12 +346,7 @@ Result<std::uint64_t> close(const OwnedState& owned, const std::string& state,
   TAPER_CHECK(results.erase_all_but({}));
   TAPER_CHECK(owned.store->sync_marker());
   owned.store->rest();
-  TAPER_TRY(const Bytes log, store::export_log(state, authority::log_origin(record), {}));
-  const std::string exported = state + kExported;
-  if (exists(exported) && !is_file(exported) &&
-      ::rename(exported.c_str(), (exported + ".aside").c_str()) != 0)
-    return os_error("rename " + exported, errno);
-  TAPER_CHECK(replace_file(exported, log, kPrivateFile));
+  TAPER_CHECK(export_whole(state, record));
   return ended;
 }
 

@@ -44,10 +44,11 @@ class Verifier {
       note_mark();
       if (i % kPassedRecords == 0) pass(record.data() + record.size());
     }
-    TAPER_CHECK(check_final());
+    TAPER_CHECK(log_.goes_on ? check_goes_on() : check_final());
     out_.records = tree_.size();
     out_.epochs = epoch_ + 1;
-    out_.root = log_.final.root;
+    out_.root = tree_.root();
+    out_.goes_on = log_.goes_on;
     out_.recency_proven = trust_.nonce.has_value();
     out_.end = position();
     out_.signature = log_.final.signature;
@@ -161,6 +162,7 @@ class Verifier {
     ++head_;
     take_due();
     if (!next_key_ && head_ < log_.heads()) return chain_broken(epoch_ + 1, "announced");
+    epoch_is_complete_ = next_key_.has_value();
     if (next_key_) {
       key_ = *next_key_;
       next_key_.reset();
@@ -173,6 +175,12 @@ class Verifier {
   std::string place() const {
     return "checkpoint " + std::to_string(epoch_) + " over records " + std::to_string(covered_) +
            " to " + std::to_string(due_.size - 1);
+  }
+
+  // Only there the next file can begin with a checkpoint of its own, and nothing is left to a key
+  // that is not in the log yet.
+  Status check_goes_on() const {
+    return epoch_is_complete_ ? success() : Status(chain_broken(epoch_ + 1, "announced"));
   }
 
   Status check_final() const {
@@ -198,6 +206,7 @@ class Verifier {
   LogTree tree_;
   PublicKey key_;
   std::optional<PublicKey> next_key_;  // announced, in use after the next checkpoint
+  bool epoch_is_complete_ = false;     // by the last checkpoint of the file's so far
   std::uint64_t epoch_ = 0;
   std::size_t head_ = 0;       // of the file's
   SignedHead due_;             // that one
@@ -216,7 +225,8 @@ Result<VerifiedLog> verify_log(ByteSpan file, const LogTrust& trust, const Verif
 
 Result<LogFront> read_log_front(ByteSpan file) {
   TAPER_TRY(const LogFile log, parse_log_front(file));
-  return LogFront{std::string(log.origin), log.start.record};
+  return LogFront{std::string(log.origin), log.start.record, log.start.record + log.records,
+                  log.goes_on};
 }
 
 Status read_log(ByteSpan file, const std::function<void(const LogRecord&)>& visit) {

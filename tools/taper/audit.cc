@@ -16,20 +16,26 @@ struct Audit {
   std::string state, file, node;
   std::vector<std::string> files;
   std::uint64_t from = 0;
+  std::uint64_t most = limits::kLogFileBytesMax;
   std::optional<std::string> nonce;
 };
 
 Status audit_export(const Audit& options, Output& out) {
   TAPER_TRY(const std::optional<Nonce> nonce, nonce_option(options.nonce));
-  TAPER_TRY(const Bytes file, broker::audit_export(options.state, nonce, options.from));
+  TAPER_TRY(const Bytes file,
+            broker::audit_export(options.state, nonce, options.from, options.most));
   TAPER_CHECK(replace_file(options.file, file, kPrivateMode));
   TAPER_TRY(const store::LogFront front, store::read_log_front(file));
   out.line("wrote " + escape_text(options.file) + ", " + std::to_string(file.size()) + " bytes");
   if (options.from == 0 && front.first != 0)
     out.line("it begins at record " + std::to_string(front.first) +
              ": what is below was released, and lies in the archive of the centre");
+  if (front.goes_on)
+    out.line("the log goes on: export the next file with --from " + std::to_string(front.end) +
+             (nonce ? "; the last one answers the nonce, this one does not" : ""));
   out.set("file", text_value(options.file));
   out.set("first", static_cast<std::int64_t>(front.first));
+  if (front.goes_on) out.set("next", static_cast<std::int64_t>(front.end));
   out.set("bytes", static_cast<std::int64_t>(file.size()));
   return success();
 }
@@ -47,14 +53,13 @@ Status audit_verify(const Audit& options, Output& out) {
   out.line("verified: " + std::to_string(log.records) + " records of node " +
            escape_text(record.name) + ", none changed, missing or added");
   out.line("root " + log.root.hex());
-  out.line(log.recency_proven
-               ? "recency proven: it answers the nonce"
-               : "recency not proven: export with --nonce to show that nothing newer was left out");
+  out.line(recency_line(log.recency_proven, log));
   out.set("records", static_cast<std::int64_t>(log.records));
   out.set("epochs", static_cast<std::int64_t>(log.epochs));
   out.set("root", log.root.hex());
   out.set("node", crypto::public_key_text(record.sign));
   out.set("recency", log.recency_proven ? "proven" : "not proven");
+  if (log.goes_on) out.set("next", static_cast<std::int64_t>(log.records));
   return success();
 }
 
@@ -65,6 +70,14 @@ Result<std::optional<Nonce>> nonce_option(const std::optional<std::string>& text
   const std::optional<Nonce> nonce = Nonce::from_hex(*text);
   if (!nonce) return usage_error("--nonce", "64 hex digits", *text);
   return nonce;
+}
+
+std::string recency_line(bool proven, const store::VerifiedLog& log) {
+  if (proven) return "recency proven: it answers the nonce";
+  if (log.goes_on)
+    return "recency not proven: the log goes on, in what is exported with --from " +
+           std::to_string(log.records);
+  return "recency not proven: export with --nonce to show that nothing newer was left out";
 }
 
 Result<authority::NodeRecord> read_node_record(const std::string& path) {
@@ -102,7 +115,12 @@ void add_audit_verbs(Command& command) {
                    "told. Without, at "
                    "the log's beginning, or at the end of what was released");
   take->add_option("--nonce", options->nonce, "The centre's nonce, 64 hex digits: proves recency");
+  take->add_option("--most", options->most,
+                   "Bytes of the file, at most and by itself 4 GiB: a longer log is exported in "
+                   "several, each from where the one before tells");
   take->get_option("--from")->check(CLI::NonNegativeNumber.description(""));
+  take->get_option("--most")->check(
+      CLI::Range(std::uint64_t{1}, limits::kLogFileBytesMax).description(""));
 
   CLI::App* verify =
       command.verb(audit, "verify", "Check every byte of a log against the node's record",

@@ -15,6 +15,9 @@ Result<std::optional<Nonce>> nonce_option(const std::optional<std::string>& text
 // Of a file node.pub. Errors: those of read_file, node_record_malformed.
 Result<authority::NodeRecord> read_node_record(const std::string& path);
 
+// What is said of the recency of what was verified.
+std::string recency_line(bool proven, const store::VerifiedLog& log);
+
 void add_witness_verb(Command& command, CLI::App* audit);
 void add_receipt_verbs(Command& command, CLI::App* audit);
 void add_release_verb(Command& command, CLI::App* audit);

@@ -163,15 +163,14 @@ Status audit_witness(const Witness& options, Output& out) {
   out.line(told(*look, known));
   out.line("root " + last.head.root.hex() + " of all " + std::to_string(last.at.size));
   const bool recent = look->log.recency_proven && newest;
-  out.line(recent
-               ? "recency proven: it answers the nonce"
-               : "recency not proven: export with --nonce to show that nothing newer was left out");
+  out.line(recency_line(recent, look->log));
   out.set("sight", text_value(sight_word(look->sight)));
   out.set("records", static_cast<std::int64_t>(look->log.records));
   out.set("witnessed", static_cast<std::int64_t>(last.at.size));
   out.set("root", last.head.root.hex());
   out.set("recency", recent ? "proven" : "not proven");
   out.set("cosigned", key.has_value() && newest);
+  if (look->log.goes_on) out.set("next", static_cast<std::int64_t>(look->log.records));
   return success();
 }
 

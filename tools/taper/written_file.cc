@@ -21,7 +21,7 @@ constexpr std::size_t kFrontBytes = 64;
 struct KindOfFile {
   FileKind kind;
   std::string_view words;
-  std::array<std::string_view, 2> fronts;
+  std::array<std::string_view, 3> fronts;  // an empty one is none
 };
 constexpr KindOfFile kKinds[] = {
     {FileKind::capsule, "an earlier capsule", {"TPC1", "-----BEGIN TAPER CAPSULE-----"}},
@@ -31,7 +31,7 @@ constexpr KindOfFile kKinds[] = {
     {FileKind::signature, "an earlier signature", {"TPS1", "-----BEGIN TAPER SIGNATURE-----"}},
     {FileKind::to_be_signed, "earlier bytes to be signed", {"DSSEv1 ", "DSSEv1 "}},
     {FileKind::root, "an earlier trust root", {"TPR1", "-----BEGIN TAPER TRUST ROOT-----"}},
-    {FileKind::log, "an earlier exported log", {"TPA1", "TPA2"}},
+    {FileKind::log, "an earlier exported log", {"TPA1", "TPA2", "TPA3"}},
     {FileKind::note, "an earlier note of a witness", {"taper/", "taper/"}},
     {FileKind::receipt, "an earlier receipt", {"TPX1", "TPX1"}},
     {FileKind::time, "an earlier signed time", {"TPT1", "-----BEGIN TAPER TIME-----"}},
@@ -50,6 +50,10 @@ constexpr std::pair<std::string_view, std::string_view> kMissed[] = {
     {"-----BEGIN OPENSSH PRIVATE KEY", "a secret key of OpenSSH"},
 };
 
+bool begins(std::string_view bytes, std::string_view front) {
+  return !front.empty() && bytes.starts_with(front);
+}
+
 const KindOfFile& kind_of(FileKind kind) {
   return *std::ranges::find(kKinds, kind, &KindOfFile::kind);
 }
@@ -64,7 +68,7 @@ std::string named_kind(std::string_view front) {
     return "a database of LMDB";
   for (const KindOfFile& known : kKinds) {
     const bool is = std::ranges::any_of(
-        known.fronts, [front](std::string_view begin) { return front.starts_with(begin); });
+        known.fronts, [front](std::string_view begin) { return begins(front, begin); });
     if (is) return std::string(known.words);
   }
   return "a file of another kind";
@@ -102,9 +106,8 @@ std::string in_the_way(const WrittenFile& file, const struct stat& found,
   const ssize_t size = open.ok() ? ::pread(open->get(), bytes.data(), bytes.size(), 0) : -1;
   if (size < 0) return "a file that cannot be looked at";
   const std::string_view front(bytes.data(), static_cast<std::size_t>(size));
-  const bool replaces =
-      std::ranges::any_of(kind_of(file.kind).fronts,
-                          [front](std::string_view begin) { return front.starts_with(begin); });
+  const bool replaces = std::ranges::any_of(
+      kind_of(file.kind).fronts, [front](std::string_view begin) { return begins(front, begin); });
   return replaces ? "" : named_kind(front);
 }
 

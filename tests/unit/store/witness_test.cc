@@ -3,7 +3,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "runtime/base/limits.h"
 #include "store/audit_export.h"
+#include "store/log_file.h"
 #include "store/log_statements.h"
 #include "tests/support/state_for_tests.h"
 
@@ -74,6 +76,80 @@ TEST_CASE("a log that is exported in parts verifies from part to part", "[store]
   // A part stands for nothing alone.
   CHECK(verify_log(exported(state, size), state.identity.trust()).code() ==
         Code::log_not_adjoining);
+}
+
+TEST_CASE("a log that is too long for a file is exported in several", "[store][R63]") {
+  const DiskState state;
+  const auto store = state.open();
+  work(*store, 5 * static_cast<int>(limits::kLogKeyCommits) + 30);
+  const std::uint64_t size = store->log_head()->size;
+  const std::string origin = state.identity.state().origin;
+  const Nonce nonce = crypto::random_id<Nonce>();
+  // A little more than an epoch of them.
+  const std::uint64_t most = 512 + exported(state).size() / 4;
+  LogTrust trust = state.identity.trust();
+  WitnessMemory memory = memory_of(state);
+  std::string evidence;
+  std::vector<Bytes> files;
+  std::uint64_t next = 0;
+  for (bool goes_on = true; goes_on;) {
+    files.push_back(export_log(state.path(), origin, nonce, next, most).value());
+    const Bytes& file = files.back();
+    CHECK(file.size() <= most);
+    const LogFront front = read_log_front(file).value();
+    goes_on = front.goes_on;
+    CHECK(front.first == next);
+    // No answer to the nonce lies before the log's end.
+    trust.nonce = nonce;
+    CHECK(verify_log(file, trust).code() == (goes_on ? Code::log_nonce : Code::ok));
+    if (goes_on) trust.nonce.reset();
+    const Result<VerifiedLog> log = verify_log(file, trust);
+    INFO((log.ok() ? std::string() : to_line(log.error())));
+    REQUIRE(log.ok());
+    CHECK(log->goes_on == goes_on);
+    CHECK(log->recency_proven == !goes_on);
+    CHECK(log->records == front.end);
+    CHECK(memory.look(file, trust.nonce, 7, {}, evidence)->sight ==
+          (next == 0 ? Sight::first : Sight::grown));
+    next = front.end;
+    trust.after = log->end;
+  }
+  CHECK(files.size() >= 5);
+  CHECK(next == size);
+  CHECK(trust.after->root() == store->log_head()->root);
+  CHECK(memory.look(exported(state), std::nullopt, 8, {}, evidence)->sight == Sight::nothing);
+  // Where the rest is left out, that is told; and no part is left out between.
+  CHECK(verify_log(files[0], state.identity.trust())->goes_on);
+  CHECK(verify_log(files[1], state.identity.trust()).code() == Code::log_not_adjoining);
+  for (std::size_t i = 0; i < files[1].size(); ++i) {
+    Bytes changed = files[1];
+    changed[i] ^= 1U;
+    trust.nonce.reset();
+    trust.after = verify_log(files[0], state.identity.trust())->end;
+    if (verify_log(changed, trust).ok()) FAIL("byte " << i << " may be changed");
+  }
+  CHECK(export_log(state.path(), origin, nonce, 0, 1000).code() == Code::too_large);
+}
+
+TEST_CASE("a file that the log goes on behind ends where an epoch does", "[store][R63]") {
+  const DiskState state;
+  work(*state.open(), static_cast<int>(limits::kLogKeyCommits) + 30);
+  const Bytes whole = exported(state);
+  const LogFile log = parse_log_file(whole).value();
+  const auto cut = [&log](std::size_t heads, std::uint64_t records) {
+    std::vector<SignedHead> kept;
+    for (std::size_t i = 0; i < heads; ++i) kept.push_back(log.head(i));
+    LogFileWriter out(log.origin, kept, records, {}, true);
+    ByteReader reader(log.record_bytes);
+    for (std::uint64_t i = 0; i < records; ++i) out.add(take_record(reader));
+    return std::move(out).finish(std::nullopt);
+  };
+  const LogTrust trust = state.identity.trust();
+  CHECK(verify_log(cut(1, log.head(0).size), trust)->goes_on);
+  // The epoch in use is in the hands of whoever has the host.
+  CHECK(verify_log(cut(2, log.records), trust).code() == Code::log_key_chain);
+  CHECK(verify_log(cut(1, log.head(0).size - 1), trust).code() == Code::log_malformed);
+  CHECK(verify_log(cut(0, 0), trust).code() == Code::log_malformed);
 }
 
 TEST_CASE("a witness's memory is read as it was written, or not at all", "[store]") {

@@ -118,18 +118,22 @@ def parse(data):
     log = {"first": 0, "epoch": 0}
     reader.part = "magic"
     magic = reader.take(4)
-    if magic not in (b"TPA1", b"TPA2"):
+    if magic not in (b"TPA1", b"TPA2", b"TPA3"):
         raise Refused(807, "magic")
     reader.part = "checkpoints"
     log["origin"] = reader.block(ORIGIN_MAX)
-    if magic == b"TPA2":
+    log["goes_on"] = magic == b"TPA3"
+    if magic != b"TPA1":
         log["first"], log["epoch"] = reader.number(8), reader.number(8)
-        if log["first"] < 2:
+        if log["first"] < 2 and not (log["goes_on"] and log["first"] == log["epoch"] == 0):
             raise Refused(807, "first record")
     log["heads"] = [reader.head() for _ in range(reader.number(4))]
     reader.part = "records"
     log["records"] = [reader.record() for _ in range(reader.number(8))]
     reader.part = "end"
+    if log["goes_on"]:
+        reader.end()
+        return log | {"nonce": None}
     flag = reader.number(1)
     if flag > 1:
         raise Refused(807, "end")
@@ -208,6 +212,10 @@ class Verifier:
         return None
 
     def last(self, log):
+        if log["goes_on"]:
+            if not log["heads"] or kind_of(log["records"][-1]) != 2 or len(log["records"]) + log["first"] == 2:
+                raise Refused(810, f"log key {self.epoch + 1}")
+            return
         if log["root"] != self.tree.root():
             raise Refused(808, "last statement")
         nonce = log["nonce"].hex().encode() if log["nonce"] is not None else b"none"
