@@ -55,8 +55,8 @@ inline constexpr std::size_t kRootKeysMax = 64;  // of each role
 inline constexpr std::size_t kDelegationDepthMax = kBlocksMax;
 inline constexpr std::uint32_t kActivationsMax = 1'000'000;  // of one capsule
 // That a node keeps, none of which is ever forgotten: in all, and by capsules of one issuer.
-inline constexpr std::uint32_t kKeptActivationsMax = 4'000'000;
-inline constexpr std::uint32_t kIssuerActivationsMax = 2'000'000;
+inline constexpr std::uint32_t kKeptActivationsMax = 1'000'000;
+inline constexpr std::uint32_t kIssuerActivationsMax = 500'000;
 inline constexpr std::size_t kOpenCacheEntries = 64;        // verdicts kept
 inline constexpr std::int64_t kTimeMaxS = 253'402'300'799;  // the end of year 9999, UTC
 inline constexpr std::size_t kChallengesMax = 128;          // given out and not yet answered
@@ -124,7 +124,9 @@ inline constexpr std::size_t kBatchCallsMax = 256;              // decided in on
 inline constexpr std::size_t kBatchBytesMax = 4 * 1024 * 1024;  // of their arguments; one call more
 
 // Store and audit log.
-inline constexpr std::size_t kStoreMapBytes = 16ULL * 1024 * 1024 * 1024;
+// Address space alone, of which kKeptActivationsMax with their tasks and records (~12 KB each)
+// take a fifth.
+inline constexpr std::size_t kStoreMapBytes = 64ULL * 1024 * 1024 * 1024;
 // Disk space held ahead of what is used, so that stopping can be written on a full disk.
 inline constexpr std::size_t kStoreReserveBytes = 8ULL * 1024 * 1024;
 inline constexpr std::size_t kAuditRecordBytesMax = 1024 * 1024 * 2;
