@@ -3,8 +3,9 @@
 // time.cc linked in its place is another policy, as a simulation does it.
 //
 // hard: a signed lower bound, carried on by the boot clock; no wall clock raises it, and nothing
-// lowers it but a trust root that takes the time back. base: what the wall clock of earlier boots reached; a signed answer replaces it. anchor: the
-// answer to this boot's challenge, which bounds the time from above too, for limits::kTimeAnchorMs.
+// lowers it but a trust root that takes the time back. base: what the wall clock of earlier boots
+// reached; a signed answer replaces it. anchor: the answer to this boot's challenge, which bounds
+// the time from above too, for limits::kTimeAnchorMs.
 // All arithmetic saturates: nothing passes because a difference went negative.
 #pragma once
 

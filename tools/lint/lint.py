@@ -32,7 +32,7 @@ EDGES = {
               "store/auditor"],
 }
 TRUSTED = ["runtime/base", "crypto", "capsules", "store", "runtime/authority", "runtime/sandbox"]
-TRUSTED_LINES_MAX = 18100
+TRUSTED_LINES_MAX = 18300
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 LINE_COLUMNS_MAX = 100

@@ -15,19 +15,37 @@ constexpr unsigned kPrivateMode = 0600;
 struct Audit {
   std::string state, file, node;
   std::vector<std::string> files;
-  std::uint64_t from = 0;
+  std::optional<std::uint64_t> from;
   std::uint64_t most = limits::kLogFileBytesMax;
   std::optional<std::string> nonce;
 };
 
+// What was released may stand in the file before and nowhere else: it is not to be replaced.
+Status check_archive(const std::string& path, const store::LogFront& next) {
+  const auto there = MappedFile::open(path, limits::kLogFileBytesMax);
+  if (!there.ok()) return success();
+  const auto front = store::read_log_front(there->bytes());
+  if (!front.ok() || front->first >= next.first) return success();
+  return Error(Code::file_exists,
+               {.field = "--out",
+                .expected = "no file that begins before record " + std::to_string(next.first),
+                .got = path + ", which begins at record " + std::to_string(front->first),
+                .fix = "name another file: that one may be the only copy of its records"});
+}
+
 Status audit_export(const Audit& options, Output& out) {
   TAPER_TRY(const std::optional<Nonce> nonce, nonce_option(options.nonce));
   TAPER_TRY(const Bytes file,
-            broker::audit_export(options.state, nonce, options.from, options.most));
-  TAPER_CHECK(replace_file(options.file, file, kPrivateMode));
+            broker::audit_export(options.state, nonce, options.from.value_or(0), options.most));
   TAPER_TRY(const store::LogFront front, store::read_log_front(file));
+  if (options.from && *options.from != front.first)
+    return Error(Code::log_pruned,
+                 {"--from", std::to_string(front.first) + " or more, or no --from at all",
+                  std::to_string(*options.from), ""});
+  TAPER_CHECK(check_archive(options.file, front));
+  TAPER_CHECK(replace_file(options.file, file, kPrivateMode));
   out.line("wrote " + escape_text(options.file) + ", " + std::to_string(file.size()) + " bytes");
-  if (options.from == 0 && front.first != 0)
+  if (!options.from && front.first != 0)
     out.line("it begins at record " + std::to_string(front.first) +
              ": what is below was released, and lies in the archive of the centre");
   if (front.goes_on)
@@ -107,7 +125,8 @@ void add_audit_verbs(Command& command) {
                    "taper audit export --state ./state --out log.tpa",
                    [&command, options] { return audit_export(*options, command.out); });
   take->add_option("--state", options->state, "The node's state")->required();
-  take->add_option("--out", options->file, "The log's file; an earlier log is replaced")
+  take->add_option("--out", options->file,
+                   "The log's file; an earlier export that begins no earlier is replaced")
       ->required();
   command.writes(take, "--out", [] { return FileKind::log; });
   take->add_option("--from", options->from,

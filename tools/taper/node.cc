@@ -6,6 +6,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/text.h"
 #include "runtime/broker/embedded.h"
+#include "store/audit_verify.h"
 #include "tools/taper/audit.h"
 #include "tools/taper/command.h"
 #include "tools/taper/order_text.h"
@@ -91,6 +92,15 @@ Status import_file(const Import& options, Output& out) {
   return success();
 }
 
+// An old log of which something was released continues the centre's archive.
+std::string how_to_verify(const std::string& log) {
+  const auto file = MappedFile::open(log, limits::kLogFileBytesMax);
+  const auto front = file.ok() ? store::read_log_front(file->bytes()) : Error(file.error());
+  if (!front.ok() || front->first == 0) return ": verify it with the node.pub there";
+  return ", from record " + std::to_string(front->first) +
+         " on: verify it behind the archive's files before it, with the node.pub there";
+}
+
 Status node_renew(const std::string& state, Output& out) {
   TAPER_TRY(const broker::Renewed renewed, broker::node_renew(state));
   const std::string incarnation = renewed.record.incarnation.hex();
@@ -104,7 +114,7 @@ Status node_renew(const std::string& state, Output& out) {
   if (renewed.unread)
     out.line("the old store was not taken up: " + escape_text(to_line(*renewed.unread)));
   out.line("the old state lies in " + escape_text(renewed.aside) +
-           (renewed.exported ? ", its log as log.tpa: verify it with the node.pub there"
+           (renewed.exported ? ", its log as log.tpa" + how_to_verify(renewed.aside + "/log.tpa")
                              : ", its log not exported") +
            "; it has no keys any more");
   out.line("give " + escape_text(state) + "/node.pub to the centre anew");
