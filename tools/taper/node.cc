@@ -9,6 +9,7 @@
 #include "store/audit_verify.h"
 #include "tools/taper/audit.h"
 #include "tools/taper/command.h"
+#include "tools/taper/mapped_file.h"
 #include "tools/taper/order_text.h"
 #include "tools/taper/signer.h"
 #include "tools/taper/source.h"
