@@ -188,9 +188,7 @@ TEST_CASE("a clock set back gives no time and ends the task", "[authority][R10][
     const TaskId task = node.activated(capsule);
     const auto call = node.allowed(task, "file.read", kRead);
     node.clock.step_wall_s(-limits::kClockStepToleranceS - 1);
-    SECTION("an outcome") {
-      CHECK(node.settle(call.call, CallState::done) == EndReason::none);
-    }
+    SECTION("an outcome") { CHECK(node.settle(call.call, CallState::done) == EndReason::none); }
     SECTION("the time") { CHECK(node.authority->persist_time(node.clock.now()).ok()); }
     CHECK(node.authority->check_time(task, node.clock.now()) == EndReason::clock);
     CHECK(node.denied(task, "file.read", kRead).ends_task == EndReason::clock);
