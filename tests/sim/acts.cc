@@ -176,8 +176,10 @@ bool History::call_once(Watched& w, const TaskId& task, std::size_t chain, const
   std::optional<Result<authority::Decision>> told;
   if (!w.host.run([&](authority::Authority& authority) {
         told.emplace(authority.authorise(request, tools_, w.host.now()));
-      }))
+      })) {
+    known.idle_from_ms = w.metered_ms;  // it may be durable, though nobody was told
     return false;
+  }
   const Result<authority::Decision>& decision = *told;
   const auto* made = decision.ok() ? std::get_if<authority::Allowed>(&decision.value()) : nullptr;
   const auto* denial = decision.ok() ? std::get_if<authority::Denial>(&decision.value()) : nullptr;
@@ -226,8 +228,10 @@ void History::settle(Watched& w) {
     Result<EndReason> reason;
     if (!w.host.run([&](authority::Authority& authority) {
           reason = authority.settle(call, outcome, w.host.now());
-        }))
+        })) {
+      known.idle_from_ms = w.metered_ms;
       return;
+    }
     tell("settle " + task.hex().substr(0, 8) + (reason.ok() ? "" : ": " + to_line(reason.error())));
     // Where that could not be written, it is still under way.
     if (!reason.ok() && storage_error(w, reason.error())) return;

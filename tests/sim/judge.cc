@@ -42,8 +42,8 @@ bool History::is_ahead(const Watched& w) const {
 }
 
 bool History::healthy(const Watched& w) const {
-  return w.host.up() && w.host.trouble.quiet() && !w.suspect && !w.ahead && right_clock(w) &&
-         w.root_version == centre_.version() &&
+  return w.host.up() && w.host.trouble.quiet() && w.host.trouble.errors == 0 && !w.suspect &&
+         !w.ahead && right_clock(w) && w.root_version == centre_.version() &&
          true_s() - centre_.issued_s(centre_.version()) < 6 * 86'400;
 }
 
