@@ -9,22 +9,11 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-TAPER = os.path.join(os.path.abspath(sys.argv[1]), "taper")
+from renewals import TAPER, make_node, must
+
 KILLS = int(sys.argv[2]) if len(sys.argv) > 2 else 40
-
-
-def taper(*words):
-    return subprocess.run([TAPER, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-
-
-def must(*words):
-    done = taper(*words)
-    if done.returncode != 0:
-        sys.exit(f"taper {' '.join(words)}: exit {done.returncode}\n{done.stderr}")
-    return done.stdout
 
 
 def incarnation(state):
@@ -39,16 +28,7 @@ def log_of(state):
 
 
 def main():
-    folder = tempfile.mkdtemp(prefix="taper-renew-")
-    state = folder + "/state"
-    must("key", "new", "--role", "root", "--out", folder + "/root.key", "--no-passphrase")
-    must("key", "new", "--role", "issuer", "--out", folder + "/issuer.key", "--no-passphrase")
-    must("root", "init", "--key", folder + "/root.key", "--issuer", folder + "/issuer.pub", "--out", folder + "/root.tpr")
-    must("node", "init", "--state", state)
-    must("import", "--state", state, folder + "/root.tpr")
-    begun = time.monotonic()
-    must("node", "renew", "--state", state)
-    whole_s = time.monotonic() - begun
+    folder, state, whole_s = make_node()
     seed = random.randrange(2 ** 32)
     chance = random.Random(seed)
     changed = 0

@@ -7,25 +7,12 @@ usage: renew_pairs_test.py BIN_DIRECTORY [PAIRS]
 import os
 import random
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
-TAPER = os.path.join(os.path.abspath(sys.argv[1]), "taper")
+from renewals import begin, make_node, must
+
 PAIRS = int(sys.argv[2]) if len(sys.argv) > 2 else 40
-
-
-def begin(*words):
-    return subprocess.Popen([TAPER, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def must(*words):
-    done = begin(*words)
-    out, err = done.communicate()
-    if done.returncode != 0:
-        sys.exit(f"taper {' '.join(words)}: exit {done.returncode}\n{err}")
-    return out
 
 
 def keys_of(state):
@@ -37,17 +24,8 @@ def keys_of(state):
 
 
 def main():
-    folder = tempfile.mkdtemp(prefix="taper-renew-")
-    state = folder + "/state"
-    must("key", "new", "--role", "root", "--out", folder + "/root.key", "--no-passphrase")
-    must("key", "new", "--role", "issuer", "--out", folder + "/issuer.key", "--no-passphrase")
-    must("root", "init", "--key", folder + "/root.key", "--issuer", folder + "/issuer.pub", "--out", folder + "/root.tpr")
-    must("node", "init", "--state", state)
-    must("import", "--state", state, folder + "/root.tpr")
+    folder, state, whole_s = make_node()
     keys = keys_of(state)
-    begun = time.monotonic()
-    must("node", "renew", "--state", state)
-    whole_s = time.monotonic() - begun
     seed = random.randrange(2 ** 32)
     chance = random.Random(seed)
     refused = 0

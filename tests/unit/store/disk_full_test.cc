@@ -14,6 +14,7 @@
 #include "store/node_store.h"
 #include "tests/support/small_disk.h"
 #include "tests/support/state_for_tests.h"
+#include "tests/unit/store/store_over.h"
 
 namespace taper::store {
 namespace {
@@ -198,14 +199,8 @@ TEST_CASE("and so it is at the end of the map", "[store][R50][R59]") {
   constexpr std::size_t kMap = std::size_t{24} << 20U;
   const ScratchDirectory directory;
   auto engine = open_lmdb_engine(directory.path(), OpenMode::create, kMap).value();
-  LogSeed seed = LogSeed::generate();
-  const StateIdentity identity{crypto::random_id<Incarnation>(), "taper/test"};
-  auto txn = engine->begin(Access::write).value();
-  LogState state = found_log(*txn, identity, seed).value();
-  REQUIRE(txn->commit().ok());
-  txn.reset();
-  NodeStore store(std::move(engine), nullptr, LoadedLog{identity, std::move(state)},
-                  LogKeys(std::move(seed)));
+  const auto over = store_over(std::move(engine));
+  Store& store = *over;
   CHECK(fill_release_fill(store) == 0);
 }
 

@@ -16,6 +16,7 @@
 #include "store/node_store.h"
 #include "store/store.h"
 #include "tests/support/state_for_tests.h"
+#include "tests/unit/store/store_over.h"
 
 namespace taper::store {
 namespace {
@@ -447,14 +448,8 @@ TEST_CASE("a lost checkpoint is noticed at once", "[store]") {
 TEST_CASE("a full map refuses the write whole, and the next smaller one is taken", "[store]") {
   const ScratchDirectory directory;
   auto engine = open_lmdb_engine(directory.path(), OpenMode::create, 1U << 20U).value();
-  LogSeed seed = LogSeed::generate();
-  const StateIdentity identity{crypto::random_id<Incarnation>(), "taper/test"};
-  auto txn = engine->begin(Access::write).value();
-  LogState state = found_log(*txn, identity, seed).value();
-  REQUIRE(txn->commit().ok());
-  txn.reset();
-  NodeStore store(std::move(engine), nullptr, LoadedLog{identity, std::move(state)},
-                  LogKeys(std::move(seed)));
+  const auto over = store_over(std::move(engine));
+  Store& store = *over;
   const Bytes large(2U << 20U);
   const auto put = [&store](ByteSpan value) {
     return store.write([&](WriteTxn& write) -> Status {

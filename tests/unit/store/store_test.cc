@@ -6,6 +6,7 @@
 #include "runtime/base/limits.h"
 #include "store/node_store.h"
 #include "tests/support/state_for_tests.h"
+#include "tests/unit/store/store_over.h"
 
 namespace taper::store {
 namespace {
@@ -263,14 +264,7 @@ class UnsureEngine final : public Engine {
 
 std::unique_ptr<Store> unsure_store(const Code& answer) {
   auto engine = std::make_unique<UnsureEngine>(answer);
-  LogSeed seed = LogSeed::generate();
-  const StateIdentity identity{crypto::random_id<Incarnation>(), "taper/test"};
-  auto txn = engine->begin(Access::write).value();
-  LogState state = found_log(*txn, identity, seed).value();
-  REQUIRE(txn->commit().ok());
-  txn.reset();
-  return std::make_unique<NodeStore>(
-      std::move(engine), nullptr, LoadedLog{identity, std::move(state)}, LogKeys(std::move(seed)));
+  return store_over(std::move(engine));
 }
 
 }  // namespace
