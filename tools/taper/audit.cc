@@ -23,7 +23,8 @@ struct Audit {
 // What was released may stand in the file before and nowhere else: it is not to be replaced.
 Status check_archive(const std::string& path, const store::LogFront& next) {
   const auto there = MappedFile::open(path, limits::kLogFileBytesMax);
-  if (!there.ok()) return success();
+  if (there.code() == Code::file_missing) return success();
+  if (!there.ok()) return there.error();
   const auto front = store::read_log_front(there->bytes());
   if (!front.ok() || front->first >= next.first) return success();
   return Error(Code::file_exists,

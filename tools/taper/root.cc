@@ -238,21 +238,10 @@ Status check_root_keys(const std::vector<crypto::SigningKey>& keys,
   return success();
 }
 
-// A node may have the version that stands there, and then takes no other of its number.
-Status check_unwritten(const std::string& path) {
-  const auto there = read_root(path);
-  if (!there.ok()) return success();
-  return Error(Code::file_exists,
-               {"--out", "a name under which no trust root stands",
-                "version " + std::to_string(there->data().version),
-                "take another name; nodes that have that version would take no other like it"});
-}
-
 // Root keys and their threshold are taken over, so enough signatures for the one version are enough
 // for the other.
 Status root_next(const NextRoot& options, Output& out) {
   TAPER_TRY(const capsules::TrustRoot before, read_root(options.from));
-  TAPER_CHECK(check_unwritten(options.signing.out));
   TAPER_TRY(const capsules::TrustRootData data, next_data(options, before));
   TAPER_TRY(const std::vector<crypto::SigningKey> keys, open_keys(options.signing));
   TAPER_CHECK(check_root_keys(keys, before.data()));
@@ -375,7 +364,7 @@ void add_root_verbs(Command& command) {
       "taper root next --from root.tpr --key root.key --out root2.tpr",
       [&command, next_options] { return root_next(*next_options, command.out); });
   add_next_options(next, *next_options);
-  command.writes(next, "--out", [] { return FileKind::root; });
+  command.writes(next, "--out", [] { return FileKind::next_root; });
 
   auto path = std::make_shared<std::string>();
   CLI::App* show = command.verb(root, "show", "Verify a trust root by its own keys and show it",

@@ -20,7 +20,7 @@ constexpr std::size_t kFrontBytes = 64;
 
 struct KindOfFile {
   FileKind kind;
-  std::string_view words;
+  std::string_view words;                  // empty: none is replaced
   std::array<std::string_view, 3> fronts;  // an empty one is none
 };
 constexpr KindOfFile kKinds[] = {
@@ -31,6 +31,7 @@ constexpr KindOfFile kKinds[] = {
     {FileKind::signature, "an earlier signature", {"TPS1", "-----BEGIN TAPER SIGNATURE-----"}},
     {FileKind::to_be_signed, "earlier bytes to be signed", {"DSSEv1 ", "DSSEv1 "}},
     {FileKind::root, "an earlier trust root", {"TPR1", "-----BEGIN TAPER TRUST ROOT-----"}},
+    {FileKind::next_root, "", {}},
     {FileKind::log, "an earlier exported log", {"TPA1", "TPA2", "TPA3"}},
     {FileKind::note, "an earlier note of a witness", {"taper/", "taper/"}},
     {FileKind::receipt, "an earlier receipt", {"TPX1", "TPX1"}},
@@ -120,11 +121,14 @@ Status check_one(const WrittenFile& file, const fs::path& real,
   if (const std::string state = state_around(real); !state.empty())
     got = (got.empty() ? "a place" : got) + " in the node's state " + state;
   if (got.empty()) return success();
-  return Error(exists ? Code::file_exists : Code::usage,
-               {.field = file.option,
-                .expected = "a new file, an empty one, or " + std::string(kind_of(file.kind).words),
-                .got = file.path + ", " + got,
-                .fix = "name another file; nothing was changed"});
+  const std::string_view replaced = kind_of(file.kind).words;
+  return Error(
+      exists ? Code::file_exists : Code::usage,
+      {.field = file.option,
+       .expected = replaced.empty() ? "a new file or an empty one"
+                                    : "a new file, an empty one, or " + std::string(replaced),
+       .got = file.path + ", " + got,
+       .fix = "name another file; nothing was changed"});
 }
 
 }  // namespace

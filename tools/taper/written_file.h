@@ -16,6 +16,7 @@ enum class FileKind {
   signature,
   to_be_signed,
   root,
+  next_root,  // replaces none: nodes that have the version there take no other of its number
   log,
   note,
   receipt,
