@@ -126,10 +126,6 @@ Status append_refusals(store::WriteTxn& txn, const std::map<Code, std::uint64_t>
   return success();
 }
 
-}  // namespace
-
-namespace {
-
 // Not in the loop below: the compiler would make two places of it, and the crash tests break each.
 [[gnu::noinline]] Result<store::Committed> write(
     store::Store& store, const std::function<Status(store::WriteTxn&)>& change) {

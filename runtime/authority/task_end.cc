@@ -121,8 +121,8 @@ Status write_ending(store::WriteTxn& txn, const TaskId& task, EndReason reason, 
   body.emplace_back("active_ms", record.active_ms);
   if (by.uid) body.emplace_back("uid", count_value(*by.uid));
   if (over.ends_task == reason && !over.expected.empty()) {
-    body.emplace_back("expected", over.expected);
-    body.emplace_back("got", over.got);
+    body.emplace_back("expected", printable(over.expected));
+    body.emplace_back("got", printable(over.got));
   }
   TAPER_CHECK(append_for(txn, store::LeafType::ending, body, record));
   return put_task(txn, task, record);

@@ -302,8 +302,7 @@ void say_sandbox(Output& out) {
 
 constexpr std::string_view kNotCovered[] = {
     "the whole state directory put back from a copy after this host was started again, or where "
-    "its "
-    "marker has no twin: only a witness outside this host sees it",
+    "its marker has no twin: only a witness outside this host sees it",
     "root on this host, a kernel exploit, hardware side channels, physical access",
     "an issuer that signs too much, within its limits in the trust root",
     "a wall clock set forward: it may deny, and never lengthens a lease",

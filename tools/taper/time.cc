@@ -89,10 +89,6 @@ void add_telling_options(Command& command, CLI::App* verb, Telling& options) {
   command.writes(verb, "--out", [] { return FileKind::time; });
 }
 
-}  // namespace
-
-namespace {
-
 bool knows_bound(const authority::TimeReport& report) {
   return report.estimate.least_source != authority::TimeSource::signed_bound ||
          report.signed_s > limits::kWallAheadS;
